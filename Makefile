@@ -1,0 +1,72 @@
+# Micronova. `make help` lists what can be made; README.md says what it is.
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := all
+B := build
+CROSS_COMPILE ?= $(if $(shell command -v x86_64-elf-gcc),x86_64-elf-,)
+CC := $(CROSS_COMPILE)gcc
+LD := $(CROSS_COMPILE)ld
+NM := $(CROSS_COMPILE)nm
+OBJDUMP := $(CROSS_COMPILE)objdump
+STRIP := $(CROSS_COMPILE)strip
+NASM ?= nasm
+VERSION := $(shell cat VERSION)
+
+ROOMS := sdm boot arch mm vmx dev sched ipc kernel
+CFLAGS := -std=gnu17 -O2 -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -mcmodel=kernel \
+	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-fno-omit-frame-pointer -fno-common -fno-strict-aliasing -Wall -Wextra -Werror -Wshadow -Wvla \
+	-Wmissing-prototypes -Wstrict-prototypes -I. -I$(B)/gen -DMICRONOVA_VERSION='"$(VERSION)"'
+NASMFLAGS := -f elf64 -g -F dwarf -Werror -I$(B)/gen/ -I./
+
+C_SRCS := $(wildcard $(ROOMS:%=%/*.c))
+ASM_SRCS := $(wildcard $(ROOMS:%=%/*.asm))
+OBJS := $(C_SRCS:%.c=$(B)/%.o) $(ASM_SRCS:%.asm=$(B)/%.asm.o)
+KERNEL := $(B)/micronova.elf
+
+all: $(KERNEL) guests ## Build the hypervisor and the guests
+
+# Structure offsets for assembly are generated from C, never typed.
+$(B)/gen/offsets.inc: arch/offsets.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MF $(B)/gen/offsets.d -MT $@ -S -o $(B)/gen/offsets.s $<
+	sed -n 's/^.*@@ \([A-Z0-9_]*\) \$$*\(-\?[0-9]*\).*$$/%define \1 \2/p' $(B)/gen/offsets.s > $@
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CFLAGS_$*) -MMD -MP -c -o $@ $<
+
+$(B)/%.asm.o: %.asm $(B)/gen/offsets.inc
+	@mkdir -p $(@D)
+	$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -o $@ $<
+
+# The exit path is the root of every stack: it has no caller whose frame a backtrace would miss.
+CFLAGS_vmx/exit := -fomit-frame-pointer
+
+# Linked twice: the symbol table that panic() prints from stands behind all text and data, so that filling
+# it moves nothing (tools/symbols.py).
+$(B)/symbols0.o $(B)/symbols1.o: $(B)/%.o: $(B)/%.c
+	$(CC) $(CFLAGS) -c -o $@ $<
+$(B)/symbols0.c: tools/symbols.py
+	@mkdir -p $(@D)
+	python3 tools/symbols.py < /dev/null > $@
+$(B)/symbols1.c: $(B)/micronova0.elf tools/symbols.py
+	$(NM) -n $< | python3 tools/symbols.py > $@
+$(B)/micronova0.elf: $(OBJS) $(B)/symbols0.o linker.ld
+	$(LD) -n -T linker.ld -o $@ $(OBJS) $(B)/symbols0.o
+$(KERNEL): $(OBJS) $(B)/symbols1.o linker.ld
+	$(LD) -n -T linker.ld -o $@.unstripped $(OBJS) $(B)/symbols1.o
+	$(OBJDUMP) -d --no-show-raw-insn $@.unstripped > $(B)/micronova.lst
+	$(NM) -n $@.unstripped > $(B)/micronova.sym
+	$(STRIP) -o $@ $@.unstripped
+
+-include guests/guests.mk iso/iso.mk tests/tests.mk
+
+clean: ## Remove everything that was built
+	rm -rf $(B)
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: all clean help guests
+.SECONDARY:
+-include $(wildcard $(OBJS:.o=.d)) $(wildcard $(B)/gen/offsets.d)

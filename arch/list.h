@@ -1,0 +1,50 @@
+// Intrusive doubly linked circular lists. A head is a node that points to itself when the list is empty.
+// No locking here: whoever owns the head says what guards it.
+#pragma once
+#include "arch/types.h"
+
+struct list {
+    struct list *next, *prev;
+};
+
+static inline void list_init(struct list *head)
+{
+    head->next = head->prev = head;
+}
+
+static inline bool list_empty(const struct list *head)
+{
+    return head->next == head;
+}
+
+static inline void list_insert(struct list *node, struct list *after)
+{
+    node->next = after->next;
+    node->prev = after;
+    after->next->prev = node;
+    after->next = node;
+}
+
+static inline void list_push_front(struct list *head, struct list *node)
+{
+    list_insert(node, head);
+}
+
+static inline void list_push_back(struct list *head, struct list *node)
+{
+    list_insert(node, head->prev);
+}
+
+// Takes a node out and leaves it pointing to itself, so that a second removal is harmless.
+static inline void list_remove(struct list *node)
+{
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+    list_init(node);
+}
+
+#define list_entry(node, type, member) container_of(node, type, member)
+#define list_for_each(node, head)      for (struct list *node = (head)->next; node != (head); node = node->next)
+#define list_for_each_safe(node, head)                                                                       \
+    for (struct list *node = (head)->next, *node##_next = node->next; node != (head);                        \
+         node = node##_next, node##_next = node->next)

@@ -1,0 +1,27 @@
+// Ticket spin lock, fair between processors. The hypervisor runs with interrupts off, so a lock needs no
+// interrupt masking; NMI and #MC handlers take none. On the host the same code runs between threads.
+#pragma once
+#include "arch/types.h"
+
+struct lock {
+    uint16_t next, serving;
+};
+
+static inline void lock_take(struct lock *l)
+{
+    uint16_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != ticket)
+        __builtin_ia32_pause();
+}
+
+static inline bool lock_try(struct lock *l)
+{
+    uint16_t ticket = __atomic_load_n(&l->serving, __ATOMIC_ACQUIRE);
+    return __atomic_compare_exchange_n(&l->next, &ticket, (uint16_t)(ticket + 1), false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+static inline void lock_release(struct lock *l)
+{
+    __atomic_store_n(&l->serving, (uint16_t)(l->serving + 1), __ATOMIC_RELEASE);
+}

@@ -1,0 +1,50 @@
+// struct pcpu: everything that belongs to one physical processor, found through GS. Upper rooms hang their
+// per-processor objects on the pointers below (types opaque here), so that arrows keep pointing down.
+// Each field is written by its own processor only, except where it says otherwise.
+//
+// A processor's slot of PCPU_SLOT bytes at STACKS_BASE + id * PCPU_SLOT (unmapped pages are guards):
+//
+//   +0x0000 guard | +0x1000 stack, 16 KiB | +0x5000 guard | +0x6000 #DF | +0x7000 guard | +0x8000 NMI
+//   +0x9000 guard | +0xa000 #MC           | +0xb000 guard
+#pragma once
+#include "arch/types.h"
+
+enum { PCPU_MAX = 64, PCPU_SLOT = 0x10000, PCPU_STACK_SIZE = 0x4000, IST_STACK_SIZE = 0x1000 };
+
+struct runq;
+struct vcpu;
+struct timeouts;
+struct log_ring;
+struct frame_cache;
+struct vmx_cpu;
+
+struct pcpu {
+    struct pcpu *self;       // gs:0
+    uint64_t stack_top;      // gs:8, where every VM exit starts (vmx/entry.asm)
+    struct vcpu *current;    // gs:16, the vCPU whose VMCS is current; NULL when idle
+    uint32_t id;             // 0 is the boot processor; dense
+    uint32_t apic_id;        // local APIC id
+    struct runq *runq;          // sched/
+    struct timeouts *timeouts; // sched/timeout.h
+    struct log_ring *log;    // kernel/
+    struct frame_cache *frames; // mm/: frames zeroed in advance
+    struct vmx_cpu *vmx;     // vmx/
+    void *arch;              // struct arch_cpu: GDT, TSS (arch/descriptors.h)
+    volatile uint32_t state; // enum pcpu_state; read by others
+    volatile uint32_t kick;  // set by others with a kick IPI on its way: look at your queues
+};
+
+enum pcpu_state { PCPU_ABSENT, PCPU_STARTING, PCPU_ONLINE, PCPU_REFUSED, PCPU_STOPPED };
+
+extern struct pcpu pcpus[PCPU_MAX];
+extern uint32_t pcpu_count; // processors that run the hypervisor: pcpus[0..pcpu_count)
+
+static inline struct pcpu *this_pcpu(void)
+{
+    struct pcpu *p;
+    __asm__("movq %%gs:0, %0" : "=r"(p)); // no memory clobber: the value is constant on one processor
+    return p;
+}
+
+// Makes `p` look at its queues soon: an IPI that ends a guest's turn or an idle halt. Any context.
+void pcpu_kick(struct pcpu *p);
