@@ -1,0 +1,83 @@
+// The contract between Micronova and its guests: entry state, start information, CPUID leaves, hypercalls.
+// Used by the hypervisor and by guests, 64- and 32-bit. docs/abi.md explains it with examples.
+#pragma once
+#include <stdint.h>
+#include "abi/error.h"
+
+enum { ABI_VERSION = 1 };
+
+// CPUID 40000000H: EAX = highest leaf, EBX ECX EDX = signature. 40000001H: EAX = ABI_VERSION,
+// EBX = rights of this machine (enum right), ECX = TSC frequency in kHz, EDX = id of this machine.
+enum { CPUID_HYPERVISOR = 0x40000000, CPUID_MICRONOVA = 0x40000001 };
+#define MICRONOVA_SIGNATURE "MicronovaVMM" // EBX, ECX, EDX, four bytes each
+
+enum right {
+    RIGHT_PROBE = 1 << 0,   // caps=probe: steers VMX of its own vCPU
+    RIGHT_CONTROL = 1 << 1, // caps=control: pauses, resumes, resets and destroys other machines
+};
+
+// What our own ELF guests find at entry. EAX/RAX = START_MAGIC, EDI/RDI = gpa of struct start_info,
+// interrupts off, flat segments, direction flag clear, no stack (RSP = 0), all other registers zero.
+// ELF64: 64-bit mode, CR3 = identity map of the first 1 to 4 GiB with 2-MiB pages. ELF32: protected mode,
+// paging off. The pages below are the loader's; a segment of the file may not touch them.
+enum {
+    START_MAGIC = 0x4d4e5631, // "MNV1"
+    START_AREA = 0x1000,      // start information, GDT
+    START_AREA_END = 0x8000,  // page tables end here
+};
+
+struct start_info {
+    uint32_t magic, abi_version;
+    uint32_t size;       // of this structure, bytes
+    uint32_t vm_id;
+    uint64_t mem_bytes;  // RAM from gpa 0
+    uint64_t cmdline;    // gpa of the NUL-terminated cmdline=, never 0
+    uint64_t initrd;     // gpa, 0 if none
+    uint64_t initrd_bytes;
+    uint64_t tsc_hz;
+    char name[32];       // the machine's, NUL-terminated
+};
+
+// Hypercalls: VMCALL at CPL 0 with the number in RAX, arguments in RDI RSI RDX R10 R8 R9 (outside 64-bit
+// mode EAX; EBX ECX EDX ESI EDI). The result is in RAX: zero or more, or an enum error negated. Other
+// registers are kept. Buffers are given by guest-physical address and length in bytes.
+#define HYPERCALLS(X)                                                                                        \
+    X(VERSION, 0)       /* () -> ABI_VERSION */                                                              \
+    X(CONSOLE_WRITE, 1) /* (gpa, bytes <= CONSOLE_WRITE_MAX) -> bytes taken; -E_AGAIN while the log is full */ \
+    X(TAP_PLAN, 2)      /* (points): how many points this machine will deliver; once */                      \
+    X(TAP_POINT, 3)     /* (flags, name gpa, name bytes, detail gpa, detail bytes): enum tap_flag */          \
+    X(EXIT, 4)          /* (code): ends the machine; 0 is success; does not return */                        \
+    X(YIELD, 5)         /* (): gives up the rest of the turn */                                              \
+    X(TIME, 6)          /* (enum time_query) -> value */                                                     \
+    X(BENCH, 7)         /* (value, name gpa, name bytes, unit gpa, unit bytes): logs "# bench NAME VALUE UNIT" */ \
+    X(QUERY, 8)         /* (enum query) -> a figure the hypervisor keeps about itself or this machine */
+
+enum hypercall {
+#define X(name, number) HC_##name = (number),
+    HYPERCALLS(X)
+#undef X
+    HC_COUNT
+};
+
+enum {
+    CONSOLE_WRITE_MAX = 512, // bytes one HC_CONSOLE_WRITE takes
+    TAP_NAME_MAX = 64,       // [A-Za-z0-9._+-]: the point is called MACHINE/NAME
+    TAP_DETAIL_MAX = 256,    // text for the "# " lines that follow (lines split at \n), e.g. "expected 1\ngot 2"
+    TAP_PLAN_MAX = 100000,
+};
+
+enum tap_flag { TAP_NOT_OK = 0, TAP_OK = 1, TAP_SKIP = 2 }; // TAP_SKIP: ok, with the detail as the reason
+
+enum time_query {
+    TIME_TSC_HZ,   // TSC ticks a second
+    TIME_TSC_BOOT, // TSC when GRUB handed over to the hypervisor
+};
+
+enum query {
+    QUERY_VM_BYTES,    // hypervisor memory this machine costs, its RAM aside, bytes
+    QUERY_VM_CREATE,   // TSC ticks its creation took
+    QUERY_MAX_HANDLER, // longest exit handler so far on this processor, TSC ticks, since the last such query
+    QUERY_VMREADS,     // VMREADs executed on this processor, when the build counts them, else -E_UNSUPPORTED
+    QUERY_VMWRITES,
+    QUERY_RUN_TICKS,   // TSC ticks this vCPU has run
+};

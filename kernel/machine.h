@@ -1,0 +1,57 @@
+// A module line, parsed: everything the user asked of one machine. Pure; lives as long as the machine.
+//   NAME key=value ...     see docs/modules.md
+#pragma once
+#include "arch/reason.h"
+#include "arch/types.h"
+
+// How a machine can end, once for dispatch, `expect=` and the report.
+#define ENDINGS(X)                                                                                           \
+    X(EXIT, "exit", "ended by itself")                                                                       \
+    X(TRIPLE_FAULT, "triple-fault", "triple fault")                                                          \
+    X(OUTSIDE, "outside-memory", "access outside its memory")                                                \
+    X(UNHANDLED, "unhandled-exit", "VM exit that nobody handles")                                            \
+    X(ENTRY_FAILED, "entry-failed", "VM entry failed")                                                       \
+    X(TASK_SWITCH, "task-switch", "task switch")                                                             \
+    X(TIMEOUT, "timeout", "ran past its timeout=")                                                           \
+    X(SCREEN, "screen", "screen shows what expect= awaits")                                                  \
+    X(SCREEN_FAIL, "screen-fail", "screen shows what fail= names")                                           \
+    X(STUCK, "stuck", "halted with interrupts off and nothing that could wake it")                           \
+    X(NO_MEMORY, "no-memory", "the box has no memory left")                                                  \
+    X(LOAD, "load-error", "could not be loaded")
+
+enum ending {
+#define X(name, word, sentence) END_##name,
+    ENDINGS(X)
+#undef X
+    END_COUNT
+};
+
+enum { MACHINE_NAME_MAX = 31, MACHINE_TEXT_MAX = 511, MACHINE_CPU_ANY = -1 };
+
+struct machine {
+    char name[MACHINE_NAME_MAX + 1]; // [A-Za-z0-9._+-]+
+    uint64_t mem;          // bytes, multiple of PAGE_SIZE; default 4M
+    uint32_t vcpus;        // default 1
+    uint64_t cpus;         // bit per pCPU id allowed; 0: any
+    uint64_t slice_us;     // 0: the kernel option's
+    uint64_t timeout_ms;   // 0: none
+    uint32_t rights;       // enum right
+    bool console;          // console=log (default) or none
+    bool dump_screen;      // screen=dump
+    enum ending expect;    // default END_EXIT
+    uint64_t expect_code;  // with END_EXIT: the exit code that counts as ok, default 0
+    uint64_t flip;         // test hook flip=GPA: bit 0 of this byte is flipped now and then; 0: never
+    char cmdline[MACHINE_TEXT_MAX + 1];
+    char initrd[MACHINE_NAME_MAX + 1];     // name of another module, "" if none
+    char expect_screen[128];               // regex of expect=screen:REGEX, "" if none
+    char fail_screen[128];                 // regex of fail=screen:REGEX, "" if none
+};
+
+// Parses one module line as GRUB hands it over (quotes anywhere in a word, GRUB's backslash escapes undone).
+// E_MALFORMED / E_TOO_BIG with the sentence in `why`, naming key and value; `m->name` is set whenever the
+// line had one.
+enum error machine_parse(struct machine *m, const char *line, struct reason *why);
+
+// The word of an ending as `expect=` spells it, and its sentence.
+const char *ending_word(enum ending e);
+const char *ending_text(enum ending e);

@@ -1,0 +1,27 @@
+// Timeouts: one binary heap a processor, touched by that processor alone, so it needs no lock. While a vCPU
+// runs, the VMX preemption timer is armed for the nearer of quantum end and heap head; an idle processor
+// uses its local APIC timer. Pure.
+#pragma once
+#include "arch/types.h"
+
+enum { TIMEOUT_IDLE = -1 };
+
+struct timeout {
+    tsc_t deadline;
+    void (*fire)(struct timeout *t); // runs on the owning processor, out of the heap already; may set it again
+    int32_t index;                   // place in the heap, TIMEOUT_IDLE when not set
+};
+
+struct timeouts {
+    struct timeout **heap; // [capacity]
+    uint32_t count, capacity;
+};
+
+void timeout_init(struct timeout *t, void (*fire)(struct timeout *));
+// Sets or moves `t`. False when the heap is full (its capacity is sized for all machines of the box).
+bool timeout_set(struct timeouts *ts, struct timeout *t, tsc_t deadline);
+void timeout_cancel(struct timeouts *ts, struct timeout *t);
+// The nearest deadline, or ~0 when none is set.
+tsc_t timeouts_next(const struct timeouts *ts);
+// Fires everything due at `now`, in order of deadline.
+void timeouts_run(struct timeouts *ts, tsc_t now);
