@@ -1,0 +1,17 @@
+#include "arch/log.h"
+#include "arch/format.h"
+
+enum log_level log_threshold = LOG_INFO;
+void (*log_sink)(enum log_level level, const char *line, size_t len);
+
+void log_print(enum log_level level, const char *fmt, ...)
+{
+    if (level > log_threshold || !log_sink)
+        return;
+    char line[LOG_LINE_MAX + 1];
+    va_list args;
+    va_start(args, fmt);
+    size_t len = format_v(line, sizeof line, fmt, args);
+    va_end(args);
+    log_sink(level, line, min_u64(len, LOG_LINE_MAX));
+}
