@@ -1,0 +1,87 @@
+#include "sched/timeout.h"
+
+static bool earlier(const struct timeout *a, const struct timeout *b)
+{
+    return a->deadline.v < b->deadline.v;
+}
+
+static void place(struct timeouts *ts, struct timeout *t, uint32_t i)
+{
+    ts->heap[i] = t;
+    t->index = (int32_t)i;
+}
+
+// Moves the hole at `i` towards the root until `t` may stand in it.
+static void sift_up(struct timeouts *ts, struct timeout *t, uint32_t i)
+{
+    while (i > 0 && earlier(t, ts->heap[(i - 1) / 2])) {
+        place(ts, ts->heap[(i - 1) / 2], i);
+        i = (i - 1) / 2;
+    }
+    place(ts, t, i);
+}
+
+// Moves the hole at `i` towards the leaves until `t` may stand in it.
+static void sift_down(struct timeouts *ts, struct timeout *t, uint32_t i)
+{
+    for (uint32_t child; (child = 2 * i + 1) < ts->count; i = child) {
+        if (child + 1 < ts->count && earlier(ts->heap[child + 1], ts->heap[child]))
+            child++;
+        if (!earlier(ts->heap[child], t))
+            break;
+        place(ts, ts->heap[child], i);
+    }
+    place(ts, t, i);
+}
+
+// Puts `t` where its deadline belongs, given a hole at `i` in a heap that is in order but for the hole.
+static void settle(struct timeouts *ts, struct timeout *t, uint32_t i)
+{
+    if (i > 0 && earlier(t, ts->heap[(i - 1) / 2]))
+        sift_up(ts, t, i);
+    else
+        sift_down(ts, t, i);
+}
+
+void timeout_init(struct timeout *t, void (*fire)(struct timeout *))
+{
+    *t = (struct timeout){.fire = fire, .index = TIMEOUT_IDLE};
+}
+
+bool timeout_set(struct timeouts *ts, struct timeout *t, tsc_t deadline)
+{
+    if (t->index == TIMEOUT_IDLE && ts->count == ts->capacity)
+        return false;
+    t->deadline = deadline;
+    settle(ts, t, t->index == TIMEOUT_IDLE ? ts->count++ : (uint32_t)t->index);
+    return true;
+}
+
+void timeout_cancel(struct timeouts *ts, struct timeout *t)
+{
+    if (t->index == TIMEOUT_IDLE)
+        return;
+    uint32_t hole = (uint32_t)t->index;
+    struct timeout *last = ts->heap[--ts->count];
+    t->index = TIMEOUT_IDLE;
+    if (last != t)
+        settle(ts, last, hole);
+}
+
+tsc_t timeouts_next(const struct timeouts *ts)
+{
+    return ts->count ? ts->heap[0]->deadline : tsc(~0ull);
+}
+
+void timeouts_run(struct timeouts *ts, tsc_t now)
+{
+    // No more rounds than there are timeouts at the start: one that sets itself into the past again and again
+    // delays the others, but cannot keep the processor here. What is still due fires at the next call.
+    for (uint32_t rounds = ts->count; rounds > 0 && ts->count > 0; rounds--) {
+        struct timeout *t = ts->heap[0];
+        if (t->deadline.v > now.v)
+            return;
+        timeout_cancel(ts, t);
+        t->fire(t);
+    }
+}
