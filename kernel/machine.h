@@ -1,30 +1,9 @@
 // A module line, parsed: everything the user asked of one machine. Pure; lives as long as the machine.
 //   NAME key=value ...     see docs/modules.md
 #pragma once
+#include "abi/ending.h"
 #include "arch/reason.h"
 #include "arch/types.h"
-
-// How a machine can end, once for dispatch, `expect=` and the report.
-#define ENDINGS(X)                                                                                           \
-    X(EXIT, "exit", "ended by itself")                                                                       \
-    X(TRIPLE_FAULT, "triple-fault", "triple fault")                                                          \
-    X(OUTSIDE, "outside-memory", "access outside its memory")                                                \
-    X(UNHANDLED, "unhandled-exit", "VM exit that nobody handles")                                            \
-    X(ENTRY_FAILED, "entry-failed", "VM entry failed")                                                       \
-    X(TASK_SWITCH, "task-switch", "task switch")                                                             \
-    X(TIMEOUT, "timeout", "ran past its timeout=")                                                           \
-    X(SCREEN, "screen", "screen shows what expect= awaits")                                                  \
-    X(SCREEN_FAIL, "screen-fail", "screen shows what fail= names")                                           \
-    X(STUCK, "stuck", "halted with interrupts off and nothing that could wake it")                           \
-    X(NO_MEMORY, "no-memory", "the box has no memory left")                                                  \
-    X(LOAD, "load-error", "could not be loaded")
-
-enum ending {
-#define X(name, word, sentence) END_##name,
-    ENDINGS(X)
-#undef X
-    END_COUNT
-};
 
 enum { MACHINE_NAME_MAX = 31, MACHINE_TEXT_MAX = 511, MACHINE_CPU_ANY = -1 };
 

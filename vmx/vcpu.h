@@ -1,0 +1,88 @@
+// struct vcpu, as rooms other than vmx/ may use it: no exit reason, VMCS field or qualification shows here.
+// A vCPU has no kernel stack; exit handlers run to completion on the processor's stack.
+//
+// All functions are for the processor on which the vCPU is current, unless they say otherwise.
+#pragma once
+#include "abi/ending.h"
+#include "arch/types.h"
+#include "dev/io.h"
+#include "mm/space.h"
+#include "sched/sched.h"
+#include "vmx/start.h"
+
+struct vm;
+struct fpu_area;
+
+enum { EXIT_REASONS_COUNTED = 80, FUEL = 64, GUEST_MSRS_KEPT = 6 };
+
+// A VMCS region and the processor on which it is active.
+struct vmcs {
+    hpa_t region;
+    struct pcpu *active_on; // NULL: clear
+};
+
+// What a guest can change outside its VMCS and the processor keeps while other vCPUs run (vmx/state.c).
+struct guest_state {
+    uint64_t cr2, dr[4], dr6, xcr0;
+    uint64_t msr[GUEST_MSRS_KEPT];
+    struct fpu_area *fpu;
+};
+
+struct vcpu {
+    uint64_t gpr[GPR_COUNT]; // stored and loaded by vmx/entry.asm; [RSP] stands in the VMCS
+    // Exits until the next turn check. Every exit takes one; at zero vmx_exit() looks whether timeouts are
+    // due, the turn is over or somebody kicked. A handler that wants that look right away sets it to zero.
+    int32_t fuel;
+    uint16_t vpid;
+    bool ended;
+    struct vm *vm;
+    struct space *space;
+    struct io_map *io;
+    struct vmcs *vmcs; // the VMCS it runs on
+    uint64_t cr8, apic_base, misc_enable;
+    struct guest_state state;
+    struct sched_node sched;
+    struct vmcs own_vmcs;
+    uint32_t exits[EXIT_REASONS_COUNTED];
+};
+
+// What vmx/ asks of the rooms above, one constant table (kernel/upcalls.c).
+struct vcpu_upcalls {
+    void (*hypercall)(struct vcpu *v);                               // VMCALL at CPL 0; retires it itself
+    void (*halt)(struct vcpu *v, bool interrupts_on);                // HLT, already retired
+    void (*end)(struct vcpu *v, enum ending how, const char *detail); // this vCPU cannot go on
+    struct vcpu *(*turn)(struct vcpu *v); // timeouts, scheduling, idling: the vCPU to run next; v may be gone
+};
+extern const struct vcpu_upcalls vcpu_upcalls;
+
+// Fills in a zeroed vCPU for first entry in state `start`. Any processor; E_NO_MEMORY.
+enum error vcpu_create(struct vcpu *v, struct vm *vm, struct space *space, struct io_map *io, uint16_t vpid,
+                       uint16_t owner, const struct guest_start *start);
+// Clears its VMCS and gives its memory back. On the processor where the VMCS is active; not the current one.
+void vcpu_destroy(struct vcpu *v, uint16_t owner);
+uint64_t vcpu_bytes(void); // memory one vCPU costs beside struct vcpu itself
+
+// Makes `to` the vCPU of this processor: VMCS, state outside it, address space. NULL: none (idle).
+void vcpu_switch(struct vcpu *to);
+// Runs `v` and whatever vmx_exit() returns after it, for ever.
+_Noreturn void vcpu_run(struct vcpu *v);
+// Ends the guest's turn on the hardware at `deadline` at the latest.
+void vcpu_set_deadline(struct vcpu *v, tsc_t deadline);
+
+uint64_t vcpu_rip(const struct vcpu *v);
+uint64_t vcpu_rflags(const struct vcpu *v);
+unsigned vcpu_cpl(const struct vcpu *v);
+bool vcpu_in_64bit_mode(const struct vcpu *v);
+// The only way past an emulated instruction: RIP truncated to the mode, blocking by STI and MOV SS cleared,
+// the single-step trap pended when TF is set.
+void vcpu_retire(struct vcpu *v);
+// A fault of the present instruction: delivered at the next entry instead of retiring it.
+void vcpu_inject_fault(struct vcpu *v, unsigned vector, uint32_t error_code);
+// Have the turn check run before the next entry.
+static inline void vcpu_attention(struct vcpu *v)
+{
+    v->fuel = 0;
+}
+
+// Registers, segments and the last exit in words, a line at a time.
+void vcpu_describe(struct vcpu *v, void (*line)(void *arg, const char *text), void *arg);
