@@ -1,0 +1,24 @@
+// The local APIC, as x2APIC where the processor has it, else through its page. Each processor touches its
+// own only. The legacy PIC and the I/O APICs are masked: no device interrupts the hypervisor yet.
+#pragma once
+#include "arch/pcpu.h"
+#include "arch/types.h"
+
+// Boot processor, after paging: chooses the mode; `base` is what the MADT says (0: IA32_APIC_BASE's). False
+// when there is no local APIC that can be used. Includes lapic_init_cpu.
+bool lapic_init(hpa_t base);
+void lapic_init_cpu(void); // every processor: mode, spurious vector, LVTs masked, task priority 0
+uint32_t lapic_id(void);
+void lapic_eoi(void);
+
+void lapic_send(uint32_t apic_id, uint8_t vector); // fixed
+void lapic_send_nmi(uint32_t apic_id);
+void lapic_send_init(uint32_t apic_id);
+void lapic_send_startup(uint32_t apic_id, pfn_t page); // page below 1 MiB
+
+// One VECTOR_TIMER at `deadline` or soon after (at once if it has passed); a deadline of ~0 disarms. TSC
+// deadline where present, else the timer's counter, calibrated by lapic_timer_calibrate.
+void lapic_timer_arm(tsc_t deadline);
+
+void pic_mask(void);
+void ioapic_mask(hpa_t base);
