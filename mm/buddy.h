@@ -1,0 +1,78 @@
+// The buddy allocator: physical frames in blocks of 2^order pages, order 0 (4 KiB) to 18 (1 GiB), each
+// aligned to its size. One free list an order; a freed block merges with its buddy as far as that is free.
+//
+// Owns: every frame record and the charge of every owner. One lock, held for O(orders) steps at most.
+// Invariants: a record is FRAME_FREE or FRAME_USED exactly where a block begins; two free buddies of one
+// order never coexist (they would have merged); promised <= free.
+//
+// Promises: RAM of a machine is backed when first touched but promised when the machine is made. A plain
+// allocation never eats into promised pages; a taker who holds a promise redeems it with buddy_alloc_promised.
+#pragma once
+#include "abi/error.h"
+#include "arch/lock.h"
+#include "mm/frame.h"
+
+enum { BUDDY_ORDERS = 19 };
+
+struct account {        // what one owner is charged; changed atomically, also without the lock
+    uint32_t pages;     // frames
+    uint32_t bytes;     // small objects inside frames of OWNER_OBJECTS
+};
+
+struct buddy {
+    struct lock lock;
+    uint32_t nonempty;           // bit n: the list of order n has a block
+    uint32_t list[BUDDY_ORDERS]; // page frame number of the first block; 0: none (frame 0 is never ours)
+    struct frame *frames;        // record of frame n at [n]
+    uint64_t count;              // records: frames 0 to count - 1
+    uint64_t total;              // pages ever added
+    uint64_t free;               // pages on the lists
+    uint64_t promised;           // of them, promised and not redeemed yet
+    struct account account[OWNER_COUNT];
+};
+
+// `records`: zeroed memory for `count` frame records. All frames are reserved until added. count < 2^32.
+void buddy_init(struct buddy *b, struct frame *records, uint64_t count);
+
+// Gives the frames [first, end) to the allocator, in as few blocks as alignment allows: O(orders).
+// E_INVALID: frame 0, empty or beyond the records. E_DOUBLE_FREE: first or last are ours already.
+enum error buddy_add(struct buddy *b, pfn_t first, pfn_t end);
+
+// A block of 2^order pages charged to `owner`, contents undefined. PFN_NONE: nothing that big is free and
+// not promised to others. Takes the lock.
+pfn_t buddy_alloc(struct buddy *b, unsigned order, uint16_t owner);
+// One page for a holder of a promise, which is redeemed by it.
+pfn_t buddy_alloc_promised(struct buddy *b, uint16_t owner);
+// Up to `n` single pages (n <= 16), as one block if there is one; first redeems `redeem` promises whose
+// pages were taken out of an earlier batch. Returns how many pages `to` got; never eats into promises.
+unsigned buddy_alloc_batch(struct buddy *b, uint32_t *to, unsigned n, uint16_t owner, uint64_t redeem);
+
+// Frees the block that begins at `f`. E_DOUBLE_FREE: it is free already; E_FOREIGN: charged to another owner
+// or never in the allocator; E_INVALID: inside a block. On error nothing changed.
+enum error buddy_free(struct buddy *b, pfn_t f, uint16_t owner);
+
+// Cuts an allocated block into single pages, each to be freed on its own. Errors as buddy_free.
+enum error buddy_split(struct buddy *b, pfn_t f, uint16_t owner);
+
+// Hands an allocated block to another owner. No lock: only who holds the block may do this.
+static inline void buddy_chown(struct buddy *b, pfn_t f, uint16_t to)
+{
+    struct frame *r = &b->frames[f.v];
+    __atomic_fetch_sub(&b->account[r->owner].pages, 1u << r->order, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&b->account[to].pages, 1u << r->order, __ATOMIC_RELAXED);
+    r->owner = to;
+}
+
+// Promises `pages`: E_NO_MEMORY when so many are not free and unpromised. buddy_unreserve takes it back.
+enum error buddy_reserve(struct buddy *b, uint64_t pages);
+void buddy_unreserve(struct buddy *b, uint64_t pages);
+
+static inline uint64_t buddy_owned(const struct buddy *b, uint16_t owner) // pages
+{
+    return __atomic_load_n(&b->account[owner].pages, __ATOMIC_RELAXED);
+}
+// Pages that a plain allocation can get at best.
+uint64_t buddy_available(struct buddy *b);
+
+// Checks every invariant above over all records; NULL or the sentence that is broken. Slow: tests only.
+const char *buddy_check(const struct buddy *b);

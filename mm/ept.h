@@ -1,0 +1,92 @@
+// Extended page tables, 4 levels, leaves of 4 KiB, 2 MiB and 1 GiB. SDM "The Extended Page Table Mechanism
+// (EPT)". The walker knows nothing of slots, locks or invalidation: struct space does.
+// Tables never leave while the root lives (processors may cache them): ept_reap() is for dead roots.
+// Locking: the caller's (a space's lock).
+#pragma once
+#include "abi/error.h"
+#include "arch/memory.h"
+#include "arch/types.h"
+
+enum ept_level { EPT_4K, EPT_2M, EPT_1G }; // of a leaf; tables are named PT, PD, PDPT, PML4
+
+// SDM "Format of an EPT Page-Table Entry that Maps a 4-KByte Page" and its siblings.
+#define EPT_READ       (1ull << 0)
+#define EPT_WRITE      (1ull << 1)
+#define EPT_EXEC       (1ull << 2)
+#define EPT_RIGHTS     (EPT_READ | EPT_WRITE | EPT_EXEC)
+#define EPT_TYPE_SHIFT 3
+#define EPT_TYPE       (7ull << EPT_TYPE_SHIFT)
+#define EPT_IGNORE_PAT (1ull << 6)
+#define EPT_LARGE      (1ull << 7)
+#define EPT_ACCESSED   (1ull << 8)
+#define EPT_DIRTY      (1ull << 9)
+#define EPT_ADDRESS    0x000ffffffffff000ull
+
+enum memory_type { TYPE_UC = 0, TYPE_WC = 1, TYPE_WT = 4, TYPE_WP = 5, TYPE_WB = 6 };
+
+// What the box can do, set once at start by the vmx room (IA32_VMX_EPT_VPID_CAP).
+struct ept_features {
+    bool accessed_dirty, pages_2m, pages_1g;
+    // Memory type of [at, at + 4 KiB << 9*level), from the MTRRs; NULL: write-back. A range that is not
+    // uniform reports false and is not mapped by one leaf.
+    bool (*memory_type)(hpa_t at, enum ept_level level, enum memory_type *type);
+};
+extern struct ept_features ept_features;
+
+struct ept {
+    pfn_t root;
+    uint64_t last_region; // gpa >> 21 of the page table used last; ~0: none
+    uint64_t *last_table; // that table
+    uint32_t tables;      // tables, root included
+    pfn_t (*take)(struct ept *e);            // a zeroed frame for a table; PFN_NONE: out of memory
+    void (*give)(struct ept *e, pfn_t table); // takes a table back
+};
+
+struct ept_leaf { // a translation, as found
+    hpa_t at;              // of the byte asked for
+    uint64_t rights;       // EPT_READ | EPT_WRITE | EPT_EXEC
+    enum ept_level level;
+    enum memory_type type;
+    bool accessed, dirty;
+};
+
+// An empty root. E_NO_MEMORY.
+enum error ept_init(struct ept *e, pfn_t (*take)(struct ept *), void (*give)(struct ept *, pfn_t));
+
+// Maps the leaf at `at`. E_INVALID: unaligned, beyond 48 bits, rights that the SDM calls misconfigured.
+// E_EXISTS: mapped already, or a finer table is there. E_UNSUPPORTED: no such leaf size, or its memory
+// type is not uniform. E_NO_MEMORY.
+enum error ept_map(struct ept *e, gpa_t at, hpa_t to, enum ept_level level, uint64_t rights);
+
+// The translation of one byte; false: none.
+bool ept_lookup(const struct ept *e, gpa_t at, struct ept_leaf *leaf);
+
+// Makes 4-KiB leaves of the leaf around `at`, so that one page can be changed alone. E_NOT_FOUND, E_NO_MEMORY.
+enum error ept_split(struct ept *e, gpa_t at);
+
+// Removes the leaf at `at` (its first byte) and says what it was. E_NOT_FOUND; E_INVALID: a leaf of
+// another size is there (split first). Invalidation is the caller's.
+enum error ept_unmap(struct ept *e, gpa_t at, enum ept_level level, struct ept_leaf *was);
+
+// Changes the rights of the leaf at `at`, whatever its size. E_NOT_FOUND, E_INVALID.
+enum error ept_protect(struct ept *e, gpa_t at, uint64_t rights);
+
+// The 4-KiB entry for `at`; tables on the way are made. NULL: out of memory, or a large leaf is there.
+uint64_t *ept_entry_slow(struct ept *e, gpa_t at) noinline_cold;
+static inline uint64_t *ept_entry(struct ept *e, gpa_t at)
+{
+    uint64_t *table = e->last_table;
+    if (unlikely(e->last_region != at.v >> 21))
+        return ept_entry_slow(e, at);
+    return &table[at.v >> 12 & 511];
+}
+
+// The 4-KiB entry for `at` if its table exists; NULL otherwise.
+uint64_t *ept_peek(const struct ept *e, gpa_t at);
+
+// Takes a dead tree apart, `max_leaves` leaves and a few tables a call; `gone` gets each leaf's first frame
+// and level. Returns true when nothing is left, the root included.
+bool ept_reap(struct ept *e, unsigned max_leaves, void (*gone)(struct ept *e, pfn_t f, enum ept_level level));
+
+// Value of the EPTP field: SDM "Extended-Page-Table Pointer (EPTP)".
+uint64_t ept_pointer(const struct ept *e);

@@ -1,0 +1,71 @@
+// The box's physical memory map: a sorted table of ranges that never overlap, built from what firmware and
+// boot loader say, one entry at a time and in any order. Firmware is not trusted: entries may overlap, wrap
+// around, be empty or unaligned; where two disagree the more careful type wins (the later in enum mem_type),
+// so the order of entries never matters. What no entry names is not memory.
+// Before the buddy lives, memmap_take() hands out frames from here.
+// No locks: the boot processor builds the map alone and mm_init() turns what is left into the buddy's.
+#pragma once
+#include "abi/error.h"
+#include "arch/types.h"
+
+// clang-format off
+#define MEM_TYPES(X)                                                                                         \
+    X(NONE, "nothing")                                                                                       \
+    X(RAM, "RAM")                                                                                            \
+    X(ACPI, "ACPI tables")                                                                                   \
+    X(NVS, "ACPI NVS")                                                                                       \
+    X(RESERVED, "reserved")                                                                                  \
+    X(BAD, "defective")                                                                                      \
+    X(BOOT, "boot information")                                                                              \
+    X(MODULE, "module")                                                                                      \
+    X(IMAGE, "hypervisor image")                                                                             \
+    X(EARLY, "hypervisor tables")                                                                            \
+    X(LOW, "below 1 MiB")                                                                                    \
+    X(TRAMPOLINE, "AP trampoline")
+// clang-format on
+
+enum mem_type {
+#define X(name, text) MEM_##name,
+    MEM_TYPES(X)
+#undef X
+    MEM_TYPE_COUNT
+};
+
+enum { MEMMAP_RANGES = 640 }; // 200 modules and a bad firmware's map
+
+struct mem_range { // [first, end) in frames, never empty
+    uint64_t first, end;
+    enum mem_type type;
+};
+
+struct memmap {
+    uint32_t count;
+    bool full; // an entry found no place: from then on RAM is only ever lost, never gained
+    pfn_t trampoline;
+    struct mem_range range[MEMMAP_RANGES];
+};
+
+// An empty map.
+void memmap_init(struct memmap *m);
+
+// One entry of the Multiboot2 memory map: `type` as there (1 RAM, 3 ACPI, 4 NVS, 5 defective, anything else
+// is reserved), base and length in bytes, hostile. RAM shrinks to whole frames, all else grows to them.
+// E_INVALID: empty or nothing left of it (harmless). E_TOO_BIG: the table is full; the map stays safe.
+enum error memmap_add(struct memmap *m, uint64_t base, uint64_t length, uint32_t type);
+
+// Takes [base, base+length) bytes out of RAM for something that lies there: MEM_IMAGE, MEM_MODULE, MEM_BOOT.
+enum error memmap_carve(struct memmap *m, hpa_t base, uint64_t length, enum mem_type type);
+
+// After the last add and carve: keeps one frame below 1 MiB for the AP trampoline (m->trampoline, PFN_NONE
+// if firmware left none) and takes the rest of the first MiB, frame 0 with it, out of RAM.
+void memmap_seal(struct memmap *m);
+
+// `pages` contiguous frames of RAM for good (MEM_EARLY), aligned to `align` pages (a power of two), contents
+// undefined; below 4 GiB, which the first page tables reach, as long as there is room, else above. After
+// memmap_seal, before mm_init. PFN_NONE when nothing fits.
+pfn_t memmap_take(struct memmap *m, uint64_t pages, uint64_t align);
+
+enum mem_type memmap_type(const struct memmap *m, pfn_t frame);
+uint64_t memmap_pages(const struct memmap *m, enum mem_type type); // total of one type, in pages
+pfn_t memmap_top(const struct memmap *m);                          // the frame behind the last one of RAM
+const char *mem_type_text(enum mem_type type);

@@ -1,0 +1,24 @@
+// The mm room: physical frames (memory map, buddy, zeroed-frame caches, object caches) and address spaces
+// (EPT, slots, quarantine). Lock order: a space's lock, an object cache's, the buddy's; the quarantine's
+// list lock before a space's. Bring-up:
+//   memmap_init, memmap_add..., memmap_carve..., memmap_seal     from the Multiboot2 information
+//   memmap_take...                                               page tables, before the direct map lives
+//   mm_init                                                      records and buddy, through the direct map
+//   mm_cpu_init                                                  on each processor before it runs guests
+#pragma once
+#include "mm/frame_cache.h"
+#include "mm/memmap.h"
+#include "mm/object_cache.h"
+
+extern struct buddy frames;             // all of the box's free memory
+extern struct object_cache space_cache; // struct space
+
+// Frame records for all RAM below the map's top and the global buddy. RAM so sparse that its records would
+// eat it is left out. E_NO_MEMORY: the records do not fit.
+enum error mm_init(struct memmap *m);
+
+// The zeroed-frame cache of processor `id`, to be put in struct pcpu's `frames`. Empty at first.
+struct frame_cache *mm_cpu_init(uint32_t id);
+
+// Logs total, free, promised and every owner that holds something, one line each.
+void mm_report(void);

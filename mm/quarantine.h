@@ -1,0 +1,41 @@
+// Who may still reach an unmapped frame, and when it can go back. No processor ever waits for another.
+//
+// Generations are drawn from one counter for all spaces. Making a space and unmapping from it give it a new
+// one. Every processor has a seat, where it says which space it runs and the generation that it compared
+// before entry; it does its own INVEPT (all contexts) when the space is newer than its last one. An unmapped
+// frame, and a dead space, wait until no seat holds the space with an older generation; a processor that is
+// idle or runs another space counts as passed, for it compares before it comes back.
+//
+//   unmapper: clear the entry, new generation, look at the seats      (and kick who sits there)
+//   runner:   take the seat,   read generation, INVEPT if newer, note it, enter
+//
+// Both orders of the first two steps are fenced, so one of the two always sees the other.
+#pragma once
+#include "arch/pcpu.h"
+#include "mm/space.h"
+
+struct seat {
+    struct space *space;    // runs it; NULL: idle. Written by its processor, read by others
+    uint64_t generation;    // of that space, when it was compared last
+    uint64_t flushed;       // the newest generation when this processor did its last INVEPT
+} __attribute__((aligned(64)));
+
+extern struct seat seats[PCPU_MAX];
+
+// Before entry to a guest of `s` on processor `pcpu`, when the space or its generation is not what the seat
+// says (seat_stale). Returns true when an all-context INVEPT is owed before entry. No lock.
+bool space_enter(struct space *s, uint32_t pcpu);
+// The processor goes idle or the space is about to be destroyed. No lock.
+void space_leave(uint32_t pcpu);
+
+// Unmaps pages and sends their frames through the quarantine; touched again they are zero. The slot stays
+// and its promise is renewed. E_BAD_ADDRESS: not within one slot; E_NO_MEMORY: nothing can be promised anew.
+// Unmaps at most 256 pages a call and says how many in `done`.
+enum error space_unmap(struct space *s, gfn_t first, uint64_t pages, uint64_t *done);
+
+// Gives back what nobody can reach any more, about 10,000 instructions of it at most. Any processor, when
+// idle or between exits. Returns true while something is left to wait for.
+bool quarantine_poll(void);
+
+// Set once at start: makes a processor leave its guest soon (pcpu_kick); NULL on the host.
+extern void (*quarantine_kick)(uint32_t pcpu);
