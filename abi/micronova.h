@@ -18,8 +18,12 @@ enum right {
 
 // What our own ELF guests find at entry. EAX/RAX = START_MAGIC, EDI/RDI = gpa of struct start_info,
 // interrupts off, flat segments, direction flag clear, no stack (RSP = 0), all other registers zero.
-// ELF64: 64-bit mode, CR3 = identity map of the first 1 to 4 GiB with 2-MiB pages. ELF32: protected mode,
-// paging off. The pages below are the loader's; a segment of the file may not touch them.
+// ELF64: 64-bit mode, CR3 = identity map of the first 1 to 4 GiB with 2-MiB pages, CR0 = PE ET PG,
+// CR4 = PAE, EFER = LME LMA. ELF32: protected mode, paging off, CR0 = PE ET, CR4 = 0, EFER = 0. Both:
+// RFLAGS = 2, CS = 10H, SS DS ES FS GS = 18H with base 0 and those descriptors in the GDT, IDT limit 0,
+// DR7 = 400H, XCR0 = 1; CR0.NE and CR4.VMXE read 0 whatever the processor needs. What is not named is as
+// after RESET (SDM "Processor State After Reset"). RAM is zero outside the file's segments, the area below
+// and the pages of `cmdline` and `initrd`. A segment of the file may not touch the area below.
 enum {
     START_MAGIC = 0x4d4e5631, // "MNV1"
     START_AREA = 0x1000,      // start information, GDT
@@ -39,8 +43,13 @@ struct start_info {
 };
 
 // Hypercalls: VMCALL at CPL 0 with the number in RAX, arguments in RDI RSI RDX R10 R8 R9 (outside 64-bit
-// mode EAX; EBX ECX EDX ESI EDI). The result is in RAX: zero or more, or an enum error negated. Other
-// registers are kept. Buffers are given by guest-physical address and length in bytes.
+// mode EAX; EBX ECX EDX ESI EDI). The result is in RAX: zero or more, or an enum error negated; outside 64-bit
+// mode EAX has the low half. Other
+// registers are kept. Buffers are given by guest-physical address and length in bytes. A call is refused
+// whole: at CPL > 0 with E_DENIED, unknown with E_UNKNOWN_CALL, a buffer that is not all RAM of the machine
+// with E_BAD_ADDRESS, a buffer or a plan beyond its maximum with E_TOO_BIG (checked before the address), a
+// name that is empty or has other characters, an unknown flag, query or unit with E_INVALID, a second plan
+// with E_EXISTS. A buffer of 0 bytes needs no address.
 #define HYPERCALLS(X)                                                                                        \
     X(VERSION, 0)       /* () -> ABI_VERSION */                                                              \
     X(CONSOLE_WRITE, 1) /* (gpa, bytes <= CONSOLE_WRITE_MAX) -> bytes taken; -E_AGAIN while the log is full */ \
