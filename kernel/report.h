@@ -3,9 +3,31 @@
 // A line is reserved whole: lines of different processors never mix, and nothing a guest prints can start a
 // line or forge a point (bytes outside 20H..7EH become \xNN, ANSI sequences are dropped).
 #pragma once
-#include <stdarg.h>
 #include "arch/log.h"
 #include "arch/types.h"
+
+struct pcpu;
+struct sink;
+
+// Start-up, in this order. report_start() comes before everything else: it gives the boot processor a static
+// ring, so that log lines work from the first line of C on. Nothing is written out until there are sinks.
+void report_start(void);
+// GS leads to pcpus[0] now; from here on each processor uses its own ring.
+void report_use_pcpus(void);
+// Another processor's ring, before it starts: `bytes` zeroed bytes, a power of two (16 KiB is plenty).
+void report_add_ring(struct pcpu *p, void *zeroed, uint32_t bytes);
+// A console (kernel/consoles.h opens the usual ones). At most SINKS_MAX.
+void report_add_sink(const struct sink *sink);
+// Timeouts work from here on: what is in a ring drains by itself, a FIFO-full at a time.
+void report_use_timeouts(uint64_t tsc_hz);
+void report_set_tap(bool on); // option tap=: off, points become "# " lines and there is no plan
+
+// Moves at most about `max_bytes` to the consoles, waiting for nothing, and returns whether something is left.
+// If so, a timeout of this processor goes on with it: an idle processor may halt. Bounded: a few thousand
+// instructions for 16 bytes. Only one processor drains at a time; for the others this is a short no.
+bool report_drain_step(size_t max_bytes);
+// Everything goes out now, this processor waits for it: power-off, bail-out.
+void report_drain(void);
 
 enum point_result { POINT_NOT_OK, POINT_OK, POINT_SKIP };
 
@@ -14,7 +36,8 @@ enum point_result { POINT_NOT_OK, POINT_OK, POINT_SKIP };
 // synchronously (points are never lost). Any context but NMI.
 void report_point(enum point_result result, const char *machine, const char *name, const char *detail);
 
-// Room in this processor's ring for one more full line: a guest that finds none gets -E_AGAIN.
+// Room in this processor's ring for one more full line: a guest that finds none gets -E_AGAIN. Whoever checks
+// before report_guest_line() never waits and never loses a line.
 bool report_has_room(void);
 
 // "# NAME| text": a line of guest console output. Control bytes are escaped here.

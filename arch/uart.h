@@ -1,0 +1,25 @@
+// A 16550 serial port (or an 8250 that has a scratch register), found rather than assumed. Port I/O only,
+// never interrupts. No locking: the caller holds the drain lock (kernel/report.c).
+#pragma once
+#include "arch/types.h"
+
+enum { UART_COM1 = 0x3f8, UART_COM2 = 0x2f8 };
+
+struct uart {
+    uint16_t port;
+    uint8_t depth; // of the transmit FIFO: 16, or 1 without one
+    bool dead;     // did not transmit in time: nobody waits for it again
+};
+
+// Looks for a UART at `port` and sets it to 115200 baud, 8N1, FIFO on. False: there is none (or it is so
+// odd that it is left alone).
+bool uart_open(struct uart *u, uint16_t port);
+
+// Fills the transmit FIFO if it is empty: returns how many bytes it took, 0 while it still sends.
+size_t uart_put_fifo(struct uart *u, const char *bytes, size_t n);
+
+// Puts all bytes, waiting for the FIFO in between; a UART that stands still for too long is dead and ignored.
+void uart_put_all(struct uart *u, const char *bytes, size_t n);
+
+// Waits until the last byte has left the shift register (LSR.TEMT).
+void uart_settle(struct uart *u);

@@ -1,0 +1,9 @@
+// Opens the consoles that the options name and the box has.
+#pragma once
+#include "arch/types.h"
+
+struct framebuffer;
+
+// `wanted`: bits of enum console (kernel/options.h). `screen`: the loader's framebuffer, mapped at `base`
+// (framebuffer_bytes() of it), or NULL. Says in the log which are used. Boot processor only.
+void consoles_open(uint32_t wanted, const struct framebuffer *screen, void *base);

@@ -1,0 +1,38 @@
+// The way from the rings to the consoles: the oldest record of all rings becomes a line, and each sink takes
+// it at its own pace before the next one. Pure; the caller holds the drain lock.
+#pragma once
+#include "kernel/tap.h"
+
+enum { SINKS_MAX = 3, RINGS_MAX = 64 };
+
+// A console. `put` takes what it can without waiting and returns how much that was.
+struct sink {
+    size_t (*put)(void *self, const char *bytes, size_t n);
+    bool (*refresh)(void *self); // a bounded step of work put off by `put`; true: more is left. May be NULL
+    void (*put_all)(void *self, const char *bytes, size_t n); // waits; gives up on a dead device
+    void (*settle)(void *self); // waits until all that was put can be seen
+    void *self;
+};
+
+struct drain {
+    struct tap tap;
+    struct log_ring *rings[RINGS_MAX];
+    uint32_t ring_count, sink_count;
+    struct sink sinks[SINKS_MAX];
+    size_t taken[SINKS_MAX]; // bytes of the line each sink has
+    size_t length;           // of the line in transit
+    char line[TAP_LINE_MAX];
+};
+
+// Moves about `max_bytes`, waiting for nothing. True: something is left.
+bool drain_step(struct drain *d, size_t max_bytes);
+
+// Waits for the line in transit to leave. Then lines can be written past the rings.
+void drain_line(struct drain *d);
+// A whole text, past the rings, to all sinks.
+void drain_text(struct drain *d, const char *text, size_t length);
+// Everything in the rings that is ready goes out.
+void drain_all(struct drain *d);
+void drain_settle(struct drain *d);
+// Waits until `r`, one of the rings, has room for a record of `length` bytes, or no record is ready.
+void drain_for_room(struct drain *d, const struct log_ring *r, size_t length);

@@ -1,0 +1,23 @@
+// From log records to lines of TAP 13 (docs/log.md). Whatever a record holds, a line comes out in bytes
+// 20H..7EH, starts as its kind says and ends with the only newline. Pure.
+#pragma once
+#include "kernel/log_ring.h"
+
+enum { TAP_LINE_MAX = 4 * RECORD_TEXT_MAX + 40, TAP_IDENTITY_MAX = 160 };
+
+struct tap {
+    bool off;   // no TAP: points become "# " lines
+    bool ended; // the plan is out: a late point would contradict it
+    uint32_t points, passed, failed, skipped;
+};
+
+// Renders a record into out[TAP_LINE_MAX] and counts it if it is a point. Returns the line's length, not
+// terminated; 0: nothing to say.
+size_t tap_render(struct tap *t, const struct log_record *record, const char *text, char *out);
+
+// The last lines, plan and summary, into out[TAP_LINE_MAX]; returns their length.
+size_t tap_end(struct tap *t, char *out);
+
+// "machine/name" into out[TAP_IDENTITY_MAX]: every byte outside [A-Za-z0-9._+/-] becomes '_', nothing at all
+// becomes "unnamed". Returns the length.
+size_t tap_identity(char *out, const char *machine, const char *name);
