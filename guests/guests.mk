@@ -1,0 +1,41 @@
+# The test guests: every folder but lib is one guest, build/guests/NAME.elf; those in GUESTS32 are also built
+# for 32 bit, build/guests/NAME32.elf. They see abi/ and sdm/ only.
+GUESTS64 := hello
+GUESTS32 := hello
+
+GUEST_CFLAGS := -std=gnu17 -O2 -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie \
+	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-common \
+	-fno-strict-aliasing -Wall -Wextra -Werror -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -I.
+GUEST_CFLAGS64 := -m64
+GUEST_CFLAGS32 := -m32 -mno-sse
+GUEST_LDFLAGS64 := -m elf_x86_64 -z max-page-size=0x1000
+GUEST_LDFLAGS32 := -m elf_i386
+GUEST_LIB_SRCS := $(wildcard guests/lib/*.c)
+GUEST_ELFS := $(GUESTS64:%=$(B)/guests/%.elf) $(GUESTS32:%=$(B)/guests/%32.elf)
+
+# $(1): 64 or 32
+define guest_rules
+$(B)/guests/obj$(1)/%.o: guests/%.c
+	@mkdir -p $$(@D)
+	$(CC) $(GUEST_CFLAGS) $(GUEST_CFLAGS$(1)) -MMD -MP -c -o $$@ $$<
+$(B)/guests/obj$(1)/%.asm.o: guests/%.asm
+	@mkdir -p $$(@D)
+	$(NASM) -f elf$(1) -g -F dwarf -Werror -I./ -MD $$(@:.o=.d) -o $$@ $$<
+GUEST_LIB$(1) := $(B)/guests/obj$(1)/lib/start$(1).asm.o $(GUEST_LIB_SRCS:guests/%.c=$(B)/guests/obj$(1)/%.o)
+endef
+$(foreach bits,64 32,$(eval $(call guest_rules,$(bits))))
+
+# $(1): folder, $(2): 64 or 32, $(3): name of the ELF file
+define guest_link
+$(B)/guests/$(3).elf: $(patsubst guests/%.c,$(B)/guests/obj$(2)/%.o,$(wildcard guests/$(1)/*.c)) \
+		$(patsubst guests/%.asm,$(B)/guests/obj$(2)/%.asm.o,$(if $(filter 64,$(2)),$(wildcard guests/$(1)/*.asm))) \
+		$(GUEST_LIB$(2)) guests/lib/guest.ld
+	$(LD) $(GUEST_LDFLAGS$(2)) -n -z noexecstack -T guests/lib/guest.ld -o $$@.unstripped $$(filter %.o,$$^)
+	$(STRIP) -o $$@ $$@.unstripped
+endef
+$(foreach g,$(GUESTS64),$(eval $(call guest_link,$(g),64,$(g))))
+$(foreach g,$(GUESTS32),$(eval $(call guest_link,$(g),32,$(g)32)))
+
+guests: $(GUEST_ELFS) ## Build the test guests
+
+-include $(wildcard $(B)/guests/obj*/*/*.d)
