@@ -1,6 +1,7 @@
-// Ports: which device of a machine answers at which I/O port. Two levels of small tables, so that an IN or
-// OUT costs two loads and one indirect call; ports that nobody claimed belong to a null device whose reads
-// give all ones. Pure.
+// Ports: which device of a machine answers at which I/O port. All machines have the same port layout, so it
+// is one const table of two levels (dev/io.c) and a machine holds only a pointer per device: an IN or OUT
+// costs three loads and one indirect call. Ports that nobody claims belong to a null device: reads give all
+// ones, writes vanish. Pure; a machine's devices are used by one processor at a time, so there is no lock.
 #pragma once
 #include "arch/types.h"
 
@@ -15,22 +16,55 @@ struct device {
     const struct device_ops *ops;
 };
 
-enum { IO_DEVICES_MAX = 24, IO_PAGES_MAX = 8, IO_NOBODY = 0 };
+// The ports that exist, once: 256-port page (high byte, hex), first and last low byte, device.
+// What is not listed reads as ones, and real software relies on it: COM2-4 (absent), 60h (no keyboard), 80h
+// (a delay for whoever writes it), 3D4h/3D5h (a CRTC that is written, never asked), CF8h/CFCh (no PCI).
+// clang-format off
+#define IO_PORTS(X)                  \
+    X(00, 0x40, 0x43, PIT)           \
+    X(00, 0x61, 0x61, PIT)           \
+    X(00, 0x64, 0x64, RESET)         \
+    X(00, 0x70, 0x71, RTC)           \
+    X(00, 0x92, 0x92, RESET)         \
+    X(00, 0xf4, 0xf4, DEBUG_EXIT)    \
+    X(03, 0xf8, 0xff, UART)          \
+    X(0c, 0xf9, 0xf9, RESET)         \
+    X(89, 0x00, 0x00, DEBUG_EXIT)
+#define IO_PAGES(X) X(00) X(03) X(0c) X(89)
+#define IO_DEVICES(X) X(NOBODY) X(PIT) X(RTC) X(UART) X(RESET) X(DEBUG_EXIT)
+// clang-format on
 
-struct io_map {
-    uint8_t page_of[256];               // port >> 8 -> index into pages; 0 is the page where nobody lives
-    uint8_t pages[IO_PAGES_MAX][256];   // port & 255 -> index into devices
-    struct device *devices[IO_DEVICES_MAX];
-    uint8_t page_count, device_count;
+enum io_device {
+#define X(name) IO_##name,
+    IO_DEVICES(X)
+#undef X
+        IO_DEVICE_COUNT
 };
 
+enum io_page {
+    IO_PAGE_EMPTY, // nobody lives here
+#define X(page) IO_PAGE_##page,
+    IO_PAGES(X)
+#undef X
+        IO_PAGE_COUNT
+};
+
+struct io_layout {
+    uint8_t page_of[256];              // port >> 8 -> enum io_page
+    uint8_t pages[IO_PAGE_COUNT][256]; // port & 255 -> enum io_device
+};
+extern const struct io_layout io_layout;
+
+struct io_map {
+    struct device *devices[IO_DEVICE_COUNT];
+};
+
+// A map in which nobody answers anywhere.
 void io_map_init(struct io_map *io);
-// Ports [first, last] belong to `d` from now on. False when a table is full or a port is taken.
-bool io_claim(struct io_map *io, struct device *d, uint16_t first, uint16_t last);
 
 static inline struct device *io_find(const struct io_map *io, uint16_t port)
 {
-    return io->devices[io->pages[io->page_of[port >> 8]][port & 255]];
+    return io->devices[io_layout.pages[io_layout.page_of[port >> 8]][port & 255]];
 }
 static inline uint32_t io_in(const struct io_map *io, uint16_t port, unsigned width)
 {
