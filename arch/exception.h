@@ -30,4 +30,6 @@ extern void (*nmi_handler)(const struct exception_frame *frame);
 // the log and panic() follows.
 extern void (*exception_fatal)(const struct exception_frame *frame, const char *name);
 
-const char *exception_name(uint8_t vector); // "#PF page fault"; "interrupt" from 20H on
+// Where execution goes on when the instruction at label `from` of an asm statement faults, instead of a
+// panic. Both are labels of that statement: EXCEPTION_FIXUP("1b", "2f").
+#define EXCEPTION_FIXUP(from, to) ".pushsection .fixups, \"a\"\n\t.quad " from ", " to "\n\t.popsection\n\t"

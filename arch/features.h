@@ -1,6 +1,7 @@
 // What the physical processor offers, read once at start-up from CPUID. VMX capabilities are vmx/'s.
 #pragma once
 #include "arch/types.h"
+#include "sdm/cpuid.h"
 
 struct features {
     char vendor[13];     // "GenuineIntel"
@@ -13,13 +14,21 @@ struct features {
     uint32_t linear_bits;
     uint32_t xsave_size; // bytes for every state component that XCR0 can enable; 0 without XSAVE
     uint64_t xcr0_supported, xss_supported;
-    bool intel, vmx, nx, smep, smap, umip, pcid, pages_1g, pat, mtrr;
-    bool x2apic, tsc_deadline, tsc_invariant, tsc_adjust, rdtscp, fsgsbase, erms, arch_capabilities;
-    bool xsave, xsaveopt, xsaves;
+    bool intel;
+    bool has[FEATURE_COUNT];
 };
 
 extern struct features features; // of the boot processor
 
+static inline bool cpu_has(enum cpuid_feature f)
+{
+    return features.has[f];
+}
+
 void features_read(struct features *f); // of this processor
 // What about `f` differs from the boot processor in a way that matters, or NULL.
 const char *features_differ(const struct features *f);
+
+// Control bits that the hypervisor itself wants on this processor: FXSAVE, XSAVE and machine checks where
+// present. (What guards the page tables is paging_load's.)
+void features_enable(void);

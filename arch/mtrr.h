@@ -4,7 +4,6 @@
 #include "arch/types.h"
 
 enum { MTRR_VARIABLE_MAX = 32, MTRR_FIXED = 11 };
-enum memory_cache_type { MT_UC = 0, MT_WC = 1, MT_WT = 4, MT_WP = 5, MT_WB = 6 };
 
 struct mtrr_state {
     uint64_t capability, def_type; // 0 without MTRRs
@@ -17,5 +16,6 @@ extern struct mtrr_state mtrrs; // of the boot processor
 
 void mtrr_read(struct mtrr_state *m);
 bool mtrr_equal(const struct mtrr_state *a, const struct mtrr_state *b);
-// The type of the byte at `at`, and in *run how many bytes from there have the same type for sure.
-enum memory_cache_type mtrr_type(const struct mtrr_state *m, hpa_t at, uint64_t *run);
+// The type (MT_* of sdm/msr.h) of the byte at `at`, and in *run how many bytes from there have the same type
+// for sure.
+uint8_t mtrr_type(const struct mtrr_state *m, hpa_t at, uint64_t *run);

@@ -1,0 +1,137 @@
+#include "arch/exception.h"
+#include "arch/cpu.h"
+#include "arch/descriptors.h"
+#include "arch/lapic.h"
+#include "arch/log.h"
+#include "arch/panic.h"
+#include "sdm/bits.h"
+#include "sdm/msr.h"
+
+uint64_t idt[2 * VECTOR_COUNT] __attribute__((aligned(PAGE_SIZE)));
+
+void (*nmi_handler)(const struct exception_frame *frame);
+void (*exception_fatal)(const struct exception_frame *frame, const char *name);
+
+static void (*handlers[VECTOR_COUNT])(void);
+static uint64_t strays;
+
+extern const char exception_stubs[VECTOR_COUNT][16]; // arch/exception.asm
+
+struct fixup {
+    uint64_t from, to;
+};
+extern const struct fixup fixups_start[], fixups_end[]; // linker.ld
+
+static const uint8_t ist_of[EXC_COUNT] = {
+    [EXC_DF] = IST_DOUBLE_FAULT,
+    [EXC_NMI] = IST_NMI,
+    [EXC_MC] = IST_MACHINE_CHECK,
+};
+
+// SDM, "64-Bit IDT Gate Descriptors": interrupt gates, present, DPL 0.
+void exception_init(void)
+{
+    for (unsigned v = 0; v < VECTOR_COUNT; v++) {
+        uint64_t at = (uint64_t)(uintptr_t)exception_stubs[v], ist = v < EXC_COUNT ? ist_of[v] : 0;
+        idt[2 * v] =
+            (at & 0xffff) | SELECTOR_CODE << 16 | ist << 32 | 0x8eull << 40 | (at >> 16 & 0xffff) << 48;
+        idt[2 * v + 1] = at >> 32;
+    }
+}
+
+void interrupt_set(uint8_t vector, void (*handler)(void))
+{
+    assert(vector >= EXC_COUNT);
+    handlers[vector] = handler;
+}
+
+void interrupt_dispatch(uint8_t vector)
+{
+    void (*handler)(void) = handlers[vector];
+    if (likely(handler))
+        handler();
+    else
+        __atomic_fetch_add(&strays, 1, __ATOMIC_RELAXED);
+    if (vector != VECTOR_SPURIOUS)
+        lapic_eoi();
+}
+
+uint64_t interrupt_strays(void)
+{
+    return __atomic_load_n(&strays, __ATOMIC_RELAXED);
+}
+
+// SDM, "Machine-Check MSRs": each bank has control, status, address, misc.
+static void report_machine_check(void)
+{
+    enum { BANK_STATUS = 0x401, BANK_ADDRESS = 0x402, BANK_STRIDE = 4 };
+    const uint64_t valid = 1ull << 63, address_valid = 1ull << 58;
+    uint64_t capability = 0, status, address;
+    rdmsr_safe(MSR_MCG_CAP, &capability);
+    for (uint32_t i = 0; i < (capability & 0xff); i++) {
+        if (!rdmsr_safe(BANK_STATUS + i * BANK_STRIDE, &status) || !(status & valid))
+            continue;
+        address = 0;
+        if (status & address_valid)
+            rdmsr_safe(BANK_ADDRESS + i * BANK_STRIDE, &address);
+        log_error("machine check: bank %u status %016lx address %016lx", i, status, address);
+    }
+}
+
+static _Noreturn void noinline_cold fatal(const struct exception_frame *f, const char *name)
+{
+    if (exception_fatal)
+        exception_fatal(f, name);
+    log_error("rip %016lx cs %04lx rflags %08lx rsp %016lx cr2 %016lx", f->rip, f->cs, f->rflags, f->rsp,
+              read_cr2());
+    log_error("rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
+    log_error("rsi %016lx rdi %016lx rbp %016lx", f->rsi, f->rdi, f->rbp);
+    panic("exception %s, error code %lx, at %lx", name, f->error, f->rip);
+}
+
+static bool fixed_up(struct exception_frame *f)
+{
+    for (const struct fixup *p = fixups_start; p < fixups_end; p++) {
+        if (p->from == f->rip) {
+            f->rip = p->to;
+            return true;
+        }
+    }
+    return false;
+}
+
+void exception_dispatch(struct exception_frame *f);
+void exception_dispatch(struct exception_frame *f)
+{
+    if (f->vector >= EXC_COUNT) {
+        interrupt_dispatch((uint8_t)f->vector);
+    } else if (f->vector == EXC_NMI) {
+        if (nmi_handler)
+            nmi_handler(f);
+    } else if (!fixed_up(f)) {
+        if (f->vector == EXC_MC)
+            report_machine_check();
+        fatal(f, exception_name((unsigned)f->vector));
+    }
+}
+
+bool rdmsr_safe(uint32_t msr, uint64_t *value)
+{
+    uint32_t lo, hi, ok = 0;
+    __asm__ volatile("1: rdmsr; movl $1, %0; 2:" EXCEPTION_FIXUP("1b", "2b")
+                     : "+&r"(ok), "=&a"(lo), "=&d"(hi)
+                     : "c"(msr));
+    if (ok)
+        *value = (uint64_t)hi << 32 | lo;
+    return ok;
+}
+
+bool wrmsr_safe(uint32_t msr, uint64_t value)
+{
+    uint32_t ok = 0;
+    __asm__ volatile("1: wrmsr; movl $1, %0; 2:" EXCEPTION_FIXUP("1b", "2b")
+                     : "+&r"(ok)
+                     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                     : "memory");
+    return ok;
+}
