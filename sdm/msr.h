@@ -122,7 +122,7 @@ static inline uint32_t msr_mtrr_physmask(unsigned i)
 }
 
 // SDM volume 3, "Memory Types" (MTRRs, PAT and EPT share the numbers; UC- is the PAT's alone).
-enum memory_type { MT_UC = 0, MT_WC = 1, MT_WT = 4, MT_WP = 5, MT_WB = 6, MT_UC_MINUS = 7 };
+enum cache_type { MT_UC = 0, MT_WC = 1, MT_WT = 4, MT_WP = 5, MT_WB = 6, MT_UC_MINUS = 7 };
 #define PAT_POWER_UP 0x0007040600070406ull
 
 // "IA32_APIC_BASE"; "IA32_MTRR_PHYSBASE" for every pair behind the first; "MSR" for one that is not in the
