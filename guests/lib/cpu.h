@@ -10,16 +10,34 @@ struct cpuid {
 };
 
 enum {
-    CR0_PE = 1 << 0, CR0_MP = 1 << 1, CR0_EM = 1 << 2, CR0_TS = 1 << 3, CR0_ET = 1 << 4, CR0_NE = 1 << 5,
-    CR0_WP = 1 << 16, CR0_AM = 1 << 18, CR0_NW = 1 << 29, CR0_CD = 1 << 30,
+    CR0_PE = 1 << 0,
+    CR0_MP = 1 << 1,
+    CR0_EM = 1 << 2,
+    CR0_TS = 1 << 3,
+    CR0_ET = 1 << 4,
+    CR0_NE = 1 << 5,
+    CR0_WP = 1 << 16,
+    CR0_AM = 1 << 18,
+    CR0_NW = 1 << 29,
+    CR0_CD = 1 << 30,
 };
 #define CR0_PG 0x80000000u
 enum {
-    CR4_VME = 1 << 0, CR4_TSD = 1 << 2, CR4_DE = 1 << 3, CR4_PAE = 1 << 5, CR4_OSFXSR = 1 << 9,
-    CR4_OSXMMEXCPT = 1 << 10, CR4_VMXE = 1 << 13, CR4_SMXE = 1 << 14, CR4_OSXSAVE = 1 << 18,
+    CR4_VME = 1 << 0,
+    CR4_TSD = 1 << 2,
+    CR4_DE = 1 << 3,
+    CR4_PAE = 1 << 5,
+    CR4_OSFXSR = 1 << 9,
+    CR4_OSXMMEXCPT = 1 << 10,
+    CR4_VMXE = 1 << 13,
+    CR4_SMXE = 1 << 14,
+    CR4_OSXSAVE = 1 << 18,
 };
 enum {
-    RFLAGS_FIXED = 1 << 1, RFLAGS_TF = 1 << 8, RFLAGS_IF = 1 << 9, RFLAGS_DF = 1 << 10,
+    RFLAGS_FIXED = 1 << 1,
+    RFLAGS_TF = 1 << 8,
+    RFLAGS_IF = 1 << 9,
+    RFLAGS_DF = 1 << 10,
 };
 enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11 };
 enum { XCR0_X87 = 1, XCR0_SSE = 2, XCR0_AVX = 4 };
@@ -57,16 +75,16 @@ static inline void xsetbv(uint32_t index, uint64_t value)
     __asm__ volatile("xsetbv" : : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
 }
 
-#define CONTROL_REGISTER(name)                                                                               \
-    static inline word_t read_##name(void)                                                                   \
-    {                                                                                                        \
-        word_t v;                                                                                            \
-        __asm__ volatile("mov %%" #name ", %0" : "=r"(v) : : "memory");                                      \
-        return v;                                                                                            \
-    }                                                                                                        \
-    static inline void write_##name(word_t v)                                                                \
-    {                                                                                                        \
-        __asm__ volatile("mov %0, %%" #name : : "r"(v) : "memory");                                          \
+#define CONTROL_REGISTER(name)                                          \
+    static inline word_t read_##name(void)                              \
+    {                                                                   \
+        word_t v;                                                       \
+        __asm__ volatile("mov %%" #name ", %0" : "=r"(v) : : "memory"); \
+        return v;                                                       \
+    }                                                                   \
+    static inline void write_##name(word_t v)                           \
+    {                                                                   \
+        __asm__ volatile("mov %0, %%" #name : : "r"(v) : "memory");     \
     }
 CONTROL_REGISTER(cr0)
 CONTROL_REGISTER(cr2)
@@ -80,12 +98,12 @@ CONTROL_REGISTER(dr6)
 CONTROL_REGISTER(dr7)
 #undef CONTROL_REGISTER
 
-#define SEGMENT_REGISTER(name)                                                                               \
-    static inline uint16_t read_##name(void)                                                                 \
-    {                                                                                                        \
-        uint16_t v;                                                                                          \
-        __asm__ volatile("mov %%" #name ", %0" : "=rm"(v));                                                  \
-        return v;                                                                                            \
+#define SEGMENT_REGISTER(name)                              \
+    static inline uint16_t read_##name(void)                \
+    {                                                       \
+        uint16_t v;                                         \
+        __asm__ volatile("mov %%" #name ", %0" : "=rm"(v)); \
+        return v;                                           \
     }
 SEGMENT_REGISTER(cs)
 SEGMENT_REGISTER(ss)
@@ -95,16 +113,16 @@ SEGMENT_REGISTER(fs)
 SEGMENT_REGISTER(gs)
 #undef SEGMENT_REGISTER
 
-#define PORT_ACCESS(suffix, type)                                                                            \
-    static inline type in##suffix(uint16_t port)                                                             \
-    {                                                                                                        \
-        type v;                                                                                              \
-        __asm__ volatile("in" #suffix " %1, %0" : "=a"(v) : "Nd"(port) : "memory");                          \
-        return v;                                                                                            \
-    }                                                                                                        \
-    static inline void out##suffix(uint16_t port, type v)                                                    \
-    {                                                                                                        \
-        __asm__ volatile("out" #suffix " %0, %1" : : "a"(v), "Nd"(port) : "memory");                         \
+#define PORT_ACCESS(suffix, type)                                                    \
+    static inline type in##suffix(uint16_t port)                                     \
+    {                                                                                \
+        type v;                                                                      \
+        __asm__ volatile("in" #suffix " %1, %0" : "=a"(v) : "Nd"(port) : "memory");  \
+        return v;                                                                    \
+    }                                                                                \
+    static inline void out##suffix(uint16_t port, type v)                            \
+    {                                                                                \
+        __asm__ volatile("out" #suffix " %0, %1" : : "a"(v), "Nd"(port) : "memory"); \
     }
 PORT_ACCESS(b, uint8_t)
 PORT_ACCESS(w, uint16_t)

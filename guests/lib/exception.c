@@ -27,8 +27,9 @@ static struct fault last_fault;
 static uint16_t kernel_cs, kernel_ss;
 
 static const char *const names[VECTORS] = {
-    "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",  "#TS", "#NP", "#SS", "#GP", "#PF", "15",
-    "#MF", "#AC", "#MC", "#XM", "#VE", "#CP", "22",  "23",  "24",  "25", "26",  "27",  "28",  "29",  "30",  "31",
+    "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",   "#TS",
+    "#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
+    "22",  "23",  "24",  "25",  "26",  "27",  "28",  "29",  "30",  "31",
 };
 
 const char *fault_name(uint8_t vector)
@@ -99,11 +100,11 @@ struct operands {
     uint64_t value;
 };
 
-#define TRY(name, statement)                                                                                 \
-    static void do_##name(void *p)                                                                           \
-    {                                                                                                        \
-        struct operands *o = p;                                                                              \
-        statement;                                                                                           \
+#define TRY(name, statement)       \
+    static void do_##name(void *p) \
+    {                              \
+        struct operands *o = p;    \
+        statement;                 \
     }
 TRY(rdmsr, o->value = rdmsr(o->index))
 TRY(wrmsr, wrmsr(o->index, o->value))
@@ -143,8 +144,11 @@ struct fault try_write_cr4(word_t value)
 static void do_code(void *code)
 {
 #ifdef __x86_64__
-    __asm__ volatile("call *%0" : "+a"(code) : : "rcx", "rdx", "rbx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
-                     "r13", "r14", "r15", "memory", "cc");
+    __asm__ volatile("call *%0"
+                     : "+a"(code)
+                     :
+                     : "rcx", "rdx", "rbx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+                       "r15", "memory", "cc");
 #else
     __asm__ volatile("call *%0" : "+a"(code) : : "ecx", "edx", "ebx", "esi", "edi", "memory", "cc");
 #endif

@@ -9,7 +9,7 @@ void tap_plan(unsigned points)
     planned = points;
     sword_t got = hypercall1(HC_TAP_PLAN, points);
     if (got < 0)
-        print("plan refused: %s\n", error_text((enum error)-got));
+        print("plan refused: %s\n", error_text((enum error) - got));
 }
 
 static void deliver(enum tap_flag flag, const char *name, const char *detail)
@@ -23,7 +23,7 @@ static void deliver(enum tap_flag flag, const char *name, const char *detail)
     } while (got == -E_AGAIN);
     if (got < 0) {
         failed++;
-        print("point %s refused: %s\n", name, error_text((enum error)-got));
+        print("point %s refused: %s\n", name, error_text((enum error) - got));
     }
 }
 
