@@ -1,0 +1,27 @@
+#include "dev/devices.h"
+#include "dev/devices_impl.h"
+
+size_t devices_size(void)
+{
+    return sizeof(struct devices);
+}
+
+void devices_init(struct devices *d, const struct dev_host *host, void *owner, uint64_t ram)
+{
+    io_map_init(&d->io);
+    uart_init(&d->uart, host, owner);
+    pit_init(&d->pit, host, owner);
+    reset_init(&d->reset, host, owner);
+    debug_exit_init(&d->debug_exit, host, owner);
+    rtc_init(&d->rtc, host, owner, ram);
+    d->io.devices[IO_UART] = &d->uart.device;
+    d->io.devices[IO_PIT] = &d->pit.device;
+    d->io.devices[IO_RESET] = &d->reset.device;
+    d->io.devices[IO_DEBUG_EXIT] = &d->debug_exit.device;
+    d->io.devices[IO_RTC] = &d->rtc.device;
+}
+
+struct io_map *devices_io(struct devices *d)
+{
+    return &d->io;
+}

@@ -1,0 +1,223 @@
+#include "dev/rtc.h"
+#include "dev/bytewise.h"
+#include "dev/calendar.h"
+
+enum rtc_register {
+    RTC_SECOND = 0,
+    RTC_MINUTE = 2,
+    RTC_HOUR = 4,
+    RTC_WEEKDAY = 6,
+    RTC_DAY = 7,
+    RTC_MONTH = 8,
+    RTC_YEAR = 9,
+    RTC_A = 0x0a,
+    RTC_B = 0x0b,
+    RTC_C = 0x0c,
+    RTC_D = 0x0d,
+    RTC_EQUIPMENT = 0x14,
+    RTC_BASE_KIB = 0x15,
+    RTC_EXTENDED_KIB = 0x17,
+    RTC_EXTENDED_KIB_AGAIN = 0x30,
+    RTC_CENTURY = 0x32,
+    RTC_ABOVE_16M = 0x34,
+    RTC_ABOVE_4G = 0x5b,
+};
+enum { A_UPDATING = 0x80, A_DIVIDER_32768 = 0x20, A_RATE_1024 = 6 };
+enum { B_24_HOURS = 2, B_BINARY = 4, B_UPDATE_INTERRUPT = 0x10, B_SET = 0x80 };
+enum { C_UPDATED = 0x10, C_REQUEST = 0x80, D_VALID = 0x80, HOUR_PM = 0x80 };
+enum {
+    SECOND_US = 1000000,
+    UPDATE_US = 244 + 1984, // UIP rises 244 us before the update cycle, which takes 1984 us
+    EQUIPMENT_PC = 0x22,    // coprocessor, 80-column colour display, no floppy
+};
+
+static uint8_t to_bcd(uint8_t v)
+{
+    return (uint8_t)(v / 10 << 4 | v % 10);
+}
+
+static uint8_t from_bcd(uint8_t v)
+{
+    return (uint8_t)((v >> 4) * 10 + (v & 15));
+}
+
+static void store(struct rtc *r, enum rtc_register reg, uint8_t v)
+{
+    r->cell[reg] = r->cell[RTC_B] & B_BINARY ? v : to_bcd(v);
+}
+
+static uint8_t fetch(const struct rtc *r, enum rtc_register reg)
+{
+    return r->cell[RTC_B] & B_BINARY ? r->cell[reg] : from_bcd(r->cell[reg]);
+}
+
+static void store_hour(struct rtc *r, uint8_t hour)
+{
+    if (r->cell[RTC_B] & B_24_HOURS)
+        return store(r, RTC_HOUR, hour);
+    store(r, RTC_HOUR, hour % 12 == 0 ? 12 : hour % 12);
+    if (hour >= 12)
+        r->cell[RTC_HOUR] |= HOUR_PM;
+}
+
+static uint8_t fetch_hour(const struct rtc *r)
+{
+    if (r->cell[RTC_B] & B_24_HOURS)
+        return fetch(r, RTC_HOUR);
+    uint8_t raw = r->cell[RTC_HOUR] & ~HOUR_PM;
+    uint8_t hour = (r->cell[RTC_B] & B_BINARY ? raw : from_bcd(raw)) % 12;
+    return r->cell[RTC_HOUR] & HOUR_PM ? hour + 12 : hour;
+}
+
+static int64_t wall_seconds(const struct rtc *r)
+{
+    return (int64_t)(r->host->wall_us(r->owner) / SECOND_US);
+}
+
+// Puts the time into its registers, in the format that status B asks for now.
+static void refresh(struct rtc *r)
+{
+    struct calendar c = calendar_from_seconds(wall_seconds(r) + r->offset);
+    store(r, RTC_SECOND, c.second);
+    store(r, RTC_MINUTE, c.minute);
+    store_hour(r, c.hour);
+    store(r, RTC_WEEKDAY, c.weekday);
+    store(r, RTC_DAY, c.day);
+    store(r, RTC_MONTH, c.month);
+    store(r, RTC_YEAR, (uint8_t)(c.year % 100));
+    store(r, RTC_CENTURY, (uint8_t)(c.year / 100 % 100));
+}
+
+// The registers are the time from now on. Any byte is a valid field here: what is out of range carries over.
+static void take_over(struct rtc *r)
+{
+    struct calendar c = {
+        .year = fetch(r, RTC_CENTURY) * 100 + fetch(r, RTC_YEAR),
+        .month = fetch(r, RTC_MONTH),
+        .day = fetch(r, RTC_DAY),
+        .hour = fetch_hour(r),
+        .minute = fetch(r, RTC_MINUTE),
+        .second = fetch(r, RTC_SECOND),
+    };
+    r->offset = calendar_to_seconds(&c) - wall_seconds(r);
+}
+
+static bool is_time(uint8_t reg)
+{
+    return reg == RTC_CENTURY || (reg <= RTC_YEAR && (reg >= RTC_WEEKDAY || reg % 2 == 0));
+}
+
+static uint8_t read_a(const struct rtc *r)
+{
+    bool updating = r->host->wall_us(r->owner) % SECOND_US >= SECOND_US - UPDATE_US;
+    return r->cell[RTC_A] | (updating && !(r->cell[RTC_B] & B_SET) ? A_UPDATING : 0);
+}
+
+// The update flag is set once a second and cleared by being read.
+static uint8_t read_c(struct rtc *r)
+{
+    uint64_t second = (uint64_t)wall_seconds(r);
+    bool updated = second != r->update_seen && !(r->cell[RTC_B] & B_SET);
+    r->update_seen = second;
+    if (!updated)
+        return 0;
+    return r->cell[RTC_B] & B_UPDATE_INTERRUPT ? C_UPDATED | C_REQUEST : C_UPDATED;
+}
+
+static uint8_t read_cell(struct rtc *r, uint8_t reg)
+{
+    if (reg == RTC_A)
+        return read_a(r);
+    if (reg == RTC_C)
+        return read_c(r);
+    if (is_time(reg) && !(r->cell[RTC_B] & B_SET))
+        refresh(r);
+    return r->cell[reg];
+}
+
+// SET freezes the registers for writing; clearing it starts the clock from them.
+static void write_b(struct rtc *r, uint8_t v)
+{
+    bool was_set = r->cell[RTC_B] & B_SET;
+    if (!was_set)
+        refresh(r);
+    r->cell[RTC_B] = v;
+    if (was_set && !(v & B_SET))
+        take_over(r);
+}
+
+static void write_cell(struct rtc *r, uint8_t reg, uint8_t v)
+{
+    if (reg == RTC_B)
+        return write_b(r, v);
+    if (reg == RTC_C || reg == RTC_D)
+        return;
+    if (reg == RTC_A)
+        v &= (uint8_t)~A_UPDATING;
+    bool moves_clock = is_time(reg) && !(r->cell[RTC_B] & B_SET);
+    if (moves_clock)
+        refresh(r);
+    r->cell[reg] = v;
+    if (moves_clock)
+        take_over(r);
+}
+
+static uint8_t in8(struct device *d, uint16_t port)
+{
+    struct rtc *r = container_of(d, struct rtc, device);
+    return port == RTC_DATA ? read_cell(r, r->index) : 0xff;
+}
+
+// Bit 7 of the index masks NMI on a PC; nothing here raises one.
+static void out8(struct device *d, uint16_t port, uint8_t v)
+{
+    struct rtc *r = container_of(d, struct rtc, device);
+    if (port == RTC_INDEX)
+        r->index = v & (RTC_CELLS - 1);
+    else if (port == RTC_DATA)
+        write_cell(r, r->index, v);
+}
+
+static uint32_t rtc_in(struct device *d, uint16_t port, unsigned width)
+{
+    return bytewise_in(d, port, width, in8);
+}
+
+static void rtc_out(struct device *d, uint16_t port, unsigned width, uint32_t v)
+{
+    bytewise_out(d, port, width, v, out8);
+}
+
+static void store_size(struct rtc *r, enum rtc_register reg, unsigned bytes, uint64_t v)
+{
+    v = min_u64(v, (1ull << 8 * bytes) - 1);
+    for (unsigned i = 0; i < bytes; i++)
+        r->cell[reg + i] = (uint8_t)(v >> 8 * i);
+}
+
+static uint64_t above(uint64_t ram, uint64_t from)
+{
+    return ram > from ? ram - from : 0;
+}
+
+// Memory as firmware tells it. What is in the way at 3 GB and up is the loader's e820 map's business.
+static void store_memory(struct rtc *r, uint64_t ram)
+{
+    enum { KIB = 10, BLOCK = 16 };
+    store_size(r, RTC_BASE_KIB, 2, min_u64(ram >> KIB, 640));
+    store_size(r, RTC_EXTENDED_KIB, 2, above(ram, 1ull << 20) >> KIB);
+    store_size(r, RTC_EXTENDED_KIB_AGAIN, 2, above(ram, 1ull << 20) >> KIB);
+    store_size(r, RTC_ABOVE_16M, 2, above(min_u64(ram, 1ull << 32), 1ull << 24) >> BLOCK);
+    store_size(r, RTC_ABOVE_4G, 3, above(ram, 1ull << 32) >> BLOCK);
+}
+
+void rtc_init(struct rtc *r, const struct dev_host *host, void *owner, uint64_t ram)
+{
+    static const struct device_ops ops = {.in = rtc_in, .out = rtc_out};
+    *r = (struct rtc){.device = {&ops}, .host = host, .owner = owner};
+    r->cell[RTC_A] = A_DIVIDER_32768 | A_RATE_1024;
+    r->cell[RTC_B] = B_24_HOURS;
+    r->cell[RTC_D] = D_VALID;
+    r->cell[RTC_EQUIPMENT] = EQUIPMENT_PC;
+    store_memory(r, ram);
+}

@@ -1,0 +1,219 @@
+#include "dev/uart.h"
+#include "dev/bytewise.h"
+#include "arch/types.h"
+
+enum ier { IER_RX = 1, IER_THRE = 2, IER_LINE = 4, IER_MODEM = 8, IER_ALL = 15 };
+enum iir { IIR_NONE = 1, IIR_MODEM = 0, IIR_THRE = 2, IIR_RX = 4, IIR_LINE = 6, IIR_FIFOS = 0xc0 };
+enum fcr { FCR_ENABLE = 1, FCR_CLEAR_RX = 2, FCR_TRIGGER = 0xc0 };
+enum lcr { LCR_DLAB = 0x80 };
+enum mcr { MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 16, MCR_ALL = 31 };
+enum lsr { LSR_DATA = 1, LSR_OVERRUN = 2, LSR_THRE = 0x20, LSR_TEMT = 0x40 };
+enum msr {
+    MSR_DELTA_CTS = 1,
+    MSR_DELTA_DSR = 2,
+    MSR_TRAILING_RI = 4,
+    MSR_DELTA_DCD = 8,
+    MSR_CTS = 0x10,
+    MSR_DSR = 0x20,
+    MSR_RI = 0x40,
+    MSR_DCD = 0x80,
+};
+
+static struct uart *uart_of(struct device *d)
+{
+    return container_of(d, struct uart, device);
+}
+
+static bool transmitter_empty(const struct uart *u)
+{
+    return (u->mcr & MCR_LOOP) || u->host->console_ready(u->owner);
+}
+
+// The receiver: a FIFO keeps what it has and drops the newcomer, a single register is overwritten.
+static void receive(struct uart *u, uint8_t byte)
+{
+    uint8_t room = u->fcr & FCR_ENABLE ? UART_FIFO : 1;
+    if (u->rx_count < room) {
+        u->rx[(u->rx_first + u->rx_count++) % UART_FIFO] = byte;
+        return;
+    }
+    u->overrun = true;
+    if (room == 1)
+        u->rx[u->rx_first] = byte;
+}
+
+static uint8_t read_rbr(struct uart *u)
+{
+    if (u->lcr & LCR_DLAB)
+        return (uint8_t)u->divisor;
+    if (u->rx_count == 0)
+        return 0;
+    uint8_t byte = u->rx[u->rx_first];
+    u->rx_first = (u->rx_first + 1) % UART_FIFO;
+    u->rx_count--;
+    return byte;
+}
+
+static void write_thr(struct uart *u, uint8_t value)
+{
+    if (unlikely(u->lcr & LCR_DLAB)) {
+        u->divisor = (uint16_t)((u->divisor & 0xff00) | value);
+        return;
+    }
+    u->thre_pending = true; // the byte is gone at once, so THR is empty again
+    if (unlikely(u->mcr & MCR_LOOP))
+        return receive(u, value);
+    char byte = (char)value;
+    u->host->console(u->owner, &byte, 1);
+}
+
+static uint8_t read_ier(struct uart *u)
+{
+    return u->lcr & LCR_DLAB ? (uint8_t)(u->divisor >> 8) : u->ier;
+}
+
+static void write_ier(struct uart *u, uint8_t value)
+{
+    if (u->lcr & LCR_DLAB) {
+        u->divisor = (uint16_t)((value << 8) | (u->divisor & 0xff));
+        return;
+    }
+    // Enabling the THRE interrupt while THR is empty reports it; drivers use this to start sending.
+    if (value & ~u->ier & IER_THRE)
+        u->thre_pending = true;
+    u->ier = value & IER_ALL;
+}
+
+// Sources in order of priority. Reading IIR is what acknowledges THRE, if THRE is what it reported.
+static uint8_t read_iir(struct uart *u)
+{
+    uint8_t fifos = u->fcr & FCR_ENABLE ? IIR_FIFOS : 0;
+    if ((u->ier & IER_LINE) && u->overrun)
+        return fifos | IIR_LINE;
+    if ((u->ier & IER_RX) && u->rx_count > 0)
+        return fifos | IIR_RX;
+    if ((u->ier & IER_THRE) && u->thre_pending && transmitter_empty(u)) {
+        u->thre_pending = false;
+        return fifos | IIR_THRE;
+    }
+    if ((u->ier & IER_MODEM) && (u->msr & 15))
+        return fifos | IIR_MODEM;
+    return fifos | IIR_NONE;
+}
+
+static void write_fcr(struct uart *u, uint8_t value)
+{
+    if ((value & FCR_CLEAR_RX) || ((value ^ u->fcr) & FCR_ENABLE))
+        u->rx_count = 0;
+    u->fcr = value & FCR_ENABLE ? value & (FCR_ENABLE | FCR_TRIGGER) : 0;
+}
+
+static uint8_t read_lcr(struct uart *u)
+{
+    return u->lcr;
+}
+
+static void write_lcr(struct uart *u, uint8_t value)
+{
+    u->lcr = value;
+}
+
+static uint8_t read_mcr(struct uart *u)
+{
+    return u->mcr;
+}
+
+// Modem lines: in loopback our own outputs, else a peer that is there and ready.
+static uint8_t modem_lines(uint8_t mcr)
+{
+    if (!(mcr & MCR_LOOP))
+        return MSR_DCD | MSR_DSR | MSR_CTS;
+    return (uint8_t)((mcr & MCR_RTS ? MSR_CTS : 0) | (mcr & MCR_DTR ? MSR_DSR : 0) |
+                     (mcr & MCR_OUT1 ? MSR_RI : 0) | (mcr & MCR_OUT2 ? MSR_DCD : 0));
+}
+
+static void write_mcr(struct uart *u, uint8_t value)
+{
+    u->mcr = value & MCR_ALL;
+    uint8_t lines = modem_lines(u->mcr), changed = u->msr ^ lines;
+    uint8_t delta = (changed >> 4) & (MSR_DELTA_CTS | MSR_DELTA_DSR | MSR_DELTA_DCD);
+    if (changed & u->msr & MSR_RI)
+        delta |= MSR_TRAILING_RI;
+    u->msr = lines | (u->msr & 15) | delta;
+}
+
+static uint8_t read_lsr(struct uart *u)
+{
+    uint8_t lsr = u->rx_count > 0 ? LSR_DATA : 0;
+    if (unlikely(u->overrun))
+        lsr |= LSR_OVERRUN;
+    u->overrun = false;
+    return transmitter_empty(u) ? lsr | LSR_THRE | LSR_TEMT : lsr;
+}
+
+static uint8_t read_msr(struct uart *u)
+{
+    uint8_t msr = u->msr;
+    u->msr &= 0xf0;
+    return msr;
+}
+
+static uint8_t read_scr(struct uart *u)
+{
+    return u->scr;
+}
+
+static void write_scr(struct uart *u, uint8_t value)
+{
+    u->scr = value;
+}
+
+static void write_read_only(struct uart *u, uint8_t value)
+{
+    (void)u, (void)value;
+}
+
+// clang-format off
+static const struct {
+    uint8_t (*read)(struct uart *);
+    void (*write)(struct uart *, uint8_t);
+} registers[8] = {
+    {read_rbr, write_thr},       // RBR, THR, divisor low
+    {read_ier, write_ier},       // IER, divisor high
+    {read_iir, write_fcr},       // IIR, FCR
+    {read_lcr, write_lcr},       // LCR
+    {read_mcr, write_mcr},       // MCR
+    {read_lsr, write_read_only}, // LSR
+    {read_msr, write_read_only}, // MSR
+    {read_scr, write_scr},       // SCR
+};
+// clang-format on
+
+static uint8_t in8(struct device *d, uint16_t port)
+{
+    unsigned reg = port - UART_BASE;
+    return likely(reg < array_size(registers)) ? registers[reg].read(uart_of(d)) : 0xff;
+}
+
+static void out8(struct device *d, uint16_t port, uint8_t value)
+{
+    unsigned reg = port - UART_BASE;
+    if (likely(reg < array_size(registers)))
+        registers[reg].write(uart_of(d), value);
+}
+
+static uint32_t uart_in(struct device *d, uint16_t port, unsigned width)
+{
+    return bytewise_in(d, port, width, in8);
+}
+
+static void uart_out(struct device *d, uint16_t port, unsigned width, uint32_t value)
+{
+    bytewise_out(d, port, width, value, out8);
+}
+
+void uart_init(struct uart *u, const struct dev_host *host, void *owner)
+{
+    static const struct device_ops ops = {.in = uart_in, .out = uart_out};
+    *u = (struct uart){.device = {&ops}, .host = host, .owner = owner, .divisor = 1, .msr = modem_lines(0)};
+}

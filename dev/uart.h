@@ -1,0 +1,21 @@
+// A 16550A UART at 3F8h-3FFh whose line is the machine's console. Polled: it raises no interrupt, but IIR
+// tells what would, so that an interrupt line is one more function call. Sent bytes leave at once; when the
+// console is behind, THRE and TEMT stay clear until it has room.
+#pragma once
+#include "dev/devices.h"
+
+enum { UART_BASE = 0x3f8, UART_FIFO = 16 };
+
+struct uart {
+    struct device device; // first: ops find the UART through it
+    const struct dev_host *host;
+    void *owner;
+    uint16_t divisor;
+    uint8_t ier, fcr, lcr, mcr, scr; // as last written, reserved bits gone
+    uint8_t msr;                     // lines in the upper, changes since the last read in the lower half
+    bool overrun, thre_pending;      // LSR.OE; THR became empty and nobody was told yet
+    uint8_t rx_first, rx_count;
+    uint8_t rx[UART_FIFO];
+};
+
+void uart_init(struct uart *u, const struct dev_host *host, void *owner);
