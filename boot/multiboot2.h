@@ -42,8 +42,8 @@ struct boot_info {
     uint32_t rsdp_bytes;
     bool efi; // started by UEFI firmware
     uint32_t range_count, ranges_dropped;
-    uint32_t module_count, modules_dropped; // dropped: more than fit, or malformed
-    uint32_t bad_tags;                      // tags skipped because their size or content is wrong
+    uint32_t module_count, modules_dropped;      // dropped: more than fit, or malformed
+    uint32_t bad_tags;                           // tags skipped because their size or content is wrong
     struct memory_range ranges[BOOT_RANGES_MAX]; // in the loader's order; may overlap
     struct boot_module modules[BOOT_MODULES_MAX];
 };
