@@ -44,7 +44,9 @@ struct acpi_info {
     struct acpi_register pm_timer;
     bool pm_timer_32; // 32 bits wide, else 24
     struct acpi_register pm1a_control, pm1b_control;
-    bool has_s5; // the two values for SLP_TYP are known
+    uint16_t smi_command; // port; 0: the hardware is always in ACPI mode
+    uint8_t acpi_enable;  // what to write there to enter ACPI mode
+    bool has_s5;          // the two values for SLP_TYP are known
     uint8_t s5_a, s5_b;
     struct acpi_register reset;
     uint8_t reset_value;
