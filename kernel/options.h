@@ -3,9 +3,11 @@
 #include "arch/log.h"
 #include "arch/types.h"
 
+enum { SLICE_US_MIN = 100, SLICE_US_MAX = 10000000, SLICE_US_DEFAULT = 10000 };
 enum console { CONSOLE_NONE = 0, CONSOLE_COM1 = 1, CONSOLE_COM2 = 2, CONSOLE_SCREEN = 4 };
 
 // How the machine ends after the report.
+// clang-format off
 #define EXIT_METHODS(X)                                                                                      \
     X(AUTO, "auto") /* the emulator's own way when one is recognised, else halt */                           \
     X(BOCHS, "bochs")                                                                                        \
@@ -13,6 +15,7 @@ enum console { CONSOLE_NONE = 0, CONSOLE_COM1 = 1, CONSOLE_COM2 = 2, CONSOLE_SCR
     X(ACPI, "acpi")                                                                                          \
     X(REBOOT, "reboot")                                                                                      \
     X(HALT, "halt")
+// clang-format on
 
 enum exit_method {
 #define X(name, word) EXIT_##name,
@@ -21,16 +24,16 @@ enum exit_method {
 };
 
 struct options {
-    uint32_t console;         // bits of enum console; each is used only where it is found. Default COM1 and screen
-    enum log_level loglevel;  // default LOG_INFO
-    enum exit_method exit;    // default EXIT_AUTO
-    uint32_t cpus;            // processors to use; 0: all
-    uint64_t slice_us;        // quantum of machines without slice=; default 10,000
-    bool tap;                 // default on; off: no TAP on serial, only the log
+    uint32_t console; // bits of enum console; each is used only where it is found. Default COM1 and screen
+    enum log_level loglevel; // default LOG_INFO
+    enum exit_method exit;   // default EXIT_AUTO
+    uint32_t cpus;           // processors to use; 0: all
+    uint64_t slice_us;       // quantum of machines without slice=; default SLICE_US_DEFAULT
+    bool tap;                // default on; off: no TAP on serial, only the log
 };
 
-// Parses `line` as GRUB hands it over. Each unknown or malformed word is named to `complain` in a sentence and
-// ignored; the default stays.
+// Parses `line` as GRUB hands it over. Each unknown or malformed word is named to `complain` in a sentence
+// and ignored; the default stays.
 void options_parse(const char *line, struct options *out, void (*complain)(const char *sentence));
 
 const char *exit_method_word(enum exit_method m);

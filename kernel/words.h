@@ -15,10 +15,10 @@ enum word_result { WORD_NONE, WORD_OK, WORD_UNBALANCED, WORD_TOO_LONG };
 enum word_result word_next(const char **line, char *buf, size_t size);
 
 // All of `text` must be the number; false when it is malformed or does not fit.
-bool number_parse(const char *text, uint64_t *value);   // 10, 0x1f
-bool bytes_parse(const char *text, uint64_t *bytes);    // 4096, 4K, 16M, 1G
-bool time_parse(const char *text, uint64_t *us);        // 100us, 10ms, 2s (a unit is required, except for 0)
-bool cpu_list_parse(const char *text, uint64_t *bits);  // 0,2-3: a bit per id; ids below 64
+bool number_parse(const char *text, uint64_t *value);  // 10, 0x1f
+bool bytes_parse(const char *text, uint64_t *bytes);   // 4096, 4K, 16M, 1G
+bool time_parse(const char *text, uint64_t *us);       // 100us, 10ms, 2s (a unit is required, except for 0)
+bool cpu_list_parse(const char *text, uint64_t *bits); // 0,2-3: a bit per id; ids below 64
 
 bool text_is(const char *a, const char *b); // equal strings
 // True when `text` begins with `start`; *rest is what follows.

@@ -1,0 +1,181 @@
+#include "kernel/options.h"
+#include "arch/reason.h"
+#include "arch/string.h"
+#include "kernel/words.h"
+
+// Each parser stores a value, or returns false and leaves the option as it was.
+
+struct choice {
+    const char *word;
+    uint32_t value;
+};
+
+static const struct choice *choice_find(const struct choice *choices, size_t count, const char *word)
+{
+    for (size_t i = 0; i < count; i++)
+        if (text_is(word, choices[i].word))
+            return &choices[i];
+    return NULL;
+}
+
+static bool console_parse(const char *value, struct options *o)
+{
+    static const struct choice choices[] = {
+        {"com1", CONSOLE_COM1  },
+        {"com2", CONSOLE_COM2  },
+        {"vga",  CONSOLE_SCREEN},
+        {"none", CONSOLE_NONE  }
+    };
+    uint32_t bits = 0;
+    char word[8];
+
+    for (bool more = true; more; value++) {
+        size_t length = 0;
+        while (value[length] && value[length] != ',')
+            length++;
+        if (length >= sizeof(word))
+            return false;
+        memcpy(word, value, length);
+        word[length] = '\0';
+        const struct choice *c = choice_find(choices, array_size(choices), word);
+        if (!c)
+            return false;
+        bits |= c->value;
+        value += length;
+        more = *value == ',';
+    }
+    o->console = bits;
+    return true;
+}
+
+static bool loglevel_parse(const char *value, struct options *o)
+{
+    static const struct choice choices[] = {
+        {"error", LOG_ERROR},
+        {"warn",  LOG_WARN },
+        {"info",  LOG_INFO },
+        {"debug", LOG_DEBUG}
+    };
+    const struct choice *c = choice_find(choices, array_size(choices), value);
+    if (c)
+        o->loglevel = (enum log_level)c->value;
+    return c;
+}
+
+static const struct choice exit_methods[] = {
+#define X(name, word) {word, EXIT_##name},
+    EXIT_METHODS(X)
+#undef X
+};
+
+static bool exit_parse(const char *value, struct options *o)
+{
+    const struct choice *c = choice_find(exit_methods, array_size(exit_methods), value);
+    if (c)
+        o->exit = (enum exit_method)c->value;
+    return c;
+}
+
+static bool cpus_parse(const char *value, struct options *o)
+{
+    uint64_t cpus;
+    if (!number_parse(value, &cpus) || cpus == 0 || cpus > UINT32_MAX)
+        return false;
+    o->cpus = (uint32_t)cpus;
+    return true;
+}
+
+static bool slice_parse(const char *value, struct options *o)
+{
+    uint64_t us;
+    if (!time_parse(value, &us) || us < SLICE_US_MIN || us > SLICE_US_MAX)
+        return false;
+    o->slice_us = us;
+    return true;
+}
+
+static bool tap_parse(const char *value, struct options *o)
+{
+    static const struct choice choices[] = {
+        {"on",  true },
+        {"off", false}
+    };
+    const struct choice *c = choice_find(choices, array_size(choices), value);
+    if (c)
+        o->tap = c->value;
+    return c;
+}
+
+struct option {
+    const char *key; // with the equals sign
+    bool (*parse)(const char *value, struct options *o);
+    const char *usage;
+};
+
+// clang-format off
+static const struct option table[] = {
+    {"console=",  console_parse,  "com1, com2, vga (several with commas) or none"},
+    {"cpus=",     cpus_parse,     "a number from 1"},
+    {"exit=",     exit_parse,     "auto, bochs, qemu, acpi, reboot or halt"},
+    {"loglevel=", loglevel_parse, "error, warn, info or debug"},
+    {"slice=",    slice_parse,    "a time from 100us to 10s, such as 10ms"},
+    {"tap=",      tap_parse,      "on or off"},
+};
+// clang-format on
+
+static const struct option *option_find(const char *word, const char **value)
+{
+    for (size_t i = 0; i < array_size(table); i++)
+        if (text_starts(word, table[i].key, value))
+            return &table[i];
+    return NULL;
+}
+
+static void word_parse(const char *word, struct options *out, void (*complain)(const char *sentence))
+{
+    struct reason why;
+    const char *value;
+    const struct option *option = option_find(word, &value);
+
+    if (!option)
+        reason_set(&why, E_NOT_FOUND, "unknown option \"%.*s\" ignored", 80, word);
+    else if (!option->parse(value, out))
+        reason_set(&why, E_MALFORMED, "option \"%.*s\" ignored: %s%s", 40, word, option->key, option->usage);
+    else
+        return;
+    complain(why.text);
+}
+
+void options_parse(const char *line, struct options *out, void (*complain)(const char *sentence))
+{
+    char word[128];
+    struct reason why;
+
+    *out = (struct options){.console = CONSOLE_COM1 | CONSOLE_SCREEN,
+                            .loglevel = LOG_INFO,
+                            .exit = EXIT_AUTO,
+                            .slice_us = SLICE_US_DEFAULT,
+                            .tap = true};
+    for (;;) {
+        switch (word_next(&line, word, sizeof(word))) {
+        case WORD_NONE:
+            return;
+        case WORD_OK:
+            word_parse(word, out, complain);
+            break;
+        case WORD_UNBALANCED:
+            reason_set(&why, E_MALFORMED, "option \"%.*s\" ignored: its quotes are not closed", 80, word);
+            complain(why.text);
+            break;
+        case WORD_TOO_LONG:
+            reason_set(&why, E_TOO_BIG, "option \"%.*s...\" ignored: it is too long", 40, word);
+            complain(why.text);
+            break;
+        }
+    }
+}
+
+const char *exit_method_word(enum exit_method m)
+{
+    return (size_t)m < array_size(exit_methods) ? exit_methods[m].word : "?";
+}
