@@ -5,7 +5,9 @@
 #include "arch/reason.h"
 #include "arch/types.h"
 
-enum { MACHINE_NAME_MAX = 31, MACHINE_TEXT_MAX = 511, MACHINE_CPU_ANY = -1 };
+enum { MACHINE_NAME_MAX = 31, MACHINE_TEXT_MAX = 511 };
+enum { MACHINE_MEM_DEFAULT = 4 << 20 };
+#define MACHINE_MEM_MAX (64ull << 30)
 
 struct machine {
     char name[MACHINE_NAME_MAX + 1]; // [A-Za-z0-9._+-]+

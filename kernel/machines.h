@@ -13,12 +13,13 @@ struct module {
 
 struct verdict {
     enum module_role role;
-    enum error error;      // why it was refused; E_OK otherwise
-    struct reason why;     // the sentence for that
-    struct blob initrd;    // bytes of the module that initrd= names; size 0 if none
+    enum error error;       // why it was refused; E_OK otherwise
+    struct reason why;      // the sentence for that
+    struct blob initrd;     // bytes of the module that initrd= names; size 0 if none
     struct machine machine; // machine.name is set for every role ("module-N" when the line has none)
 };
 
 // Fills verdicts[count]. `machines_max` is how many machines the hypervisor can hold: the ones after that
 // are refused.
-void machines_judge(const struct module *modules, size_t count, size_t machines_max, struct verdict *verdicts);
+void machines_judge(const struct module *modules, size_t count, size_t machines_max,
+                    struct verdict *verdicts);

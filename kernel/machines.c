@@ -1,0 +1,92 @@
+#include "kernel/machines.h"
+#include "arch/format.h"
+#include "arch/string.h"
+#include "kernel/words.h"
+
+static void refuse(struct verdict *v, enum error e)
+{
+    v->role = MODULE_REFUSED;
+    v->error = e;
+}
+
+static void judge_line(const struct module *module, size_t index, struct verdict *v)
+{
+    v->role = MODULE_MACHINE;
+    v->error = E_OK;
+    v->why.text[0] = '\0';
+    v->initrd = (struct blob){NULL, 0};
+    enum error e = machine_parse(&v->machine, module->line, &v->why);
+    if (e != E_OK)
+        refuse(v, e);
+    if (!v->machine.name[0])
+        format(v->machine.name, sizeof(v->machine.name), "module-%zu", index + 1);
+}
+
+// The first module of that name; `count` when there is none.
+static size_t name_find(const struct verdict *verdicts, size_t count, const char *name)
+{
+    size_t i = 0;
+    while (i < count && !text_is(verdicts[i].machine.name, name))
+        i++;
+    return i;
+}
+
+static void judge_name(struct verdict *verdicts, size_t index)
+{
+    struct verdict *v = &verdicts[index];
+    size_t first = name_find(verdicts, index, v->machine.name);
+    if (v->role == MODULE_REFUSED || first == index)
+        return;
+    refuse(v, reason_set(&v->why, E_EXISTS, "module %zu has the name \"%s\" already", first + 1,
+                         v->machine.name));
+}
+
+// A module that another names becomes data, whatever else its line says: a key that makes no sense for data
+// is no reason to refuse the bytes. Only a chain (data that has data of its own) would leave no machine.
+static void judge_data(const struct module *modules, size_t count, struct verdict *verdicts, size_t index)
+{
+    struct verdict *v = &verdicts[index];
+    const char *name = v->machine.initrd;
+    size_t data = name_find(verdicts, count, name);
+
+    if (v->role == MODULE_REFUSED || !name[0])
+        return;
+    if (data == count)
+        refuse(v, reason_set(&v->why, E_NOT_FOUND, "no module named \"%s\"", name));
+    else if (data == index)
+        refuse(v, reason_set(&v->why, E_INVALID, "initrd=%s names its own module", name));
+    else if (verdicts[data].machine.initrd[0])
+        refuse(v, reason_set(&v->why, E_INVALID, "initrd=%s is a machine with an initrd= of its own", name));
+    else
+        v->initrd = modules[data].file;
+}
+
+static void mark_data(struct verdict *verdicts, size_t count, size_t index)
+{
+    const struct verdict *v = &verdicts[index];
+    if (!v->machine.initrd[0])
+        return;
+    size_t data = name_find(verdicts, count, v->machine.initrd);
+    if (data < count && data != index && !verdicts[data].machine.initrd[0])
+        verdicts[data].role = MODULE_DATA;
+}
+
+void machines_judge(const struct module *modules, size_t count, size_t machines_max, struct verdict *verdicts)
+{
+    for (size_t i = 0; i < count; i++)
+        judge_line(&modules[i], i, &verdicts[i]);
+    for (size_t i = 0; i < count; i++)
+        judge_name(verdicts, i);
+    for (size_t i = 0; i < count; i++)
+        judge_data(modules, count, verdicts, i);
+    // Also what a refused machine names is data: it would make no sense as a machine.
+    for (size_t i = 0; i < count; i++)
+        mark_data(verdicts, count, i);
+
+    size_t machines = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct verdict *v = &verdicts[i];
+        if (v->role == MODULE_MACHINE && ++machines > machines_max)
+            refuse(v, reason_set(&v->why, E_TOO_BIG, "more than %zu machines", machines_max));
+    }
+}
