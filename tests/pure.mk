@@ -1,5 +1,7 @@
 # Sources that know no processor: they build on the host too and are tested there. One a line, sorted.
+PURE += arch/acpi.c
 PURE += arch/reason.c
+PURE += boot/multiboot2.c
 PURE += dev/bytewise.c
 PURE += dev/calendar.c
 PURE += dev/debug_exit.c
@@ -9,6 +11,15 @@ PURE += dev/pit.c
 PURE += dev/reset.c
 PURE += dev/rtc.c
 PURE += dev/uart.c
+PURE += kernel/elf.c
+PURE += kernel/load_elf.c
+PURE += kernel/load_linux.c
+PURE += kernel/load_multiboot1.c
+PURE += kernel/loader.c
+PURE += kernel/machine.c
+PURE += kernel/machines.c
+PURE += kernel/options.c
+PURE += kernel/words.c
 PURE += sched/timeout.c
 PURE += sdm/bits.c
 PURE += sdm/control_resolve.c
