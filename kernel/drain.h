@@ -10,7 +10,7 @@ struct sink {
     size_t (*put)(void *self, const char *bytes, size_t n);
     bool (*refresh)(void *self); // a bounded step of work put off by `put`; true: more is left. May be NULL
     void (*put_all)(void *self, const char *bytes, size_t n); // waits; gives up on a dead device
-    void (*settle)(void *self); // waits until all that was put can be seen
+    void (*settle)(void *self);                               // waits until all that was put can be seen
     void *self;
 };
 

@@ -8,8 +8,8 @@ enum { GUEST_LINE_MAX = 512, GUEST_PARTIAL_MS = 100 };
 
 struct guest_console {
     const char *machine;
-    tsc_t hold;       // how long a partial line may wait
-    tsc_t deadline;   // when the partial line goes out; ~0: there is none
+    tsc_t hold;     // how long a partial line may wait
+    tsc_t deadline; // when the partial line goes out; ~0: there is none
     uint16_t length;
     uint16_t skipped; // bytes of the control string being dropped
     uint8_t state;    // enum escape of guest_console.c

@@ -73,7 +73,9 @@ bool log_ring_peek(const struct log_ring *r, struct log_record *record)
 
 void log_ring_take(struct log_ring *r, const struct log_record *record, char *text)
 {
-    uint32_t body = r->tail + sizeof *record, len = record->length, first = first_part(r, body, len);
+    uint32_t len =
+        (uint32_t)min_u64(record->length, RECORD_TEXT_MAX); // a panic reads rings that may be damaged
+    uint32_t body = r->tail + sizeof *record, first = first_part(r, body, len);
     memcpy(text, header_at(r, body), first);
     memcpy(text + first, r->bytes, len - first);
 

@@ -1,7 +1,8 @@
 // One processor's ring of log records, each whole: a record is in the ring entirely or not at all.
 // One producer (the processor, and NMI or #MC handlers that interrupt it there: they reserve behind the
 // record they interrupted) and one consumer (whoever holds the drain lock). Pure.
-// Invariant: the free part of the ring is zero, so a reserved record is not ready before its producer says so.
+// Invariant: the free part of the ring is zero, so a reserved record is not ready before its producer says
+// so.
 #pragma once
 #include "arch/types.h"
 

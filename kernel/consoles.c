@@ -1,0 +1,106 @@
+#include "kernel/consoles.h"
+#include "arch/screen.h"
+#include "arch/uart.h"
+#include "kernel/drain.h"
+#include "kernel/options.h"
+#include "kernel/report.h"
+
+// Units of screen_refresh() a step: some 5,000 instructions, five glyphs of pixels.
+enum { SCREEN_BUDGET = 800 };
+
+static size_t serial_put(void *self, const char *bytes, size_t n)
+{
+    return uart_put_fifo(self, bytes, n);
+}
+
+static void serial_put_all(void *self, const char *bytes, size_t n)
+{
+    uart_put_all(self, bytes, n);
+}
+
+static void serial_settle(void *self)
+{
+    uart_settle(self);
+}
+
+static void picture_put_all(void *self, const char *bytes, size_t n)
+{
+    (void)self;
+    screen_put(bytes, n);
+}
+
+static size_t picture_put(void *self, const char *bytes, size_t n)
+{
+    picture_put_all(self, bytes, n);
+    return n;
+}
+
+static bool picture_refresh(void *self)
+{
+    (void)self;
+    return screen_refresh(SCREEN_BUDGET);
+}
+
+static void picture_settle(void *self)
+{
+    while (picture_refresh(self))
+        ;
+}
+
+static size_t nowhere_put(void *self, const char *bytes, size_t n)
+{
+    (void)self, (void)bytes;
+    return n;
+}
+
+static void nowhere_put_all(void *self, const char *bytes, size_t n)
+{
+    (void)self, (void)bytes, (void)n;
+}
+
+static void nowhere_settle(void *self)
+{
+    (void)self;
+}
+
+static bool open_serial(uint32_t wanted)
+{
+    static const struct {
+        enum console console;
+        uint16_t port;
+    } places[] = {
+        {CONSOLE_COM1, UART_COM1},
+        {CONSOLE_COM2, UART_COM2}
+    };
+    static struct uart uarts[array_size(places)];
+    bool any = false;
+    for (size_t i = 0; i < array_size(places); i++) {
+        if (!(wanted & places[i].console))
+            continue;
+        if (!uart_open(&uarts[i], places[i].port)) {
+            log_info("console: no UART at %xh", places[i].port);
+            continue;
+        }
+        log_info("console: UART at %xh, 115200 8N1, FIFO of %u", places[i].port, uarts[i].depth);
+        report_add_sink(&(struct sink){serial_put, NULL, serial_put_all, serial_settle, &uarts[i]});
+        any = true;
+    }
+    return any;
+}
+
+static bool open_picture(uint32_t wanted, const struct framebuffer *fb, void *base)
+{
+    if (!(wanted & CONSOLE_SCREEN) || !fb || !screen_open(fb, base))
+        return false;
+    log_info("console: screen of %u x %u %s", fb->width, fb->height,
+             fb->type == FRAMEBUFFER_TEXT ? "characters" : "pixels");
+    report_add_sink(&(struct sink){picture_put, picture_refresh, picture_put_all, picture_settle, NULL});
+    return true;
+}
+
+void consoles_open(uint32_t wanted, const struct framebuffer *fb, void *base)
+{
+    bool serial = open_serial(wanted), picture = open_picture(wanted, fb, base);
+    if (!serial && !picture) // or the rings would fill up and guests would wait for ever
+        report_add_sink(&(struct sink){nowhere_put, NULL, nowhere_put_all, nowhere_settle, NULL});
+}

@@ -1,0 +1,112 @@
+#include "kernel/tap.h"
+#include "arch/format.h"
+#include "arch/string.h"
+#include "kernel/report.h"
+
+// Text on its way into a buffer that is known to be big enough.
+struct cursor {
+    char *at;
+};
+
+static void put_plain(struct cursor *c, const char *text)
+{
+    size_t n = strlen(text);
+    memcpy(c->at, text, n);
+    c->at += n;
+}
+
+static void put_escaped(struct cursor *c, const char *text, size_t n)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < n; i++) {
+        uint8_t byte = (uint8_t)text[i];
+        if (byte >= 0x20 && byte < 0x7f) {
+            *c->at++ = (char)byte;
+            continue;
+        }
+        *c->at++ = '\\';
+        *c->at++ = 'x';
+        *c->at++ = digits[byte >> 4];
+        *c->at++ = digits[byte & 15];
+    }
+}
+
+static void put_number(struct cursor *c, uint32_t n)
+{
+    c->at += format(c->at, 11, "%u", n);
+}
+
+static void count(struct tap *t, enum point_result result)
+{
+    t->points++;
+    if (result == POINT_NOT_OK)
+        t->failed++;
+    else if (result == POINT_SKIP)
+        t->skipped++;
+    else
+        t->passed++;
+}
+
+static void put_point(struct tap *t, struct cursor *c, enum point_result result, const char *text, size_t n)
+{
+    const char *space = memchr(text, ' ', n);
+    size_t identity = space ? (size_t)(space - text) : n;
+    if (t->off || t->ended)
+        put_plain(c, "# ");
+    else
+        count(t, result);
+    put_plain(c, result == POINT_NOT_OK ? "not ok " : "ok ");
+    if (!t->off && !t->ended) {
+        put_number(c, t->points);
+        put_plain(c, " - ");
+    }
+    put_escaped(c, text, identity);
+    if (result == POINT_SKIP) {
+        put_plain(c, " # SKIP");
+        put_escaped(c, text + identity, n - identity);
+    }
+}
+
+size_t tap_render(struct tap *t, const struct log_record *record, const char *text, char *out)
+{
+    struct cursor c = {out};
+    if (record->kind == RECORD_POINT) {
+        put_point(t, &c, record->detail, text, record->length);
+    } else {
+        if (record->kind == RECORD_RAW && t->off)
+            return 0;
+        if (record->kind != RECORD_RAW)
+            put_plain(&c, "# ");
+        put_escaped(&c, text, record->length);
+    }
+    put_plain(&c, "\n");
+    return (size_t)(c.at - out);
+}
+
+size_t tap_end(struct tap *t, char *out)
+{
+    t->ended = true;
+    if (t->off)
+        return 0;
+    size_t n = format(out, TAP_LINE_MAX, "1..%u\n# %u passed, %u failed", t->points, t->passed, t->failed);
+    if (t->skipped)
+        n += format(out + n, TAP_LINE_MAX - n, ", %u skipped", t->skipped);
+    return n + format(out + n, TAP_LINE_MAX - n, "\n");
+}
+
+static bool is_plain(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           (c && strchr("._+/-", c));
+}
+
+size_t tap_identity(char *out, const char *machine, const char *name)
+{
+    size_t n =
+        format(out, TAP_IDENTITY_MAX, "%s/%s", *machine ? machine : "unnamed", *name ? name : "unnamed");
+    n = min_u64(n, TAP_IDENTITY_MAX - 1);
+    for (size_t i = 0; i < n; i++)
+        if (!is_plain(out[i]))
+            out[i] = '_';
+    return n;
+}
