@@ -1,5 +1,5 @@
 // Small regular expressions for expect=screen: and fail=screen:, compiled into bit masks and run as one
-// 64-bit set of states: no allocation, no backtracking, at most some 50 instructions a byte of text whatever
+// 64-bit set of states: no allocation, no backtracking, at most some 80 instructions a byte of text whatever
 // the pattern. Understood: literals, . * + ? [a-z] [^a-z] \x (x itself), ^ at the start and $ at the end of
 // an alternative, | between alternatives. No groups. Pure.
 #pragma once

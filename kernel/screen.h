@@ -17,7 +17,7 @@ void screen_dump(struct space *space, void (*line)(void *context, const char *te
 
 enum screen_verdict { SCREEN_NOTHING, SCREEN_EXPECTED, SCREEN_FAILED };
 
-// A search that goes on for the machine's life, a few rows at a time. Either pattern may be NULL.
+// A search that goes on for the machine's life, a row at a time. Either pattern may be NULL.
 struct screen_search {
     const struct regex *expect, *fail;
     uint8_t row;   // the next one to look at
@@ -26,6 +26,6 @@ struct screen_search {
 };
 
 void screen_search_init(struct screen_search *s, const struct regex *expect, const struct regex *fail);
-// Looks at the next rows: bounded work, under 15,000 instructions. A row that matches `fail` wins over one
-// that matches `expect`.
+// Looks at the next row: under 15,000 instructions whatever the patterns, some 1,500 for common ones. A row
+// that matches `fail` wins over one that matches `expect`.
 enum screen_verdict screen_search_step(struct screen_search *s, struct space *space);
