@@ -1,0 +1,149 @@
+#include "sdm/vmx_caps.h"
+#include "sdm/text.h"
+
+void vmx_caps_read(struct vmx_caps *c, uint64_t (*rdmsr)(void *context, uint32_t msr), void *context)
+{
+#define CAPS_TO_READ(member, msr, exists) c->member = (exists) ? rdmsr(context, MSR_##msr) : 0;
+    VMX_CAPS(CAPS_TO_READ)
+#undef CAPS_TO_READ
+}
+
+struct control_capability vmx_caps_control(const struct vmx_caps *c, enum vmcs_control_word word)
+{
+    bool t = c->basic & VMX_BASIC_TRUE_CONTROLS;
+    switch (word) {
+    case WORD_PIN:
+        return control_capability(c->pin, t ? c->true_pin : c->pin);
+    case WORD_PRIMARY:
+        return control_capability(c->primary, t ? c->true_primary : c->primary);
+    case WORD_EXIT:
+        return control_capability(c->exit, t ? c->true_exit : c->exit);
+    case WORD_ENTRY:
+        return control_capability(c->entry, t ? c->true_entry : c->entry);
+    case WORD_SECONDARY:
+        return control_capability(c->secondary, c->secondary);
+    case WORD_TERTIARY:
+        return control_capability_64(c->tertiary);
+    case WORD_FUNCTION:
+        return control_capability_64(c->vm_functions);
+    default:
+        return control_capability_64(0);
+    }
+}
+
+bool vmx_caps_field_exists(const struct vmx_caps *c, const struct vmcs_field *field)
+{
+    if (field->needs == NEEDS_ALWAYS)
+        return true;
+    const struct vmcs_need *need = &vmcs_needs[field->needs];
+    for (unsigned i = 0; i < 2; i++)
+        if (vmx_caps_can(c, need->control[i].word, 1ull << need->control[i].bit))
+            return true;
+    return false;
+}
+
+const char *vmx_caps_difference(const struct vmx_caps *a, const struct vmx_caps *b)
+{
+#define CAPS_TO_COMPARE(member, msr, exists) \
+    if (a->member != b->member)              \
+        return msr_name(MSR_##msr);
+    VMX_CAPS(CAPS_TO_COMPARE)
+#undef CAPS_TO_COMPARE
+    return NULL;
+}
+
+// Two controls of which the first makes no sense where the second cannot be 1: VM entry would refuse the
+// pair (SDM volume 3, "Checks on VMX Controls").
+static const struct {
+    uint8_t word, needs_word;
+    uint64_t bit, needs_bit;
+} dependencies[] = {
+    {WORD_PIN,       WORD_PIN,       PIN_VIRTUAL_NMIS,                     PIN_NMI_EXITING                     },
+    {WORD_PRIMARY,   WORD_PIN,       PRIMARY_NMI_WINDOW_EXITING,           PIN_VIRTUAL_NMIS                    },
+    {WORD_EXIT,      WORD_PIN,       EXIT_SAVE_PREEMPTION_TIMER,           PIN_PREEMPTION_TIMER                },
+    {WORD_PIN,       WORD_SECONDARY, PIN_POSTED_INTERRUPTS,                SECONDARY_VIRTUAL_INTERRUPT_DELIVERY},
+    {WORD_PIN,       WORD_EXIT,      PIN_POSTED_INTERRUPTS,                EXIT_ACKNOWLEDGE_INTERRUPT          },
+    {WORD_SECONDARY, WORD_PRIMARY,   SECONDARY_X2APIC_MODE,                PRIMARY_TPR_SHADOW                  },
+    {WORD_SECONDARY, WORD_PRIMARY,   SECONDARY_APIC_REGISTERS,             PRIMARY_TPR_SHADOW                  },
+    {WORD_SECONDARY, WORD_PRIMARY,   SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, PRIMARY_TPR_SHADOW                  },
+    {WORD_SECONDARY, WORD_PIN,       SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, PIN_EXTERNAL_INTERRUPT_EXITING      },
+    {WORD_SECONDARY, WORD_SECONDARY, SECONDARY_UNRESTRICTED_GUEST,         SECONDARY_EPT                       },
+    {WORD_SECONDARY, WORD_SECONDARY, SECONDARY_PML,                        SECONDARY_EPT                       },
+    {WORD_SECONDARY, WORD_SECONDARY, SECONDARY_MODE_BASED_EXECUTE,         SECONDARY_EPT                       },
+    {WORD_SECONDARY, WORD_SECONDARY, SECONDARY_SUB_PAGE_PERMISSIONS,       SECONDARY_EPT                       },
+    {WORD_SECONDARY, WORD_SECONDARY, SECONDARY_EPT_VIOLATION_VE,           SECONDARY_EPT                       },
+    {WORD_FUNCTION,  WORD_SECONDARY, FUNCTION_EPTP_SWITCHING,              SECONDARY_EPT                       },
+};
+
+// Rules that concern one value: what is written is the contradiction, found where `broken` holds.
+// clang-format off
+#define CAPS_RULES(X)                                                                                        \
+    X(c->basic >> 31 & 1, "IA32_VMX_BASIC: bit 31 is not 0")                                                 \
+    X(!vmx_basic_region_size(c->basic) || vmx_basic_region_size(c->basic) > 4096,                            \
+      "IA32_VMX_BASIC: a VMCS region of 0 or of more than 4096 bytes")                                       \
+    X(vmx_basic_memory_type(c->basic) != MT_WB && vmx_basic_memory_type(c->basic) != MT_UC,                  \
+      "IA32_VMX_BASIC: memory type neither UC nor WB")                                                       \
+    X(c->cr0_fixed0 & ~c->cr0_fixed1, "IA32_VMX_CR0_FIXED0: a bit fixed to 0 and to 1")                      \
+    X(c->cr4_fixed0 & ~c->cr4_fixed1, "IA32_VMX_CR4_FIXED0: a bit fixed to 0 and to 1")                      \
+    X(!(c->cr4_fixed1 & CR4_VMXE), "IA32_VMX_CR4_FIXED1: VMXE fixed to 0")                                   \
+    X((uint32_t)c->secondary, "IA32_VMX_PROCBASED_CTLS2: a control that cannot be 0")                        \
+    X(vmx_misc_cr3_targets(c->misc) > 256, "IA32_VMX_MISC: more than 256 CR3 targets")                       \
+    X(c->vmcs_enum & 1, "IA32_VMX_VMCS_ENUM: bit 0 is not 0")                                                \
+    X((c->secondary >> 32 & SECONDARY_EPT) && !(c->ept_vpid & (EPT_CAP_WALK_4 | EPT_CAP_WALK_5)),            \
+      "EPT without a page-walk length")                                                                      \
+    X((c->secondary >> 32 & SECONDARY_EPT) && !(c->ept_vpid & (EPT_CAP_UC | EPT_CAP_WB)),                    \
+      "EPT without a memory type for its structures")                                                        \
+    X((c->ept_vpid & EPT_CAP_INVEPT) && !(c->ept_vpid & (EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL)),       \
+      "INVEPT without a type")
+// clang-format on
+
+static unsigned check_values(const struct vmx_caps *c, line_fn line, void *context)
+{
+    unsigned found = 0;
+#define RULE_TO_CHECK(broken, sentence) \
+    if (broken)                         \
+        line(context, sentence), found++;
+    CAPS_RULES(RULE_TO_CHECK)
+#undef RULE_TO_CHECK
+    return found;
+}
+
+static unsigned check_control_word(const struct vmx_caps *c, enum vmcs_control_word word, line_fn line,
+                                   void *context)
+{
+    struct control_capability can = vmx_caps_control(c, word);
+    uint64_t stuck = can.must_be_1 & ~can.may_be_1, stricter = can.must_be_1 & ~can.default1;
+    if (!stuck && !stricter)
+        return 0;
+    char buf[128];
+    struct text t = text_in(buf, sizeof(buf));
+    text_add(&t, control_words[word].words);
+    text_add(&t, stuck ? ": can be neither 0 nor 1: " : ": the TRUE MSR forces what the other does not: ");
+    text_hex(&t, stuck ? stuck : stricter);
+    line(context, buf);
+    return 1;
+}
+
+static unsigned check_dependency(const struct vmx_caps *c, unsigned row, line_fn line, void *context)
+{
+    uint8_t word = dependencies[row].word, needs = dependencies[row].needs_word;
+    if (!vmx_caps_can(c, word, dependencies[row].bit) || vmx_caps_can(c, needs, dependencies[row].needs_bit))
+        return 0;
+    char buf[128];
+    struct text t = text_in(buf, sizeof(buf));
+    text_add(&t, control_name(word, (unsigned)__builtin_ctzll(dependencies[row].bit)));
+    text_add(&t, " without ");
+    text_add(&t, control_name(needs, (unsigned)__builtin_ctzll(dependencies[row].needs_bit)));
+    line(context, buf);
+    return 1;
+}
+
+unsigned vmx_caps_check(const struct vmx_caps *c, line_fn line, void *context)
+{
+    unsigned found = check_values(c, line, context);
+    for (unsigned word = WORD_PIN; word < WORD_COUNT; word++)
+        found += check_control_word(c, word, line, context);
+    for (unsigned i = 0; i < sizeof(dependencies) / sizeof(dependencies[0]); i++)
+        found += check_dependency(c, i, line, context);
+    return found;
+}
