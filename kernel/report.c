@@ -24,6 +24,11 @@ static struct lock drain_lock; // guards `drain`, the sinks behind it and `drain
 static uint32_t drain_owner = NOBODY;
 static struct drain drain;
 
+bool report_has_pcpus(void)
+{
+    return have_pcpus;
+}
+
 static uint32_t my_id(void)
 {
     return have_pcpus ? this_pcpu()->id : 0;

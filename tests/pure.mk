@@ -14,6 +14,7 @@ PURE += dev/pit.c
 PURE += dev/reset.c
 PURE += dev/rtc.c
 PURE += dev/uart.c
+PURE += kernel/backtrace.c
 PURE += kernel/drain.c
 PURE += kernel/elf.c
 PURE += kernel/guest_console.c

@@ -1,0 +1,147 @@
+#include "kernel/panic.h"
+#include <stdarg.h>
+#include "arch/cpu.h"
+#include "arch/exception.h"
+#include "arch/format.h"
+#include "arch/lapic.h"
+#include "arch/memory.h"
+#include "arch/panic.h"
+#include "arch/pcpu.h"
+#include "kernel/backtrace.h"
+#include "kernel/report_panic.h"
+#include "kernel/symbols.h"
+
+enum { NOBODY = ~0u, STOP_PATIENCE = 1000000 };
+
+void (*panic_end)(void);
+static uint32_t panicking = NOBODY; // the processor that does
+static uint32_t depth;              // panics inside its panic
+
+static void stop_here(const struct exception_frame *frame)
+{
+    (void)frame;
+    this_pcpu()->state = PCPU_STOPPED;
+    cpu_stop();
+}
+
+// A processor that takes no NMI is left behind: the report matters more.
+static void stop_others(uint32_t me)
+{
+    nmi_handler = stop_here;
+    for (uint32_t i = 0; i < pcpu_count; i++)
+        if (i != me && pcpus[i].state == PCPU_ONLINE)
+            lapic_send_nmi(pcpus[i].apic_id);
+    for (uint32_t i = 0, patience = STOP_PATIENCE; i < pcpu_count; i++)
+        while (i != me && pcpus[i].state == PCPU_ONLINE && --patience)
+            cpu_pause();
+}
+
+static void print_address(const char *what, uint64_t address)
+{
+    uint64_t offset;
+    const char *name = symbol_find(address, &offset);
+    if (name)
+        log_error("%s %016lx %s+0x%lx", what, address, name, offset);
+    else
+        log_error("%s %016lx", what, address);
+}
+
+static void print_registers(const struct exception_frame *f)
+{
+    print_address("rip", f->rip);
+    log_error("rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
+    log_error("rsi %016lx rdi %016lx rbp %016lx rsp %016lx", f->rsi, f->rdi, f->rbp, f->rsp);
+    log_error("r8  %016lx r9  %016lx r10 %016lx r11 %016lx", f->r8, f->r9, f->r10, f->r11);
+    log_error("r12 %016lx r13 %016lx r14 %016lx r15 %016lx", f->r12, f->r13, f->r14, f->r15);
+    log_error("cs  %04lx ss %04lx rflags %08lx vector %lu error %lx", f->cs, f->ss, f->rflags, f->vector,
+              f->error);
+}
+
+// Before processors have slots, the stack is somewhere in the image: the page that holds the frame is mapped.
+static struct stack_bounds stack_of(uint64_t address)
+{
+    if (report_has_pcpus()) {
+        uint64_t slot = STACKS_BASE + (uint64_t)this_pcpu()->id * PCPU_SLOT;
+        struct stack_bounds s = backtrace_stack(slot, address);
+        if (s.high)
+            return s;
+    }
+    if (address < IMAGE_BASE)
+        return (struct stack_bounds){0, 0};
+    return (struct stack_bounds){address, align_down(address, PAGE_SIZE) + PAGE_SIZE};
+}
+
+static void print_backtrace(uint64_t rbp)
+{
+    uint64_t addresses[BACKTRACE_MAX];
+    size_t n = backtrace_walk(rbp, stack_of(rbp), addresses);
+    for (size_t i = 0; i < n; i++)
+        print_address(i ? "    " : "from", addresses[i]);
+}
+
+static _Noreturn void end(void)
+{
+    report_settle();
+    if (panic_end && depth == 1)
+        panic_end();
+    cpu_stop();
+}
+
+// True for the first panic of the first processor; the others of that processor may say a sentence.
+static bool take_over(void)
+{
+    uint32_t me = report_has_pcpus() ? this_pcpu()->id : 0, nobody = NOBODY;
+    cli();
+    if (!__atomic_compare_exchange_n(&panicking, &nobody, me, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) &&
+        nobody != me)
+        cpu_stop();
+    if (++depth > 2)
+        cpu_stop(); // not even the sentence works
+    if (depth == 1 && report_has_pcpus())
+        stop_others(me);
+    return depth == 1;
+}
+
+static _Noreturn void die(const struct exception_frame *frame, uint64_t rbp, const char *fmt, va_list args)
+{
+    char sentence[LOG_LINE_MAX];
+    bool first = take_over();
+    size_t n = min_u64(format(sentence, sizeof sentence, "panic: "), sizeof sentence);
+    format_v(sentence + n, sizeof sentence - n, fmt, args);
+    if (!first) {
+        log_sink = report_seized_line;
+        log_error("again: %s", sentence);
+        end();
+    }
+    report_seize(sentence);
+    log_error("on processor %u", panicking);
+    if (frame)
+        print_registers(frame);
+    log_error("cr0 %08lx cr2 %016lx cr3 %016lx cr4 %08lx", read_cr0(), read_cr2(), read_cr3(), read_cr4());
+    print_backtrace(rbp);
+    end();
+}
+
+void panic(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    die(NULL, (uint64_t)(uintptr_t)__builtin_frame_address(0), fmt, args);
+}
+
+void panic_registers(const struct exception_frame *frame, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    die(frame, frame->rbp, fmt, args);
+}
+
+static void fatal_exception(const struct exception_frame *frame, const char *name)
+{
+    panic_registers(frame, "exception %s", name);
+}
+
+void panic_init(void)
+{
+    exception_fatal = fatal_exception;
+}
