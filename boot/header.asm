@@ -16,12 +16,8 @@ header:
     dd 6
 .information_end:
     align 8
-.framebuffer:                   ; whatever there is: text under BIOS, linear under UEFI
-    dw 5, OPTIONAL
-    dd .framebuffer_end - .framebuffer
-    dd 0, 0, 0                  ; no preference in width, height and depth
-.framebuffer_end:
-    align 8
+; No framebuffer tag: with one, GRUB under BIOS picks a graphics mode whatever gfxpayload says (and crashes in
+; its VBE calls on Bochs 2.7). Without it BIOS keeps text mode, and UEFI still hands over a linear framebuffer.
 .console:                       ; a text screen is welcome
     dw 4, OPTIONAL
     dd .console_end - .console
