@@ -6,7 +6,8 @@
 // order never coexist (they would have merged); promised <= free.
 //
 // Promises: RAM of a machine is backed when first touched but promised when the machine is made. A plain
-// allocation never eats into promised pages; a taker who holds a promise redeems it with buddy_alloc_promised.
+// allocation never eats into promised pages; a taker who holds a promise redeems it with
+// buddy_alloc_promised.
 #pragma once
 #include "abi/error.h"
 #include "arch/lock.h"
@@ -14,9 +15,9 @@
 
 enum { BUDDY_ORDERS = 19 };
 
-struct account {        // what one owner is charged; changed atomically, also without the lock
-    uint32_t pages;     // frames
-    uint32_t bytes;     // small objects inside frames of OWNER_OBJECTS
+struct account {    // what one owner is charged; changed atomically, also without the lock
+    uint32_t pages; // frames
+    uint32_t bytes; // small objects inside frames of OWNER_OBJECTS
 };
 
 struct buddy {

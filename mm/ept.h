@@ -27,24 +27,24 @@ enum memory_type { TYPE_UC = 0, TYPE_WC = 1, TYPE_WT = 4, TYPE_WP = 5, TYPE_WB =
 // What the box can do, set once at start by the vmx room (IA32_VMX_EPT_VPID_CAP).
 struct ept_features {
     bool accessed_dirty, pages_2m, pages_1g;
-    // Memory type of [at, at + 4 KiB << 9*level), from the MTRRs; NULL: write-back. A range that is not
-    // uniform reports false and is not mapped by one leaf.
+    // Memory type of [at, at + 4 KiB << 9*level), from the MTRRs; false: not uniform, so that one leaf must
+    // not map it. NULL when all RAM is write-back, as on any sane box: first touches are faster then.
     bool (*memory_type)(hpa_t at, enum ept_level level, enum memory_type *type);
 };
 extern struct ept_features ept_features;
 
 struct ept {
     pfn_t root;
-    uint64_t last_region; // gpa >> 21 of the page table used last; ~0: none
-    uint64_t *last_table; // that table
-    uint32_t tables;      // tables, root included
-    pfn_t (*take)(struct ept *e);            // a zeroed frame for a table; PFN_NONE: out of memory
+    uint64_t last_region;                     // gpa >> 21 of the page table used last; ~0: none
+    uint64_t *last_table;                     // that table
+    uint32_t tables;                          // tables, root included
+    pfn_t (*take)(struct ept *e);             // a zeroed frame for a table; PFN_NONE: out of memory
     void (*give)(struct ept *e, pfn_t table); // takes a table back
 };
 
-struct ept_leaf { // a translation, as found
-    hpa_t at;              // of the byte asked for
-    uint64_t rights;       // EPT_READ | EPT_WRITE | EPT_EXEC
+struct ept_leaf {    // a translation, as found
+    hpa_t at;        // of the byte asked for
+    uint64_t rights; // EPT_READ | EPT_WRITE | EPT_EXEC
     enum ept_level level;
     enum memory_type type;
     bool accessed, dirty;
@@ -61,7 +61,8 @@ enum error ept_map(struct ept *e, gpa_t at, hpa_t to, enum ept_level level, uint
 // The translation of one byte; false: none.
 bool ept_lookup(const struct ept *e, gpa_t at, struct ept_leaf *leaf);
 
-// Makes 4-KiB leaves of the leaf around `at`, so that one page can be changed alone. E_NOT_FOUND, E_NO_MEMORY.
+// Makes 4-KiB leaves of the leaf around `at`, so that one page can be changed alone. E_NOT_FOUND,
+// E_NO_MEMORY.
 enum error ept_split(struct ept *e, gpa_t at);
 
 // Removes the leaf at `at` (its first byte) and says what it was. E_NOT_FOUND; E_INVALID: a leaf of

@@ -16,7 +16,7 @@ enum owner {
 #define X(name, text) OWNER_##name,
     OWNERS(X)
 #undef X
-    OWNER_VM = 8, // OWNER_VM + vm id: one owner a machine
+        OWNER_VM = 8, // OWNER_VM + vm id: one owner a machine
     OWNER_COUNT = 1024,
 };
 

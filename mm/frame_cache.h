@@ -8,9 +8,9 @@ enum { FRAME_CACHE_BATCH = 16, FRAME_CACHE_MAX = 64 };
 
 struct frame_cache {
     struct buddy *buddy;
-    uint32_t count;    // frames in here, zeroed
-    uint32_t redeemed; // promises met from here, which the buddy does not know of yet
-    uint32_t taken;    // frames that left since the buddy's account of OWNER_CACHE was true
+    uint32_t count;                  // frames in here, zeroed
+    uint32_t charged;                // what OWNER_CACHE is charged for them: `count` before some left
+    uint32_t redeemed;               // promises met from here, which the buddy does not know of yet
     uint32_t frame[FRAME_CACHE_MAX]; // page frame numbers
 };
 
@@ -19,17 +19,22 @@ void frame_cache_init(struct frame_cache *c, struct buddy *b);
 // Slow paths of the inlines below.
 pfn_t frame_cache_take_slow(struct frame_cache *c, uint16_t owner, bool promised) noinline_cold;
 
+// Takes the frame on top for `owner`. The cache is not empty.
+static inline pfn_t frame_cache_pop(struct frame_cache *c, uint16_t owner)
+{
+    uint32_t f = c->frame[--c->count];
+    c->buddy->frames[f].owner = owner;
+    __atomic_fetch_add(&c->buddy->account[owner].pages, 1, __ATOMIC_RELAXED);
+    return pfn(f);
+}
+
 // A zeroed frame for `owner`, who holds a promise for it: cannot fail while promises are kept.
 static inline pfn_t frame_cache_take_promised(struct frame_cache *c, uint16_t owner)
 {
     if (unlikely(c->count == 0))
         return frame_cache_take_slow(c, owner, true);
-    uint32_t f = c->frame[--c->count];
     c->redeemed++;
-    c->taken++;
-    c->buddy->frames[f].owner = owner;
-    __atomic_fetch_add(&c->buddy->account[owner].pages, 1, __ATOMIC_RELAXED);
-    return pfn(f);
+    return frame_cache_pop(c, owner);
 }
 
 // The same without a promise: PFN_NONE when the box is out of memory.
@@ -37,11 +42,7 @@ static inline pfn_t frame_cache_take(struct frame_cache *c, uint16_t owner)
 {
     if (unlikely(c->count == 0))
         return frame_cache_take_slow(c, owner, false);
-    uint32_t f = c->frame[--c->count];
-    c->taken++;
-    c->buddy->frames[f].owner = owner;
-    __atomic_fetch_add(&c->buddy->account[owner].pages, 1, __ATOMIC_RELAXED);
-    return pfn(f);
+    return frame_cache_pop(c, owner);
 }
 
 // One batch while there is nothing better to do: about 9,000 instructions. Returns whether it did something.

@@ -28,10 +28,11 @@ enum mem_type {
 #define X(name, text) MEM_##name,
     MEM_TYPES(X)
 #undef X
-    MEM_TYPE_COUNT
+        MEM_TYPE_COUNT
 };
 
-enum { MEMMAP_RANGES = 640 }; // 200 modules and a bad firmware's map
+// Ranges the table holds; firmware alone may fill 200 of them, so that modules find room whatever it says.
+enum { MEMMAP_RANGES = 640, MEMMAP_FIRMWARE = 200, MEMMAP_SPARE = 16 };
 
 struct mem_range { // [first, end) in frames, never empty
     uint64_t first, end;
@@ -39,8 +40,8 @@ struct mem_range { // [first, end) in frames, never empty
 };
 
 struct memmap {
-    uint32_t count;
-    bool full; // an entry found no place: from then on RAM is only ever lost, never gained
+    uint32_t count, limit; // ranges in use; how many there may be in this phase
+    bool full;             // an entry found no place: from then on RAM is only ever lost, never gained
     pfn_t trampoline;
     struct mem_range range[MEMMAP_RANGES];
 };

@@ -15,9 +15,9 @@
 #include "mm/space.h"
 
 struct seat {
-    struct space *space;    // runs it; NULL: idle. Written by its processor, read by others
-    uint64_t generation;    // of that space, when it was compared last
-    uint64_t flushed;       // the newest generation when this processor did its last INVEPT
+    struct space *space; // runs it; NULL: idle. Written by its processor, read by others
+    uint64_t generation; // of that space, when it was compared last
+    uint64_t flushed;    // the newest generation when this processor did its last INVEPT
 } __attribute__((aligned(64)));
 
 extern struct seat seats[PCPU_MAX];
@@ -25,12 +25,13 @@ extern struct seat seats[PCPU_MAX];
 // Before entry to a guest of `s` on processor `pcpu`, when the space or its generation is not what the seat
 // says (seat_stale). Returns true when an all-context INVEPT is owed before entry. No lock.
 bool space_enter(struct space *s, uint32_t pcpu);
-// The processor goes idle or the space is about to be destroyed. No lock.
+// The processor goes idle, or will not run its space again. No lock.
 void space_leave(uint32_t pcpu);
 
 // Unmaps pages and sends their frames through the quarantine; touched again they are zero. The slot stays
 // and its promise is renewed. E_BAD_ADDRESS: not within one slot; E_NO_MEMORY: nothing can be promised anew.
-// Unmaps at most 256 pages a call and says how many in `done`.
+// Goes through at most UNMAP_BATCH pages a call and says how many in `done`.
+enum { UNMAP_BATCH = 128 };
 enum error space_unmap(struct space *s, gfn_t first, uint64_t pages, uint64_t *done);
 
 // Gives back what nobody can reach any more, about 10,000 instructions of it at most. Any processor, when

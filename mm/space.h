@@ -15,8 +15,8 @@ struct space;
 
 // `owner` marks every frame of this space (mm/frame.h). NULL when out of memory.
 struct space *space_create(uint16_t owner);
-// Unmaps everything and gives all frames back: at once when no processor can have it cached, else through
-// the quarantine.
+// Unmaps everything and gives all frames back, as soon as no processor runs it, in portions: a small space at
+// once, the rest by quarantine_poll() (mm/quarantine.h). `s` is gone for the caller.
 void space_destroy(struct space *s);
 
 // Adds `pages` pages of RAM at `base`. E_NO_MEMORY when the box cannot promise them, E_EXISTS on overlap.
@@ -28,7 +28,7 @@ enum error space_fault(struct space *s, gpa_t at, enum access access);
 
 enum error guest_read(struct space *s, gpa_t from, void *to, size_t len);        // E_BAD_ADDRESS, E_NO_MEMORY
 enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len); // E_BAD_ADDRESS, E_NO_MEMORY
-enum error guest_zero(struct space *s, gpa_t to, size_t len);                    // lazily backed pages are zero already
+enum error guest_zero(struct space *s, gpa_t to, size_t len); // lazily backed pages are zero already
 // A pointer to [at, at+len), which must lie within one page; marks it dirty. NULL: outside or out of memory.
 // Valid until the space is destroyed or the page unmapped.
 void *guest_map(struct space *s, gpa_t at, size_t len);

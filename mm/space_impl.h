@@ -8,28 +8,34 @@
 enum { SPACE_SLOTS = 8 };
 
 struct slot {
-    uint64_t first, end; // gfn, [first, end)
-    enum slot_flags flags;
+    uint64_t first, pages; // gfn
+    uint64_t flags;        // enum slot_flags
+    uint64_t leaf;         // what an EPT leaf of it has beside the address; 0: depends on the frame
 };
 
 struct space {
     uint64_t generation; // drawn anew whenever something was unmapped
-    uint64_t eptp;
+    uint64_t eptp;       // value of the VMCS field
     struct lock lock;    // slots, tables, chains below
     uint16_t owner;
     bool dying;
     uint8_t slot_count;
     struct ept ept;
-    uint64_t promised;   // pages promised to this space by the buddy and not taken yet
-    uint64_t backed;     // pages of RAM taken
+    uint64_t promised; // pages promised to this space by the buddy and not taken yet
     struct slot slot[SPACE_SLOTS];
-    struct list quarantine; // on the quarantine's list while something waits
+    bool queued;            // the quarantine has something to do with this space
+    struct list quarantine; // on its list, except while somebody works on it; guarded by its lock
     uint32_t waiting;       // frames that wait for `waiting_for`: chain through struct frame's next; 0: none
     uint32_t arriving;      // frames unmapped since
     uint64_t waiting_for;   // generation
 };
 
-// Whether the processor owes space_enter() a call before it enters a guest of `s`. Two loads on the fast path.
+// Draws a new generation, newer than all before.
+uint64_t generation_draw(void);
+// With the space's lock held: what it unmapped or left behind is the quarantine's affair from now on.
+void quarantine_put(struct space *s);
+
+// Whether the processor owes space_enter() a call before it enters a guest of `s`.
 static inline bool seat_stale(const struct space *s, const struct seat *seat)
 {
     return seat->space != s || seat->generation != __atomic_load_n(&s->generation, __ATOMIC_RELAXED);

@@ -1,0 +1,245 @@
+#include "mm/buddy.h"
+#include "arch/panic.h"
+#include "arch/string.h"
+
+void buddy_init(struct buddy *b, struct frame *records, uint64_t count)
+{
+    memset(b, 0, sizeof(*b));
+    b->frames = records;
+    b->count = count;
+}
+
+// ---- Free lists: doubly linked through the records, 0 ends a list ----
+
+static void push(struct buddy *b, uint32_t f, unsigned order)
+{
+    struct frame *r = &b->frames[f];
+    uint32_t next = b->list[order];
+    *r = (struct frame){.next = next, .state = FRAME_FREE, .order = (uint8_t)order};
+    if (next)
+        b->frames[next].prev = f;
+    b->list[order] = f;
+    b->nonempty |= 1u << order;
+}
+
+static void unlink(struct buddy *b, uint32_t f, unsigned order)
+{
+    struct frame *r = &b->frames[f];
+    if (r->next)
+        b->frames[r->next].prev = r->prev;
+    if (r->prev)
+        b->frames[r->prev].next = r->next;
+    else if (!(b->list[order] = r->next))
+        b->nonempty &= ~(1u << order);
+    r->state = FRAME_NONE;
+}
+
+// ---- Blocks, under the lock ----
+
+// Puts a block on its list, merged with its buddies as far as they are free.
+static void insert(struct buddy *b, uint32_t f, unsigned order)
+{
+    for (; order < BUDDY_ORDERS - 1; order++) {
+        uint32_t other = f ^ 1u << order;
+        if (other >= b->count)
+            break;
+        struct frame *r = &b->frames[other];
+        if (r->state != FRAME_FREE || r->order != order)
+            break;
+        unlink(b, other, order);
+        b->frames[f].state = FRAME_NONE; // whichever of the two is now the inside of the bigger block
+        f &= ~(1u << order);
+    }
+    push(b, f, order);
+}
+
+// Takes a block off the lists, the smallest that fits, and cuts it down; 0: none. Promises are the caller's.
+static uint32_t take(struct buddy *b, unsigned order, uint16_t owner)
+{
+    uint32_t fitting = b->nonempty & ~0u << order;
+    if (unlikely(!fitting))
+        return 0;
+    unsigned k = (unsigned)__builtin_ctz(fitting);
+    uint32_t f = b->list[k];
+    unlink(b, f, k);
+    while (k-- > order)
+        push(b, f + (1u << k), k);
+    struct frame *r = &b->frames[f];
+    r->owner = owner;
+    r->state = FRAME_USED;
+    r->order = (uint8_t)order;
+    b->free -= 1u << order;
+    return f;
+}
+
+static void charge(struct buddy *b, uint16_t owner, uint32_t pages)
+{
+    __atomic_fetch_add(&b->account[owner].pages, pages, __ATOMIC_RELAXED);
+}
+
+// The head of the block that frame `f` lies in, f itself or lower; 0: in none.
+static uint32_t head_of(const struct buddy *b, uint32_t f)
+{
+    for (unsigned order = 0; order < BUDDY_ORDERS; order++) {
+        uint32_t head = f & ~0u << order;
+        const struct frame *r = &b->frames[head];
+        if (r->state != FRAME_NONE)
+            return r->order >= order ? head : 0;
+    }
+    return 0;
+}
+
+// Why `f` cannot be freed by `owner`: the sentence for a mistake, off the fast path.
+static noinline_cold enum error blame(const struct buddy *b, uint64_t f)
+{
+    uint32_t head = f < b->count ? head_of(b, (uint32_t)f) : 0;
+    if (!head)
+        return E_FOREIGN;
+    if (b->frames[head].state == FRAME_FREE)
+        return E_DOUBLE_FREE;
+    return head == f ? E_FOREIGN : E_INVALID;
+}
+
+static bool is_owned_block(const struct buddy *b, pfn_t f, uint16_t owner)
+{
+    return f.v < b->count && b->frames[f.v].state == FRAME_USED && b->frames[f.v].owner == owner;
+}
+
+// ---- Interface ----
+
+static enum error check_new(const struct buddy *b, pfn_t first, pfn_t end)
+{
+    if (first.v == 0 || first.v >= end.v || end.v > b->count)
+        return E_INVALID;
+    if (head_of(b, (uint32_t)first.v) || head_of(b, (uint32_t)end.v - 1))
+        return E_DOUBLE_FREE;
+    return E_OK;
+}
+
+enum error buddy_add(struct buddy *b, pfn_t first, pfn_t end)
+{
+    lock_take(&b->lock);
+    enum error e = check_new(b, first, end);
+    for (uint64_t f = first.v; e == E_OK && f < end.v;) {
+        unsigned aligned = (unsigned)__builtin_ctzll(f), fits = 63u - (unsigned)__builtin_clzll(end.v - f);
+        unsigned order = aligned < fits ? aligned : fits;
+        if (order > BUDDY_ORDERS - 1)
+            order = BUDDY_ORDERS - 1;
+        insert(b, (uint32_t)f, order);
+        f += 1ull << order;
+    }
+    if (e == E_OK) {
+        b->total += end.v - first.v;
+        b->free += end.v - first.v;
+    }
+    lock_release(&b->lock);
+    return e;
+}
+
+pfn_t buddy_alloc(struct buddy *b, unsigned order, uint16_t owner)
+{
+    if (order >= BUDDY_ORDERS)
+        return PFN_NONE;
+    lock_take(&b->lock);
+    uint32_t f = b->free - b->promised >= 1u << order ? take(b, order, owner) : 0;
+    lock_release(&b->lock);
+    if (unlikely(!f))
+        return PFN_NONE;
+    charge(b, owner, 1u << order);
+    return pfn(f);
+}
+
+pfn_t buddy_alloc_promised(struct buddy *b, uint16_t owner)
+{
+    lock_take(&b->lock);
+    assert(b->promised > 0 && b->free >= b->promised);
+    b->promised--;
+    uint32_t f = take(b, 0, owner);
+    lock_release(&b->lock);
+    charge(b, owner, 1);
+    return pfn(f);
+}
+
+// One block of 2^order pages, its pages allocated one by one.
+static unsigned take_pages(struct buddy *b, uint32_t *to, unsigned order, uint16_t owner)
+{
+    uint32_t f = take(b, order, owner);
+    if (!f)
+        return 0;
+    for (uint32_t i = 0; i < 1u << order; i++) {
+        b->frames[f + i] = (struct frame){.owner = owner, .state = FRAME_USED};
+        to[i] = f + i;
+    }
+    return 1u << order;
+}
+
+unsigned buddy_alloc_batch(struct buddy *b, uint32_t *to, unsigned n, uint16_t owner, uint64_t redeem)
+{
+    unsigned got = 0;
+    lock_take(&b->lock);
+    assert(b->promised >= redeem);
+    b->promised -= redeem;
+    n = (unsigned)min_u64(min_u64(n, b->free - b->promised), 16);
+    for (unsigned order = 4; got < n;) {
+        unsigned more = 1u << order <= n - got ? take_pages(b, to + got, order, owner) : 0;
+        if (!more)
+            order--; // ends at 0: there are n pages, so single ones never run out
+        got += more;
+    }
+    lock_release(&b->lock);
+    charge(b, owner, got);
+    return got;
+}
+
+enum error buddy_free(struct buddy *b, pfn_t f, uint16_t owner)
+{
+    lock_take(&b->lock);
+    if (unlikely(!is_owned_block(b, f, owner))) {
+        enum error e = blame(b, f.v);
+        lock_release(&b->lock);
+        return e;
+    }
+    unsigned order = b->frames[f.v].order;
+    b->free += 1u << order;
+    insert(b, (uint32_t)f.v, order);
+    lock_release(&b->lock);
+    charge(b, owner, -(1u << order));
+    return E_OK;
+}
+
+enum error buddy_split(struct buddy *b, pfn_t f, uint16_t owner)
+{
+    lock_take(&b->lock);
+    bool ok = is_owned_block(b, f, owner);
+    enum error e = ok ? E_OK : blame(b, f.v);
+    for (uint32_t i = 0, n = ok ? 1u << b->frames[f.v].order : 0; i < n; i++)
+        b->frames[f.v + i] = (struct frame){.owner = owner, .state = FRAME_USED};
+    lock_release(&b->lock);
+    return e;
+}
+
+enum error buddy_reserve(struct buddy *b, uint64_t pages)
+{
+    lock_take(&b->lock);
+    bool ok = pages <= b->free - b->promised;
+    if (ok)
+        b->promised += pages;
+    lock_release(&b->lock);
+    return ok ? E_OK : E_NO_MEMORY;
+}
+
+void buddy_unreserve(struct buddy *b, uint64_t pages)
+{
+    lock_take(&b->lock);
+    assert(pages <= b->promised);
+    b->promised -= pages;
+    lock_release(&b->lock);
+}
+
+uint64_t buddy_available(struct buddy *b)
+{
+    lock_take(&b->lock);
+    uint64_t pages = b->free - b->promised;
+    lock_release(&b->lock);
+    return pages;
+}

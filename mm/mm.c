@@ -1,0 +1,78 @@
+#include "mm/mm.h"
+#include "arch/log.h"
+#include "arch/memory.h"
+#include "arch/pcpu.h"
+#include "arch/string.h"
+#include "mm/space_impl.h"
+
+enum { RECORDS_SHARE = 32 }; // frame records may cost this fraction of RAM; dense RAM needs 1/256
+
+struct buddy frames;
+static struct frame_cache caches[PCPU_MAX];
+
+// How many frames get a record: up to the top of RAM, or up to a range below it if RAM is so sparse
+// (or firmware so wrong) that the records would eat it.
+static uint64_t covered(const struct memmap *m)
+{
+    uint64_t ram = 0, count = 0;
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct mem_range *r = &m->range[i];
+        if (r->type != MEM_RAM)
+            continue;
+        ram += r->end - r->first;
+        if (r->end * sizeof(struct frame) / PAGE_SIZE > ram / RECORDS_SHARE + 1 || r->end >> 32) {
+            log_warn("memory above %llu MiB is too sparse to manage and left out",
+                     (unsigned long long)r->first >> (20 - PAGE_SHIFT));
+            break;
+        }
+        count = r->end;
+    }
+    return count;
+}
+
+enum error mm_init(struct memmap *m)
+{
+    uint64_t count = covered(m), bytes = count * sizeof(struct frame);
+    pfn_t at = memmap_take(m, align_up(bytes, PAGE_SIZE) >> PAGE_SHIFT, 1);
+    if (pfn_is_none(at))
+        return E_NO_MEMORY;
+    struct frame *records = memset(pfn_to_virt(at), 0, bytes); // all reserved until added
+    buddy_init(&frames, records, count);
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct mem_range *r = &m->range[i];
+        if (r->type == MEM_RAM && r->first < count)
+            buddy_add(&frames, pfn(r->first), pfn(min_u64(r->end, count)));
+    }
+    object_cache_init(&space_cache, "space", &frames, sizeof(struct space), 64);
+    return E_OK;
+}
+
+struct frame_cache *mm_cpu_init(uint32_t id)
+{
+    frame_cache_init(&caches[id], &frames);
+    return &caches[id];
+}
+
+static void report_owner(uint32_t owner)
+{
+    static const char *const names[] = {
+#define X(name, text) [OWNER_##name] = text,
+        OWNERS(X)
+#undef X
+    };
+    const struct account *a = &frames.account[owner];
+    if (!a->pages && !a->bytes)
+        return;
+    if (owner < array_size(names))
+        log_info("memory: %s: %u pages", names[owner], a->pages);
+    else
+        log_info("memory: machine %u: %u pages, %u bytes of objects", owner - OWNER_VM, a->pages, a->bytes);
+}
+
+void mm_report(void)
+{
+    log_info("memory: %llu of %llu pages free, %llu promised", (unsigned long long)frames.free,
+             (unsigned long long)frames.total, (unsigned long long)frames.promised);
+    for (uint32_t owner = 0; owner < OWNER_COUNT; owner++)
+        report_owner(owner);
+}

@@ -1,0 +1,169 @@
+#include "mm/quarantine.h"
+#include "arch/panic.h"
+#include "mm/mm.h"
+#include "mm/space_impl.h"
+
+enum { RELEASE_BATCH = 96 }; // frames one poll gives back
+
+struct seat seats[PCPU_MAX];
+void (*quarantine_kick)(uint32_t pcpu);
+
+static uint64_t newest; // the generation drawn last
+
+// Spaces that have something to give back. The lock is held for a few instructions only, and innermost.
+static struct {
+    struct lock lock;
+    struct list spaces;
+    uint32_t queued; // on the list or being worked on
+} quarantine = {
+    .spaces = {&quarantine.spaces, &quarantine.spaces}
+};
+
+uint64_t generation_draw(void)
+{
+    return __atomic_add_fetch(&newest, 1, __ATOMIC_SEQ_CST);
+}
+
+// ---- Seats ----
+
+bool space_enter(struct space *s, uint32_t pcpu)
+{
+    struct seat *seat = &seats[pcpu];
+    if (seat->space != s) {
+        // Not passed until compared. The exchange is a full fence: we are seen here before we read below.
+        __atomic_store_n(&seat->generation, 0, __ATOMIC_RELAXED);
+        (void)__atomic_exchange_n(&seat->space, s, __ATOMIC_SEQ_CST);
+    }
+    uint64_t generation = __atomic_load_n(&s->generation, __ATOMIC_SEQ_CST);
+    bool owed = generation > seat->flushed;
+    // All entries of generations up to this one are cleared already, and the INVEPT comes after this read.
+    if (owed)
+        seat->flushed = __atomic_load_n(&newest, __ATOMIC_SEQ_CST);
+    // The guest does not run before that INVEPT, so we count as passed from here.
+    __atomic_store_n(&seat->generation, generation, __ATOMIC_RELEASE);
+    return owed;
+}
+
+void space_leave(uint32_t pcpu)
+{
+    __atomic_store_n(&seats[pcpu].space, NULL, __ATOMIC_RELEASE);
+}
+
+// Whether no processor runs `s` with a generation older than `generation`; those that do are kicked.
+static bool passed(const struct space *s, uint64_t generation, bool kick)
+{
+    bool all = true;
+    for (uint32_t i = 0; i < PCPU_MAX; i++) {
+        if (__atomic_load_n(&seats[i].space, __ATOMIC_SEQ_CST) != s ||
+            __atomic_load_n(&seats[i].generation, __ATOMIC_ACQUIRE) >= generation)
+            continue;
+        all = false;
+        if (kick && quarantine_kick)
+            quarantine_kick(i);
+    }
+    return all;
+}
+
+// ---- The list ----
+
+static void put_back(struct space *s)
+{
+    lock_take(&quarantine.lock);
+    list_push_back(&quarantine.spaces, &s->quarantine);
+    lock_release(&quarantine.lock);
+}
+
+void quarantine_put(struct space *s)
+{
+    if (!s->queued) {
+        s->queued = true;
+        __atomic_fetch_add(&quarantine.queued, 1, __ATOMIC_RELAXED);
+        put_back(s);
+    }
+    passed(s, s->dying ? ~0ull : s->generation, true);
+}
+
+static struct space *pop(void)
+{
+    struct space *s = NULL;
+    lock_take(&quarantine.lock);
+    if (!list_empty(&quarantine.spaces)) {
+        s = list_entry(quarantine.spaces.next, struct space, quarantine);
+        list_remove(&s->quarantine);
+    }
+    lock_release(&quarantine.lock);
+    return s;
+}
+
+// ---- Giving back ----
+
+static void free_frame(const struct space *s, pfn_t f)
+{
+    enum error e = buddy_free(&frames, f, s->owner);
+    assert(e == E_OK);
+}
+
+// Cuts up to RELEASE_BATCH frames that nobody can reach off the space's chain. The space's lock is held.
+static unsigned cut(struct space *s, uint32_t *batch)
+{
+    unsigned n = 0;
+    if (!s->waiting) {
+        s->waiting = s->arriving;
+        s->waiting_for = s->generation;
+        s->arriving = 0;
+    }
+    if (!s->waiting || !passed(s, s->dying ? ~0ull : s->waiting_for, false))
+        return 0;
+    for (; s->waiting && n < RELEASE_BATCH; n++) {
+        batch[n] = s->waiting;
+        s->waiting = frames.frames[s->waiting].next;
+    }
+    return n;
+}
+
+static void gone(struct ept *e, pfn_t f, enum ept_level level)
+{
+    (void)level; // spaces map single pages only
+    free_frame(container_of(e, struct space, ept), f);
+}
+
+// A dead space without waiting frames: its tree, then itself. True when it is no more.
+static bool bury(struct space *s)
+{
+    if (!passed(s, ~0ull, false) || !ept_reap(&s->ept, RELEASE_BATCH, gone))
+        return false;
+    enum error e = object_free(&space_cache, s, s->owner);
+    assert(e == E_OK);
+    return true;
+}
+
+// One portion of work on a space that is off the list. True when the quarantine has no more to do with it.
+static bool work(struct space *s)
+{
+    uint32_t batch[RELEASE_BATCH];
+    lock_take(&s->lock);
+    unsigned n = cut(s, batch);
+    bool empty = !s->waiting && !s->arriving, dying = s->dying;
+    if (empty && !dying)
+        s->queued = false; // the next unmapping puts it on the list again
+    lock_release(&s->lock);
+    for (unsigned i = 0; i < n; i++)
+        free_frame(s, pfn(batch[i]));
+    if (!dying)
+        return empty;
+    return empty && n == 0 && bury(s);
+}
+
+bool quarantine_poll(void)
+{
+    if (!__atomic_load_n(&quarantine.queued, __ATOMIC_RELAXED))
+        return false;
+    struct space *s = pop();
+    if (!s)
+        return true; // another processor works on the last one
+    if (work(s))
+        __atomic_fetch_sub(&quarantine.queued, 1, __ATOMIC_RELAXED);
+    else
+        put_back(s);
+    return __atomic_load_n(&quarantine.queued, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,323 @@
+#include "mm/space.h"
+#include "arch/panic.h"
+#include "arch/string.h"
+#include "mm/mm.h"
+#include "mm/space_impl.h"
+
+struct object_cache space_cache;
+
+static const uint64_t GFN_END = 1ull << (48 - PAGE_SHIFT); // what four levels reach
+
+_Static_assert((int)SLOT_READ == (int)ACCESS_READ && (int)SLOT_WRITE == (int)ACCESS_WRITE &&
+                   (int)SLOT_EXEC == (int)ACCESS_EXEC && SLOT_RAM == EPT_RIGHTS,
+               "slot flags, accesses and EPT rights are the same three bits");
+
+// ---- Tables: charged to the space's owner, from its promise as soon as it has one ----
+
+static pfn_t take_table(struct ept *e)
+{
+    struct space *s = container_of(e, struct space, ept);
+    if (s->promised == 0)
+        return frame_cache_take(frame_cache_here(), s->owner);
+    s->promised--;
+    return frame_cache_take_promised(frame_cache_here(), s->owner);
+}
+
+static void give_table(struct ept *e, pfn_t table)
+{
+    enum error error = buddy_free(&frames, table, container_of(e, struct space, ept)->owner);
+    assert(error == E_OK);
+}
+
+// ---- Making and ending ----
+
+struct space *space_create(uint16_t owner)
+{
+    struct space *s = object_alloc(&space_cache, owner);
+    if (!s)
+        return NULL;
+    s->owner = owner;
+    list_init(&s->quarantine);
+    if (ept_init(&s->ept, take_table, give_table) != E_OK) {
+        object_free(&space_cache, s, owner);
+        return NULL;
+    }
+    s->eptp = ept_pointer(&s->ept);
+    s->generation = generation_draw(); // its root may have been another's: whoever enters owes an INVEPT
+    return s;
+}
+
+void space_destroy(struct space *s)
+{
+    lock_take(&s->lock);
+    s->dying = true;
+    buddy_unreserve(&frames, s->promised);
+    s->promised = 0;
+    quarantine_put(s);
+    lock_release(&s->lock);
+    quarantine_poll();
+}
+
+// At most so many tables map [first, end), the root aside.
+static uint64_t tables_for(uint64_t first, uint64_t end)
+{
+    uint64_t n = 0;
+    for (unsigned shift = 9; shift <= 27; shift += 9)
+        n += ((end - 1) >> shift) - (first >> shift) + 1;
+    return n;
+}
+
+static enum error check_slot(const struct space *s, uint64_t first, uint64_t pages, enum slot_flags flags)
+{
+    if (pages == 0 || (flags & ~SLOT_RAM) || !(flags & SLOT_READ))
+        return E_INVALID;
+    if (first >= GFN_END || pages > GFN_END - first)
+        return E_BAD_ADDRESS;
+    if (s->slot_count == SPACE_SLOTS)
+        return E_TOO_BIG;
+    for (unsigned i = 0; i < s->slot_count; i++)
+        if (first < s->slot[i].first + s->slot[i].pages && s->slot[i].first < first + pages)
+            return E_EXISTS;
+    return E_OK;
+}
+
+enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot_flags flags)
+{
+    lock_take(&s->lock);
+    enum error e = check_slot(s, base.v, pages, flags);
+    if (e == E_OK) {
+        uint64_t promise = pages + tables_for(base.v, base.v + pages);
+        e = buddy_reserve(&frames, promise);
+        if (e == E_OK) {
+            s->promised += promise;
+            uint64_t leaf = ept_features.memory_type ? 0 : flags | TYPE_WB << EPT_TYPE_SHIFT;
+            s->slot[s->slot_count++] = (struct slot){base.v, pages, flags, leaf};
+        }
+    }
+    lock_release(&s->lock);
+    return e;
+}
+
+// ---- First touch ----
+
+static inline const struct slot *slot_of(const struct space *s, uint64_t gfn)
+{
+    for (const struct slot *t = s->slot, *end = t + s->slot_count; t < end; t++)
+        if (gfn - t->first < t->pages)
+            return t;
+    return NULL;
+}
+
+static uint64_t leaf_of(const struct slot *t, pfn_t f)
+{
+    if (t->leaf)
+        return t->leaf;
+    enum memory_type type = TYPE_UC; // a page whose type is not uniform is slow rather than wrong
+    ept_features.memory_type(pfn_to_hpa(f), EPT_4K, &type);
+    return t->flags | (uint64_t)type << EPT_TYPE_SHIFT;
+}
+
+// Makes sure that `gfn` of slot `t` is backed. The lock is held. NULL: out of memory.
+static uint64_t *back(struct space *s, const struct slot *t, uint64_t gfn)
+{
+    uint64_t *entry = ept_entry(&s->ept, gpa(gfn << PAGE_SHIFT));
+    if (unlikely(!entry) || *entry & EPT_RIGHTS)
+        return entry;
+    pfn_t f = frame_cache_take_promised(frame_cache_here(), s->owner);
+    s->promised--;
+    __atomic_store_n(entry, pfn_to_hpa(f).v | leaf_of(t, f), __ATOMIC_RELEASE);
+    return entry;
+}
+
+// Everything that space_fault() does not expect. The lock is held, and released here.
+static noinline_cold enum error fault_slow(struct space *s, gpa_t at, enum access access)
+{
+    uint64_t gfn = at.v >> PAGE_SHIFT;
+    const struct slot *t = slot_of(s, gfn);
+    enum error e = !t ? E_BAD_ADDRESS : (access & ~t->flags) ? E_DENIED : E_OK;
+    if (e == E_OK && !back(s, t, gfn))
+        e = E_NO_MEMORY;
+    lock_release(&s->lock);
+    return e;
+}
+
+// The usual first touch without a call: first slot, last page table again, a frame in the cache.
+enum error space_fault(struct space *s, gpa_t at, enum access access)
+{
+    const struct slot *t = &s->slot[0];
+    struct frame_cache *c = frame_cache_here();
+    uint64_t gfn = at.v >> PAGE_SHIFT;
+    lock_take(&s->lock);
+    uint64_t *entry = &s->ept.last_table[gfn & 511];
+    if (unlikely(gfn - t->first >= t->pages || (access & ~t->leaf) || s->ept.last_region != gfn >> 9 ||
+                 c->count == 0 || *entry != 0))
+        return fault_slow(s, at, access);
+    pfn_t f = frame_cache_take_promised(c, s->owner);
+    s->promised--;
+    __atomic_store_n(entry, pfn_to_hpa(f).v | t->leaf, __ATOMIC_RELEASE);
+    lock_release(&s->lock);
+    return E_OK;
+}
+
+// ---- The hypervisor's own accesses ----
+
+// Every page of [at, at + len) lies in a slot that allows `access`. Slots never go away while the space
+// lives.
+static enum error check_range(struct space *s, gpa_t at, size_t len, enum access access)
+{
+    if (len == 0)
+        return E_OK;
+    uint64_t last = at.v + len - 1;
+    if (last < at.v)
+        return E_BAD_ADDRESS;
+    enum error e = E_OK;
+    lock_take(&s->lock);
+    for (uint64_t gfn = at.v >> PAGE_SHIFT; e == E_OK && gfn <= last >> PAGE_SHIFT;) {
+        const struct slot *t = slot_of(s, gfn);
+        e = !t ? E_BAD_ADDRESS : (access & ~t->flags) ? E_DENIED : E_OK;
+        if (t)
+            gfn = t->first + t->pages;
+    }
+    lock_release(&s->lock);
+    return e;
+}
+
+static size_t within_page(uint64_t at, size_t len)
+{
+    return min_u64(len, PAGE_SIZE - at % PAGE_SIZE);
+}
+
+static char *byte_of(uint64_t entry, uint64_t at)
+{
+    return (char *)hpa_to_virt(hpa(entry & EPT_ADDRESS)) + at % PAGE_SIZE;
+}
+
+// The host address of `at`, for a write: backed and marked dirty. The lock is held.
+static char *dirty_byte(struct space *s, uint64_t at)
+{
+    uint64_t gfn = at >> PAGE_SHIFT, *entry = back(s, slot_of(s, gfn), gfn);
+    if (!entry)
+        return NULL;
+    __atomic_fetch_or(entry, EPT_ACCESSED | EPT_DIRTY, __ATOMIC_RELAXED);
+    return byte_of(*entry, at);
+}
+
+enum error guest_read(struct space *s, gpa_t from, void *to, size_t len)
+{
+    enum error e = check_range(s, from, len, ACCESS_READ);
+    for (size_t done = 0, n; e == E_OK && done < len; done += n) {
+        uint64_t at = from.v + done;
+        n = within_page(at, len - done);
+        lock_take(&s->lock); // held over the copy: the page cannot be unmapped meanwhile
+        const uint64_t *entry = ept_peek(&s->ept, gpa(at));
+        if (entry && *entry & EPT_RIGHTS)
+            memcpy((char *)to + done, byte_of(*entry, at), n);
+        else
+            memset((char *)to + done, 0, n); // never touched: zero, and stays unbacked
+        lock_release(&s->lock);
+    }
+    return e;
+}
+
+enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len)
+{
+    enum error e = check_range(s, to, len, ACCESS_WRITE);
+    for (size_t done = 0, n; e == E_OK && done < len; done += n) {
+        uint64_t at = to.v + done;
+        n = within_page(at, len - done);
+        lock_take(&s->lock);
+        char *byte = dirty_byte(s, at);
+        if (byte)
+            memcpy(byte, (const char *)from + done, n);
+        else
+            e = E_NO_MEMORY;
+        lock_release(&s->lock);
+    }
+    return e;
+}
+
+enum error guest_zero(struct space *s, gpa_t to, size_t len)
+{
+    enum error e = check_range(s, to, len, ACCESS_WRITE);
+    for (size_t done = 0, n; e == E_OK && done < len; done += n) {
+        uint64_t at = to.v + done;
+        n = within_page(at, len - done);
+        lock_take(&s->lock);
+        const uint64_t *entry = ept_peek(&s->ept, gpa(at));
+        if (entry && *entry & EPT_RIGHTS)
+            memset(dirty_byte(s, at), 0, n);
+        lock_release(&s->lock);
+    }
+    return e;
+}
+
+void *guest_map(struct space *s, gpa_t at, size_t len)
+{
+    if (len > PAGE_SIZE - at.v % PAGE_SIZE || check_range(s, at, len ? len : 1, ACCESS_WRITE) != E_OK)
+        return NULL;
+    lock_take(&s->lock);
+    char *byte = dirty_byte(s, at.v);
+    lock_release(&s->lock);
+    return byte;
+}
+
+// ---- Unmapping ----
+
+// Takes the page out of the tables and puts its frame on the chain; 1 if there was one. The lock is held.
+static unsigned detach(struct space *s, uint64_t gfn)
+{
+    uint64_t *entry = ept_peek(&s->ept, gpa(gfn << PAGE_SHIFT));
+    uint64_t old = entry ? __atomic_exchange_n(entry, 0, __ATOMIC_ACQ_REL) : 0;
+    if (!(old & EPT_RIGHTS))
+        return 0;
+    uint32_t f = (uint32_t)((old & EPT_ADDRESS) >> PAGE_SHIFT);
+    frames.frames[f].next = s->arriving;
+    s->arriving = f;
+    return 1;
+}
+
+enum error space_unmap(struct space *s, gfn_t first, uint64_t pages, uint64_t *done)
+{
+    *done = 0;
+    uint64_t n = min_u64(pages, UNMAP_BATCH), gone = 0;
+    lock_take(&s->lock);
+    const struct slot *t = slot_of(s, first.v);
+    enum error e = !t || pages > t->first + t->pages - first.v ? E_BAD_ADDRESS : buddy_reserve(&frames, n);
+    if (e == E_OK) {
+        for (; *done < n; ++*done)
+            gone += detach(s, first.v + *done);
+        buddy_unreserve(&frames, n - gone);
+        s->promised += gone;
+    }
+    if (gone) {
+        __atomic_store_n(&s->generation, generation_draw(), __ATOMIC_SEQ_CST);
+        quarantine_put(s);
+    }
+    lock_release(&s->lock);
+    return e;
+}
+
+// ---- Figures ----
+
+uint64_t space_eptp(const struct space *s)
+{
+    return s->eptp;
+}
+
+uint64_t space_bytes(const struct space *s)
+{
+    return (uint64_t)s->ept.tables * PAGE_SIZE + object_cost(&space_cache);
+}
+
+uint64_t space_ram(const struct space *s)
+{
+    uint64_t pages = 0;
+    for (unsigned i = 0; i < s->slot_count; i++)
+        pages += s->slot[i].pages;
+    return pages << PAGE_SHIFT;
+}
+
+uint64_t space_generation(const struct space *s)
+{
+    return __atomic_load_n(&s->generation, __ATOMIC_RELAXED);
+}
