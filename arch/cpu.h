@@ -187,3 +187,9 @@ static inline _Noreturn void cpu_stop(void)
     for (;;)
         __asm__ volatile("cli; hlt" ::: "memory");
 }
+// Goes on in `next`, which does not return, on the empty stack that ends at `top`.
+static inline _Noreturn void stack_enter(uint64_t top, void (*next)(void))
+{
+    __asm__ volatile("mov %0, %%rsp; xor %%ebp, %%ebp; call *%1; ud2" ::"r"(top), "r"(next) : "memory");
+    __builtin_unreachable();
+}

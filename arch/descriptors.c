@@ -4,8 +4,6 @@
 
 struct arch_cpu arch_cpus[PCPU_MAX];
 
-enum { IST_OFFSET = 0x6000, IST_STRIDE = IST_STACK_SIZE + PAGE_SIZE }; // arch/pcpu.h draws them
-
 // SDM, "TSS Descriptor in 64-bit mode": 16 bytes, type 9 (available), present.
 static void set_tss_descriptor(uint64_t *entry, const struct tss *tss)
 {
@@ -21,9 +19,8 @@ static void build(struct arch_cpu *cpu, uint32_t slot)
     cpu->gdt[SELECTOR_DATA / 8] = 0x00cf93000000ffff;
     set_tss_descriptor(&cpu->gdt[SELECTOR_TSS / 8], &cpu->tss);
     cpu->tss = (struct tss){.io_map_base = sizeof(struct tss), .rsp[0] = slot_stack_top(slot)};
-    uint64_t base = STACKS_BASE + (uint64_t)slot * PCPU_SLOT + IST_OFFSET;
     for (unsigned i = 0; i < IST_MACHINE_CHECK; i++)
-        cpu->tss.ist[i] = base + i * IST_STRIDE + IST_STACK_SIZE;
+        cpu->tss.ist[i] = slot_ist_top(slot, i);
 }
 
 static void load_segments(void)

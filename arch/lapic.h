@@ -20,5 +20,8 @@ void lapic_send_startup(uint32_t apic_id, pfn_t page); // page below 1 MiB
 // deadline where present, else the timer's counter, calibrated by lapic_timer_calibrate.
 void lapic_timer_arm(tsc_t deadline);
 
+// Measures the timer's counter where there is no TSC deadline; once, after tsc_init. 1 ms.
+void lapic_timer_calibrate(void);
+
 void pic_mask(void);
 void ioapic_mask(hpa_t base);

@@ -1,8 +1,9 @@
 // The hypervisor's page tables, as arch/memory.h draws them. Built once on the boot processor, then loaded
 // by every processor; later changes only add mappings (device_map), so that nobody needs a shoot-down.
-// Tables are reached through hpa_to_virt, so all but the loading is pure.
-// Locking: paging_map and device_map are for the boot processor while it starts the box.
+// arch/paging.c is pure (tables are reached through hpa_to_virt); arch/host_paging.c knows image and
+// processor. Locking: paging_map and device_map are for the boot processor while it starts the box.
 #pragma once
+#include "arch/memory.h"
 #include "arch/types.h"
 
 enum caching { CACHE_WRITE_BACK, CACHE_WRITE_COMBINING, CACHE_NONE };
@@ -42,26 +43,33 @@ void paging_load(const struct paging *p);
 // out of frames or address space. Never given back.
 void *device_map(hpa_t at, uint64_t bytes, enum caching caching);
 
+// clang-format off
+#define PAGING_FLAWS(X) \
+    X(SOUND, "sound") \
+    X(WRITE_EXEC, "a page is writable and executable") \
+    X(IMAGE_ALIAS, "the image can be written through an alias") \
+    X(LOW_MAPPED, "something is mapped in the lower half") \
+    X(EXEC_OUTSIDE, "a page outside the image is executable")
+// clang-format on
 enum paging_flaw {
-    PAGING_SOUND,
-    PAGING_WRITE_EXEC,
-    PAGING_IMAGE_ALIAS,
-    PAGING_LOW_MAPPED,
-    PAGING_EXEC_OUTSIDE
+#define X(name, text) PAGING_##name,
+    PAGING_FLAWS(X)
+#undef X
 };
 struct paging_check {
     enum paging_flaw flaw;
     uint64_t va, entry; // where, when not sound
     uint64_t leaves;    // entries looked at
 };
-// Walks the tree under `root`: no page both writable and executable, no alias that may write the image's
-// read-only frames, nothing mapped in the lower half, nothing executable but the image's text.
-struct paging_check paging_check_wx(hpa_t root);
+// Walks the tree under `root`: no page both writable and executable, no alias outside the image that may
+// write the image's frames, nothing mapped in the lower half, nothing executable but in the image. Pure.
+struct paging_check paging_check_wx(hpa_t root, hpa_t image_start, hpa_t image_end);
+const char *paging_flaw_text(enum paging_flaw flaw);
 
 // First and last byte + 1 of the image in physical memory, its boot code included.
 hpa_t image_start_hpa(void);
 hpa_t image_end_hpa(void);
 static inline hpa_t image_to_hpa(const void *p)
 {
-    return hpa((uint64_t)(uintptr_t)p - 0xffffffff80000000ull);
+    return hpa((uint64_t)(uintptr_t)p - IMAGE_BASE);
 }

@@ -2,7 +2,8 @@
 // per-processor objects on the pointers below (types opaque here), so that arrows keep pointing down.
 // Each field is written by its own processor only, except where it says otherwise.
 //
-// A processor's slot of PCPU_SLOT bytes at STACKS_BASE + id * PCPU_SLOT (unmapped pages are guards):
+// A processor's slot of PCPU_SLOT bytes at STACKS_BASE + slot * PCPU_SLOT (unmapped pages are guards; slots
+// count the processors called, ids those that came):
 //
 //   +0x0000 guard | +0x1000 stack, 16 KiB | +0x5000 guard | +0x6000 #DF | +0x7000 guard | +0x8000 NMI
 //   +0x9000 guard | +0xa000 #MC           | +0xb000 guard

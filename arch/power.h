@@ -9,7 +9,8 @@ enum power_way { POWER_DEFAULT, POWER_BOCHS, POWER_QEMU, POWER_ACPI, POWER_REBOO
 // NULL.
 extern void (*power_prepare)(void);
 
-void power_init(const struct acpi_info *acpi, const char oem_id[6]);
+// `acpi` must stay; `oem_id`: six bytes of the Root System Description Pointer, or NULL.
+void power_init(const struct acpi_info *acpi, const char *oem_id);
 // `code` reaches whoever can read it (isa-debug-exit). POWER_DEFAULT picks by the emulator recognised; on
 // hardware it is halt. Ports 8900H and F4H are written only when named or when their emulator is recognised.
 _Noreturn void power_end(enum power_way way, uint8_t code);
