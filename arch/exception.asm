@@ -60,3 +60,5 @@ into_c:
     pop rax
     add rsp, 16                     ; vector and error code
     iretq
+
+section .note.GNU-stack noalloc noexec nowrite progbits

@@ -188,3 +188,5 @@ ap_high:
     cli
     hlt
     jmp .stop
+
+section .note.GNU-stack noalloc noexec nowrite progbits

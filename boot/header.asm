@@ -32,3 +32,5 @@ header:
     dw 0, 0                     ; the end tag
     dd 8
 .end:
+
+section .note.GNU-stack noalloc noexec nowrite progbits

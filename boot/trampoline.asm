@@ -21,3 +21,5 @@ align 4
     dw 4 * 8 - 1
     dd boot_gdt
 trampoline_end:
+
+section .note.GNU-stack noalloc noexec nowrite progbits

@@ -1,0 +1,234 @@
+// Bring-up: from the boot code's first call to the end of the machine, as one flat list of steps.
+#include "arch/acpi.h"
+#include "arch/cpu.h"
+#include "arch/descriptors.h"
+#include "arch/exception.h"
+#include "arch/features.h"
+#include "arch/format.h"
+#include "arch/lapic.h"
+#include "arch/mtrr.h"
+#include "arch/paging.h"
+#include "arch/panic.h"
+#include "arch/power.h"
+#include "arch/screen.h"
+#include "arch/smp.h"
+#include "arch/string.h"
+#include "arch/tsc.h"
+#include "boot/multiboot2.h"
+#include "kernel/consoles.h"
+#include "kernel/options.h"
+#include "kernel/report.h"
+#include "mm/mm.h"
+
+enum { RING_ORDER = 2 }; // 16 KiB of log ring for each processor
+
+static struct boot_info boot;
+static struct options options;
+static struct memmap map;
+static struct acpi_info acpi;
+
+static void warn(const char *sentence)
+{
+    log_warn("%s", sentence);
+}
+
+static _Noreturn void refuse(const char *sentence)
+{
+    report_bail_out(sentence);
+    power_end((enum power_way)options.exit, 1);
+}
+
+// Before page tables and consoles: a loader that hands over rubbish is told on COM1.
+static void read_boot_info(uint32_t magic, hpa_t info)
+{
+    enum { BOOT_INFO_MAX = 1 << 20 };
+    struct reason why = {"not started by a Multiboot2 loader"};
+    if (magic == MULTIBOOT2_MAGIC &&
+        multiboot2_parse(hpa_to_virt(info), BOOT_INFO_MAX, &boot, warn, &why) == E_OK) {
+        options_parse(boot.cmdline, &options, warn);
+        return;
+    }
+    consoles_open(CONSOLE_COM1, NULL, NULL);
+    refuse(why.text);
+}
+
+static void build_memory_map(hpa_t info)
+{
+    memmap_init(&map);
+    for (uint32_t i = 0; i < boot.range_count; i++)
+        memmap_add(&map, boot.ranges[i].base.v, boot.ranges[i].bytes, boot.ranges[i].type);
+    memmap_carve(&map, image_start_hpa(), image_end_hpa().v - image_start_hpa().v, MEM_IMAGE);
+    memmap_carve(&map, info, boot.total_bytes, MEM_BOOT);
+    for (uint32_t i = 0; i < boot.module_count; i++)
+        if (boot.modules[i].bytes)
+            memmap_carve(&map, boot.modules[i].base, boot.modules[i].bytes, MEM_MODULE);
+    memmap_seal(&map);
+}
+
+static bool in_direct_map(enum mem_type type)
+{
+    return type == MEM_RAM || type == MEM_BOOT || type == MEM_MODULE || type == MEM_EARLY ||
+           type == MEM_TRAMPOLINE;
+}
+
+// The next run of RAM at or behind frame `at`, neighbours joined so that large pages fit. Looked up anew
+// each time: taking frames for the page tables changes the map.
+static bool next_run(uint64_t at, struct mem_range *run)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < map.count; i++) {
+        const struct mem_range *r = &map.range[i];
+        if (!in_direct_map(r->type) || r->first < at)
+            continue;
+        if (!found)
+            *run = *r, found = true;
+        else if (r->first == run->end)
+            run->end = r->end;
+    }
+    return found;
+}
+
+static pfn_t early_frame(void)
+{
+    return memmap_take(&map, 1, 1);
+}
+
+static pfn_t late_frame(void)
+{
+    return buddy_alloc(&frames, 0, OWNER_KERNEL);
+}
+
+static void build_page_tables(void)
+{
+    struct paging *p = &host_paging;
+    bool built = paging_create(p, early_frame, cpu_has(FEATURE_PAGE1GB), cpu_has(FEATURE_NX)) &&
+                 paging_map_image(p) && paging_map_stacks(p, 0);
+    struct mem_range run = {0};
+    while (built && next_run(run.end, &run))
+        built = paging_map_ram(p, pfn_to_hpa(pfn(run.first)), (run.end - run.first) << PAGE_SHIFT);
+    if (!built)
+        panic("no memory for the page tables");
+    paging_load(p);
+}
+
+static void open_consoles(void)
+{
+    uint64_t bytes = framebuffer_bytes(&boot.framebuffer);
+    void *base = bytes ? device_map(boot.framebuffer.base, bytes, CACHE_WRITE_COMBINING) : NULL;
+    consoles_open(options.console, base ? &boot.framebuffer : NULL, base);
+    report_set_tap(options.tap);
+    log_threshold = options.loglevel;
+}
+
+static void check_page_tables(void)
+{
+    struct paging_check c = paging_check_wx(hpa(read_cr3()), image_start_hpa(), image_end_hpa());
+    char detail[120];
+    format(detail, sizeof detail, "%s, page %lx, entry %lx", paging_flaw_text(c.flaw), c.va, c.entry);
+    report_point(c.flaw == PAGING_SOUND ? POINT_OK : POINT_NOT_OK, "micronova", "paging/write-xor-execute",
+                 c.flaw == PAGING_SOUND ? NULL : detail);
+}
+
+static const void *map_table(hpa_t at, size_t bytes)
+{
+    return device_map(at, bytes, CACHE_WRITE_BACK);
+}
+
+static void read_acpi(void)
+{
+    enum { OEM_ID = 9 }; // in the Root System Description Pointer
+    if (!boot.rsdp || acpi_parse(boot.rsdp, boot.rsdp_bytes, map_table, &acpi) != E_OK)
+        log_warn("no ACPI tables that can be used: one processor, no power-off");
+    power_init(&acpi, boot.rsdp ? (const char *)boot.rsdp + OEM_ID : NULL);
+}
+
+static void init_interrupts(void)
+{
+    pic_mask();
+    for (uint32_t i = 0; i < acpi.ioapic_count; i++)
+        ioapic_mask(acpi.ioapics[i].base);
+    if (!lapic_init(acpi.lapic_base))
+        refuse("no local APIC");
+    lapic_timer_calibrate();
+}
+
+static void log_environment(void)
+{
+    log_info("Micronova " MICRONOVA_VERSION ", started by %s", boot.loader_name);
+    log_info("processor %s, %s family %u model %x stepping %u, below us: %s", features.brand, features.vendor,
+             features.family, features.model, features.stepping,
+             *features.hypervisor ? features.hypervisor : "hardware");
+    log_info("TSC %lu.%06lu MHz by %s, hand-over at %lu ticks", tsc_hz / 1000000, tsc_hz % 1000000,
+             tsc_source, tsc_boot.v);
+}
+
+static bool prepare_processor(struct pcpu *p)
+{
+    pfn_t ring = buddy_alloc(&frames, RING_ORDER, OWNER_KERNEL);
+    if (pfn_is_none(ring))
+        return false;
+    memset(pfn_to_virt(ring), 0, PAGE_SIZE << RING_ORDER);
+    report_add_ring(p, pfn_to_virt(ring), PAGE_SIZE << RING_ORDER);
+    p->frames = mm_cpu_init(p->id);
+    return p->frames;
+}
+
+static void run_other_processor(struct pcpu *p)
+{
+    (void)p;
+    for (;;)
+        wait_for_interrupt();
+}
+
+static void start_processors(void)
+{
+    static uint32_t apic_ids[ACPI_CPUS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < acpi.cpu_count; i++)
+        if (acpi.cpus[i].enabled)
+            apic_ids[count++] = acpi.cpus[i].apic_id;
+    mtrr_read(&mtrrs);
+    smp_start(&(struct smp_plan){
+        .apic_ids = apic_ids,
+        .count = count,
+        .limit = options.cpus,
+        .trampoline = map.trampoline,
+        .prepare = prepare_processor,
+        .entry = run_other_processor,
+    });
+    log_info("%u processors", pcpu_count);
+}
+
+static void bring_up(void)
+{
+    open_consoles();
+    if (mm_init(&map) != E_OK)
+        refuse("no memory for the frame records");
+    host_paging.frame = late_frame;
+    check_page_tables();
+    read_acpi();
+    tsc_init(acpi.pm_timer.space == ACPI_IO ? (uint16_t)acpi.pm_timer.address : 0);
+    log_environment();
+    init_interrupts();
+    start_processors();
+    mm_report();
+    log_info("bring-up took %lu ticks", rdtsc().v - tsc_boot.v);
+    report_end();
+    power_end((enum power_way)options.exit, 0);
+}
+
+// First C, on the boot stack and the boot page tables (boot/entry.asm).
+void boot_main(uint32_t magic, uint32_t info);
+void boot_main(uint32_t magic, uint32_t info)
+{
+    report_start();
+    exception_init();
+    features_read(&features);
+    smp_init_boot();
+    features_enable();
+    report_use_pcpus();
+    read_boot_info(magic, hpa(info));
+    build_memory_map(hpa(info));
+    build_page_tables();
+    stack_enter(slot_stack_top(0), bring_up);
+}
