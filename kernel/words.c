@@ -1,9 +1,10 @@
 #include "kernel/words.h"
 #include "arch/string.h"
 
+// Only spaces separate: GRUB quotes an argument that has one, but not for a tab or a newline.
 static bool is_blank(char c)
 {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    return c == ' ';
 }
 
 static bool is_quotable(char c)

@@ -1,8 +1,7 @@
 // Command lines into words, words into numbers: shared by the hypervisor's own command line and by module
 // lines. Pure.
-// GRUB (grub-core/lib/cmdline.c, 2.02 and later) puts double quotes around a whole argument that has spaces
-// and a backslash before each \, ' and ", except before \xNN, which it hands over as it is. The user's
-// cmdline="a b" therefore arrives as "cmdline=a b".
+// GRUB puts double quotes around a whole argument that has spaces, and a backslash before each \, ' and " in
+// any argument (2.06, captured in tests/data). The user's cmdline="a b" therefore arrives as "cmdline=a b".
 #pragma once
 #include "arch/types.h"
 

@@ -1,0 +1,173 @@
+#include "kernel/machine.h"
+#include "abi/micronova.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct machine m;
+static struct reason why;
+
+static void good(const char *line)
+{
+    enum error e = machine_parse(&m, line, &why);
+    if (e != E_OK)
+        print_error("%s: %s\n", line, why.text);
+    assert_int_equal(e, E_OK);
+}
+
+static void bad(const char *line, enum error expected, const char *sentence)
+{
+    assert_int_equal(machine_parse(&m, line, &why), expected);
+    assert_string_equal(why.text, sentence);
+}
+
+static void defaults(void **state)
+{
+    (void)state;
+    good("hello");
+    assert_string_equal(m.name, "hello");
+    assert_int_equal(m.mem, 4 << 20);
+    assert_int_equal(m.vcpus, 1);
+    assert_int_equal(m.cpus, 0);
+    assert_int_equal(m.slice_us, 0);
+    assert_int_equal(m.timeout_ms, 0);
+    assert_int_equal(m.rights, 0);
+    assert_true(m.console);
+    assert_false(m.dump_screen);
+    assert_int_equal(m.expect, END_EXIT);
+    assert_int_equal(m.expect_code, 0);
+    assert_string_equal(m.cmdline, "");
+}
+
+static void every_key(void **state)
+{
+    (void)state;
+    good("a.b_c+d-1 \"cmdline=console=ttyS0 quiet\" mem=192M vcpus=1 cpu=0,2-3 slice=2ms timeout=30s "
+         "console=none caps=probe,control initrd=rootfs expect=exit:0x10 \"fail=screen:Errors: *[1-9]\" "
+         "screen=dump flip=0x200000");
+    assert_string_equal(m.name, "a.b_c+d-1");
+    assert_string_equal(m.cmdline, "console=ttyS0 quiet");
+    assert_int_equal(m.mem, 192 << 20);
+    assert_int_equal(m.cpus, 13);
+    assert_int_equal(m.slice_us, 2000);
+    assert_int_equal(m.timeout_ms, 30000);
+    assert_int_equal(m.rights, RIGHT_PROBE | RIGHT_CONTROL);
+    assert_false(m.console);
+    assert_true(m.dump_screen);
+    assert_string_equal(m.initrd, "rootfs");
+    assert_int_equal(m.expect, END_EXIT);
+    assert_int_equal(m.expect_code, 16);
+    assert_string_equal(m.fail_screen, "Errors: *[1-9]");
+    assert_int_equal(m.flip, 0x200000);
+    good("x cpu=any timeout=none caps= console=log cmdline=");
+    assert_int_equal(m.cpus, 0);
+    assert_int_equal(m.rights, 0);
+}
+
+static void endings(void **state)
+{
+    (void)state;
+    good("x expect=triple-fault");
+    assert_int_equal(m.expect, END_TRIPLE_FAULT);
+    good("x \"expect=screen:Pass: *[1-9]\"");
+    assert_int_equal(m.expect, END_SCREEN);
+    assert_string_equal(m.expect_screen, "Pass: *[1-9]");
+    for (enum ending e = 0; e < END_COUNT; e++) {
+        char line[64] = "x expect=";
+        assert_true(*ending_word(e) && *ending_text(e));
+        if (e == END_SCREEN)
+            continue;
+        good(strcat(line, ending_word(e)));
+        assert_int_equal(m.expect, e);
+    }
+    assert_string_equal(ending_word(END_COUNT), "?");
+    assert_string_equal(ending_text(END_COUNT), "unknown ending");
+}
+
+static void refusals_name_key_and_value(void **state)
+{
+    (void)state;
+    bad("", E_MALFORMED, "the module line is empty: it needs a name");
+    bad("mem=4M", E_MALFORMED, "the line has no name before \"mem=4M\"");
+    bad("a/b", E_MALFORMED, "the name \"a/b\" has a character other than A-Z a-z 0-9 . _ + -");
+    bad("\"\"", E_MALFORMED, "the name \"\" has a character other than A-Z a-z 0-9 . _ + -");
+    bad("x frob=1", E_MALFORMED, "unknown key \"frob\"");
+    bad("x me=1", E_MALFORMED, "unknown key \"me\"");
+    bad("x memory=1", E_MALFORMED, "unknown key \"memory\"");
+    bad("x =1", E_MALFORMED, "unknown key \"\"");
+    bad("x quiet", E_MALFORMED, "\"quiet\" is not of the form key=value");
+    bad("x mem=4M mem=8M", E_MALFORMED, "mem= is given twice");
+    bad("x mem=12Q", E_MALFORMED, "mem=12Q: expected a size such as 4M (K, M, G)");
+    bad("x mem=", E_MALFORMED, "mem=: expected a size such as 4M (K, M, G)");
+    bad("x mem=0", E_MALFORMED, "mem=0: expected a multiple of 4K, not 0");
+    bad("x mem=4097", E_MALFORMED, "mem=4097: expected a multiple of 4K, not 0");
+    bad("x mem=65G", E_MALFORMED, "mem=65G: expected at most 64G");
+    bad("x mem=99999999999999999999", E_MALFORMED,
+        "mem=99999999999999999999: expected a size such as 4M (K, M, G)");
+    bad("x vcpus=2", E_UNSUPPORTED, "vcpus=2: this version gives a machine one vCPU only");
+    bad("x vcpus=0", E_MALFORMED, "vcpus=0: expected a number from 1");
+    bad("x cpu=64", E_MALFORMED, "cpu=64: expected any, or processors such as 0,2-3 (below 64)");
+    bad("x slice=10", E_MALFORMED, "slice=10: expected a time from 100us to 10s, such as 10ms");
+    bad("x timeout=0", E_MALFORMED, "timeout=0: expected none, or a time from 1ms to 86400s");
+    bad("x console=com1", E_MALFORMED, "console=com1: expected log or none");
+    bad("x screen=on", E_MALFORMED, "screen=on: expected dump");
+    bad("x caps=root", E_MALFORMED, "caps=root: expected a list of probe, control");
+    bad("x caps=probe,", E_MALFORMED, "caps=probe,: expected a list of probe, control");
+    bad("x caps=probes", E_MALFORMED, "caps=probes: expected a list of probe, control");
+    bad("x initrd=a/b", E_MALFORMED, "initrd=a/b: expected the name of a module");
+    bad("x initrd=", E_MALFORMED, "initrd=: expected the name of a module");
+    bad("x expect=win", E_MALFORMED,
+        "expect=win: expected an ending such as triple-fault, exit:CODE or screen:REGEX");
+    bad("x expect=screen", E_MALFORMED,
+        "expect=screen: expected an ending such as triple-fault, exit:CODE or screen:REGEX");
+    bad("x expect=exit:", E_MALFORMED, "expect=exit:: expected exit:NUMBER");
+    bad("x expect=screen:", E_MALFORMED, "expect=screen:: expected a regular expression behind screen:");
+    bad("x fail=exit:1", E_MALFORMED, "fail=exit:1: expected screen:REGEX");
+    bad("x flip=0", E_MALFORMED, "flip=0: expected an address, not 0, such as 0x200000");
+    bad("x \"cmdline=a b", E_MALFORMED, "the quotes in \"cmdline=a b\" are not closed");
+    bad("\"x y", E_MALFORMED, "the name \"x y\" has a character other than A-Z a-z 0-9 . _ + -");
+    bad("\"x", E_MALFORMED, "the quotes in \"x\" are not closed");
+}
+
+static void the_first_error_is_told_and_the_rest_is_read(void **state)
+{
+    (void)state;
+    bad("x frob=1 initrd=data grob=2", E_MALFORMED, "unknown key \"frob\"");
+    assert_string_equal(m.name, "x");
+    assert_string_equal(m.initrd, "data");
+}
+
+static void texts_of_every_length(void **state)
+{
+    (void)state;
+    for (size_t length = 0; length < 1200; length++) {
+        char line[1300] = "x cmdline=";
+        memset(line + 10, 'y', length);
+        enum error e = machine_parse(&m, line, &why);
+        assert_int_equal(e, length <= MACHINE_TEXT_MAX ? E_OK : E_TOO_BIG);
+        assert_true(strlen(m.cmdline) == (e == E_OK ? length : 0));
+    }
+    bad("x initrd=a1234567890123456789012345678901", E_TOO_BIG,
+        "initrd=a1234567890123456789012345678901...: longer than 31 bytes");
+    bad("a1234567890123456789012345678901 mem=4M", E_TOO_BIG,
+        "the name \"a123456789012345678901234567890...\" has more than 31 characters");
+    char line[200] = "x expect=screen:";
+    memset(line + 16, 'z', 128);
+    assert_int_equal(machine_parse(&m, line, &why), E_TOO_BIG);
+    line[16 + 127] = '\0';
+    good(line);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(every_key),
+        cmocka_unit_test(endings),
+        cmocka_unit_test(refusals_name_key_and_value),
+        cmocka_unit_test(the_first_error_is_told_and_the_rest_is_read),
+        cmocka_unit_test(texts_of_every_length),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
