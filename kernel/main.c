@@ -21,6 +21,7 @@
 #include "mm/mm.h"
 
 enum { RING_ORDER = 2 }; // 16 KiB of log ring for each processor
+enum { CONVENTIONAL_END = 0xa0000, LOW_END = 0x100000 };
 
 static struct boot_info boot;
 static struct options options;
@@ -67,8 +68,7 @@ static void build_memory_map(hpa_t info)
 
 static bool in_direct_map(enum mem_type type)
 {
-    return type == MEM_RAM || type == MEM_BOOT || type == MEM_MODULE || type == MEM_EARLY ||
-           type == MEM_TRAMPOLINE;
+    return type == MEM_RAM || type == MEM_BOOT || type == MEM_MODULE || type == MEM_EARLY;
 }
 
 // The next run of RAM at or behind frame `at`, neighbours joined so that large pages fit. Looked up anew
@@ -103,7 +103,9 @@ static void build_page_tables(void)
     struct paging *p = &host_paging;
     bool built = paging_create(p, early_frame, cpu_has(FEATURE_PAGE1GB), cpu_has(FEATURE_NX)) &&
                  paging_map_image(p) && paging_map_stacks(p, 0);
-    struct mem_range run = {0};
+    // Conventional memory is RAM on every PC; UEFI's GRUB leaves its information structure there.
+    built = built && paging_map_ram(p, hpa(PAGE_SIZE), CONVENTIONAL_END - PAGE_SIZE);
+    struct mem_range run = {.end = LOW_END >> PAGE_SHIFT};
     while (built && next_run(run.end, &run))
         built = paging_map_ram(p, pfn_to_hpa(pfn(run.first)), (run.end - run.first) << PAGE_SHIFT);
     if (!built)
