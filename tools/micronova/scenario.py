@@ -1,0 +1,73 @@
+"""Scenarios: what to boot, as iso/scenarios/NAME.scenario says it.
+
+    # comment
+    cmdline TEXT                     (kernel options; several lines add up)
+    module FILE NAME key=value ...   (a machine, or data for one)
+
+FILE is looked for in build/guests; debian:FILE comes from Debian's packages; a FILE with a slash is a path,
+relative to the repository in a scenario and to the working directory on the command line.
+"""
+import dataclasses
+import difflib
+import pathlib
+
+from . import BUILD, ROOT, Problem, debian, words
+
+FOLDER = ROOT / "iso" / "scenarios"
+
+
+@dataclasses.dataclass
+class Module:
+    path: pathlib.Path
+    words: list  # name and key=value, without quotes
+
+
+@dataclasses.dataclass
+class Scenario:
+    name: str
+    cmdline: list = dataclasses.field(default_factory=list)
+    modules: list = dataclasses.field(default_factory=list)
+
+
+def names():
+    return sorted(p.stem for p in FOLDER.glob("*.scenario"))
+
+
+def find(file, folder):
+    if file.startswith("debian:"):
+        return debian.find(file[len("debian:"):])
+    path = folder / file if "/" in file else BUILD / "guests" / file
+    if path.is_file():
+        return path
+    if "/" in file:
+        raise Problem(f"no file {path}: give the path of an existing module")
+    built = sorted(p.name for p in (BUILD / "guests").glob("*") if p.is_file() and p.suffix != ".unstripped")
+    close = difflib.get_close_matches(file, built, 1, 0.5)
+    raise Problem(f"no guest {file} in build/guests: " + (f"did you mean {close[0]}?" if close else
+                  "run `make guests`, or give a path with a slash in it"))
+
+
+def module(text, folder):
+    parts = words.split(text)
+    if not parts:
+        raise Problem('an empty module: write it as "FILE NAME key=value ..."')
+    return Module(find(parts[0], folder), parts[1:])
+
+
+def load(name):
+    path = FOLDER / f"{name}.scenario"
+    if not path.is_file():
+        raise Problem(f"no scenario {name!r}: there are {', '.join(names()) or 'none'} (iso/scenarios)")
+    result = Scenario(name)
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        keyword, _, rest = line.strip().partition(" ")
+        try:
+            if keyword == "cmdline":
+                result.cmdline += words.split(rest)
+            elif keyword == "module":
+                result.modules.append(module(rest, ROOT))
+            elif keyword and not keyword.startswith("#"):
+                raise Problem(f"{keyword!r} is neither cmdline nor module")
+        except Problem as problem:
+            raise Problem(f"iso/scenarios/{name}.scenario, line {number}: {problem}") from None
+    return result
