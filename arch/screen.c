@@ -23,6 +23,7 @@ static struct screen {
     uint32_t columns, rows;
     uint32_t bottom, column;     // line of the ring, and place in it, where text goes on
     uint32_t scan, rows_to_scan; // row that is compared next; how many are left
+    bool ended;                  // the next byte begins a new line
     char wanted[ROWS_MAX][COLUMNS_MAX] __attribute__((aligned(8)));
     char shown[ROWS_MAX][COLUMNS_MAX] __attribute__((aligned(8)));
 } screen;
@@ -75,6 +76,7 @@ bool screen_open(const struct framebuffer *fb, void *base)
     screen.rows = (uint32_t)min_u64(rows, ROWS_MAX);
     screen.bottom = screen.rows - 1;
     screen.column = 0;
+    screen.ended = false;
     screen.scan = screen.rows_to_scan = 0;
     memset(screen.wanted, ' ', sizeof screen.wanted);
     memset(screen.shown, ' ', sizeof screen.shown);
@@ -86,6 +88,7 @@ static void new_line(void)
 {
     screen.bottom = (screen.bottom + 1) % screen.rows;
     screen.column = 0;
+    screen.ended = false;
     memset(screen.wanted[screen.bottom], ' ', COLUMNS_MAX);
 }
 
@@ -95,10 +98,11 @@ void screen_put(const char *bytes, size_t n)
     if (!screen.base)
         return;
     for (size_t i = 0; i < n; i++) {
-        if (screen.column >= screen.columns)
+        bool ends = bytes[i] == '\n';
+        if (screen.ended || (!ends && screen.column == screen.columns))
             new_line();
-        if (bytes[i] == '\n')
-            screen.column = screen.columns;
+        if (ends)
+            screen.ended = true;
         else
             screen.wanted[screen.bottom][screen.column++] = bytes[i];
     }

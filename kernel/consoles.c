@@ -4,6 +4,7 @@
 #include "kernel/drain.h"
 #include "kernel/options.h"
 #include "kernel/report.h"
+#include "kernel/report_panic.h"
 
 // Units of screen_refresh() a step: some 5,000 instructions, five glyphs of pixels.
 enum { SCREEN_BUDGET = 800 };
@@ -103,4 +104,10 @@ void consoles_open(uint32_t wanted, const struct framebuffer *fb, void *base)
     bool serial = open_serial(wanted), picture = open_picture(wanted, fb, base);
     if (!serial && !picture) // or the rings would fill up and guests would wait for ever
         report_add_sink(&(struct sink){nowhere_put, NULL, nowhere_put_all, nowhere_settle, NULL});
+}
+
+void consoles_rescue(void)
+{
+    if (!report_has_sinks())
+        open_serial(CONSOLE_COM1);
 }

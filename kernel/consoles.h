@@ -7,3 +7,6 @@ struct framebuffer;
 // `wanted`: bits of enum console (kernel/options.h). `screen`: the loader's framebuffer, mapped at `base`
 // (framebuffer_bytes() of it), or NULL. Says in the log which are used. Boot processor only.
 void consoles_open(uint32_t wanted, const struct framebuffer *screen, void *base);
+
+// For a panic before consoles_open(): takes COM1 if no console is open yet.
+void consoles_rescue(void);

@@ -8,6 +8,7 @@
 #include "arch/panic.h"
 #include "arch/pcpu.h"
 #include "kernel/backtrace.h"
+#include "kernel/consoles.h"
 #include "kernel/report_panic.h"
 #include "kernel/symbols.h"
 
@@ -113,6 +114,7 @@ static _Noreturn void die(const struct exception_frame *frame, uint64_t rbp, con
         log_error("again: %s", sentence);
         end();
     }
+    consoles_rescue();
     report_seize(sentence);
     log_error("on processor %u", panicking);
     if (frame)

@@ -29,6 +29,11 @@ bool report_has_pcpus(void)
     return have_pcpus;
 }
 
+bool report_has_sinks(void)
+{
+    return drain.sink_count != 0;
+}
+
 static uint32_t my_id(void)
 {
     return have_pcpus ? this_pcpu()->id : 0;

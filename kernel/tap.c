@@ -49,7 +49,7 @@ static void count(struct tap *t, enum point_result result)
 
 static void put_point(struct tap *t, struct cursor *c, enum point_result result, const char *text, size_t n)
 {
-    const char *space = memchr(text, ' ', n);
+    const char *space = result == POINT_SKIP ? memchr(text, ' ', n) : NULL;
     size_t identity = space ? (size_t)(space - text) : n;
     if (t->off || t->ended)
         put_plain(c, "# ");

@@ -28,6 +28,7 @@ PURE += kernel/machines.c
 PURE += kernel/options.c
 PURE += kernel/regex.c
 PURE += kernel/screen.c
+PURE += kernel/symbols.c
 PURE += kernel/tap.c
 PURE += kernel/words.c
 PURE += mm/buddy.c

@@ -1,0 +1,106 @@
+#include "kernel/tap.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "kernel/report.h"
+
+static char out[TAP_LINE_MAX + 1];
+
+static const char *render(struct tap *t, enum record_kind kind, int result, const char *text, size_t n)
+{
+    struct log_record record = {.kind = (uint8_t)kind, .detail = (uint8_t)result, .length = (uint16_t)n};
+    size_t len = tap_render(t, &record, text, out);
+    assert_true(len <= TAP_LINE_MAX);
+    out[len] = 0;
+    return out;
+}
+
+#define expect(t, kind, result, text, want) \
+    assert_string_equal(render(t, kind, result, text, sizeof text - 1), want)
+
+static void numbers_points_in_order(void **state)
+{
+    (void)state;
+    struct tap t = {0};
+    expect(&t, RECORD_RAW, 0, "TAP version 13", "TAP version 13\n");
+    expect(&t, RECORD_POINT, POINT_OK, "cpu/first", "ok 1 - cpu/first\n");
+    expect(&t, RECORD_LINE, 0, "a line", "# a line\n");
+    expect(&t, RECORD_POINT, POINT_NOT_OK, "cpu/second", "not ok 2 - cpu/second\n");
+    expect(&t, RECORD_POINT, POINT_SKIP, "cpu/third no such CPU", "ok 3 - cpu/third # SKIP no such CPU\n");
+    expect(&t, RECORD_POINT, POINT_SKIP, "cpu/fourth", "ok 4 - cpu/fourth # SKIP\n");
+    out[tap_end(&t, out)] = 0;
+    assert_string_equal(out, "1..4\n# 1 passed, 1 failed, 2 skipped\n");
+}
+
+static void ends_with_a_plan_even_without_points(void **state)
+{
+    (void)state;
+    struct tap t = {0};
+    out[tap_end(&t, out)] = 0;
+    assert_string_equal(out, "1..0\n# 0 passed, 0 failed\n");
+    expect(&t, RECORD_POINT, POINT_OK, "late/point", "# ok late/point\n");
+    assert_int_equal(t.points, 0);
+}
+
+static void without_tap_there_are_only_lines(void **state)
+{
+    (void)state;
+    struct tap t = {.off = true};
+    expect(&t, RECORD_RAW, 0, "TAP version 13", "");
+    expect(&t, RECORD_POINT, POINT_NOT_OK, "a/b", "# not ok a/b\n");
+    assert_int_equal(tap_end(&t, out), 0);
+}
+
+static void nothing_leaves_unescaped(void **state)
+{
+    (void)state;
+    struct tap t = {0};
+    expect(&t, RECORD_LINE, 0, "a\nok 1 - forged", "# a\\x0aok 1 - forged\n");
+    expect(&t, RECORD_POINT, POINT_OK, "a/b\nBail out!", "ok 1 - a/b\\x0aBail out!\n");
+    expect(&t, RECORD_LINE, 0, "\0\x1b\x7f\x80\xff~ ", "# \\x00\\x1b\\x7f\\x80\\xff~ \n");
+    char worst[RECORD_TEXT_MAX];
+    memset(worst, 0xff, sizeof worst);
+    for (int kind = RECORD_LINE; kind <= RECORD_POINT; kind++)
+        for (int result = POINT_NOT_OK; result <= POINT_SKIP; result++) {
+            t.points = ~0u - 10;
+            size_t len = strlen(render(&t, (enum record_kind)kind, result, worst, sizeof worst));
+            assert_in_range(len, 4 * RECORD_TEXT_MAX + 1, TAP_LINE_MAX);
+        }
+}
+
+static void identities_are_plain(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *machine, *name, *want;
+    } rows[] = {
+        {"cpu",       "xsave/area-1.0+a_b", "cpu/xsave/area-1.0+a_b"},
+        {"",          "",                   "unnamed/unnamed"       },
+        {"m",         "a b#c\n\x80(\"')",   "m/a_b_c______"         },
+        {"forge\nok", "1 - x # TODO",       "forge_ok/1_-_x___TODO" },
+    };
+    for (size_t i = 0; i < array_size(rows); i++) {
+        char got[TAP_IDENTITY_MAX];
+        assert_int_equal(tap_identity(got, rows[i].machine, rows[i].name), strlen(rows[i].want));
+        assert_string_equal(got, rows[i].want);
+    }
+    char name[1000], got[TAP_IDENTITY_MAX];
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    assert_int_equal(tap_identity(got, "m", name), TAP_IDENTITY_MAX - 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_points_in_order),
+        cmocka_unit_test(ends_with_a_plan_even_without_points),
+        cmocka_unit_test(without_tap_there_are_only_lines),
+        cmocka_unit_test(nothing_leaves_unescaped),
+        cmocka_unit_test(identities_are_plain),
+    };
+    return cmocka_run_group_tests_name("tap", tests, NULL, NULL);
+}
