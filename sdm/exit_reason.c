@@ -5,14 +5,18 @@ static const struct {
     const char *name, *words;
 } reasons[REASON_COUNT] = {EXIT_REASONS(REASON_TO_ROW)};
 
-const char *exit_reason_words(uint32_t reason)
+bool exit_reason_known(uint32_t reason)
 {
     reason &= REASON_BASIC;
-    return reason < REASON_COUNT && reasons[reason].words ? reasons[reason].words : "unknown exit reason";
+    return reason < REASON_COUNT && reasons[reason].name;
+}
+
+const char *exit_reason_words(uint32_t reason)
+{
+    return exit_reason_known(reason) ? reasons[reason & REASON_BASIC].words : "unknown exit reason";
 }
 
 const char *exit_reason_name(uint32_t reason)
 {
-    reason &= REASON_BASIC;
-    return reason < REASON_COUNT && reasons[reason].name ? reasons[reason].name : "UNKNOWN";
+    return exit_reason_known(reason) ? reasons[reason & REASON_BASIC].name : "UNKNOWN";
 }

@@ -2,6 +2,7 @@
 // Facility".
 #pragma once
 #include "sdm/control_resolve.h"
+#include "sdm/lines.h"
 #include "sdm/msr.h"
 
 // clang-format off
@@ -64,8 +65,6 @@ static inline uint64_t vmx_caps_fix_cr4(const struct vmx_caps *c, uint64_t cr4)
 
 // Name of the first MSR in which two processors differ ("IA32_VMX_MISC"), or NULL when they are the same.
 const char *vmx_caps_difference(const struct vmx_caps *a, const struct vmx_caps *b);
-
-typedef void (*line_fn)(void *context, const char *line);
 
 // Contradictions among the MSRs, one line each ("unrestricted guest without EPT"). Returns how many.
 unsigned vmx_caps_check(const struct vmx_caps *c, line_fn line, void *context);

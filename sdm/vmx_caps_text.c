@@ -1,105 +1,71 @@
-#include "sdm/text.h"
+#include "sdm/lines.h"
 #include "sdm/vmx_caps.h"
 
-enum { LINE_WIDTH = 110, LINE_MAX = 192 };
-
-// A line that grows by items and starts anew, indented, when the next one would make it too wide.
-struct list_line {
-    line_fn line;
-    void *context;
-    struct text text;
-    bool first; // nothing but the title yet
-    char buf[LINE_MAX];
-};
-
-static void list_start(struct list_line *l, const char *title, uint64_t raw)
+static void list_start(struct lines *l, const char *title, uint64_t raw)
 {
-    l->text = text_in(l->buf, sizeof(l->buf));
-    l->first = true;
-    text_add(&l->text, title);
-    text_char(&l->text, ' ');
-    text_hex_fixed(&l->text, raw, 16);
-    text_char(&l->text, ':');
+    char buf[64];
+    struct text t = text_in(buf, sizeof(buf));
+    text_add(&t, title);
+    text_char(&t, ' ');
+    text_hex_fixed(&t, raw, 16);
+    text_char(&t, ':');
+    lines_start(l, buf);
 }
 
-static size_t length(const char *s)
-{
-    size_t n = 0;
-    while (s[n])
-        n++;
-    return n;
-}
-
-static void list_item(struct list_line *l, const char *item, const char *suffix)
-{
-    if (!l->first)
-        text_char(&l->text, ',');
-    if (l->text.len + length(item) + length(suffix) > LINE_WIDTH) {
-        l->line(l->context, l->buf);
-        l->text = text_in(l->buf, sizeof(l->buf));
-        text_char(&l->text, ' ');
-    }
-    text_word(&l->text, item);
-    text_add(&l->text, suffix);
-    l->first = false;
-}
-
-static void list_number(struct list_line *l, const char *words, uint64_t number)
+static void list_number(struct lines *l, const char *words, uint64_t number)
 {
     char buf[64];
     struct text t = text_in(buf, sizeof(buf));
     text_add(&t, words);
     text_char(&t, ' ');
     text_dec(&t, number);
-    list_item(l, buf, "");
+    lines_item(l, buf);
 }
 
-static void list_end(struct list_line *l)
+static void list_bits(struct lines *l, uint64_t value, uint64_t always, const struct bit_table *bits)
 {
-    if (l->first)
-        text_add(&l->text, " none");
-    l->line(l->context, l->buf);
+    for (unsigned i = 0; i < bits->count; i++) {
+        if (!(value >> bits->rows[i].bit & 1))
+            continue;
+        char buf[64];
+        struct text t = text_in(buf, sizeof(buf));
+        text_add(&t, bits->rows[i].name);
+        text_add(&t, always >> bits->rows[i].bit & 1 ? " (always)" : "");
+        lines_item(l, buf);
+    }
 }
 
-static void list_bits(struct list_line *l, uint64_t value, uint64_t always, const struct bit_table *bits)
-{
-    for (unsigned i = 0; i < bits->count; i++)
-        if (value >> bits->rows[i].bit & 1)
-            list_item(l, bits->rows[i].name, always >> bits->rows[i].bit & 1 ? " (always)" : "");
-}
-
-static void basic_text(const struct vmx_caps *c, struct list_line *l)
+static void basic_text(const struct vmx_caps *c, struct lines *l)
 {
     list_start(l, "VMX basic", c->basic);
     list_number(l, "VMCS revision", vmx_basic_revision(c->basic));
     list_number(l, "region bytes", vmx_basic_region_size(c->basic));
-    list_item(l, vmx_basic_memory_type(c->basic) == MT_WB ? "structures write-back" : "structures uncached",
-              "");
+    lines_item(l, vmx_basic_memory_type(c->basic) == MT_WB ? "structures write-back" : "structures uncached");
     list_bits(l, c->basic, 0, &vmx_basic_bits);
-    list_end(l);
+    lines_end(l, "none");
 }
 
-static void misc_text(const struct vmx_caps *c, struct list_line *l)
+static void misc_text(const struct vmx_caps *c, struct lines *l)
 {
     list_start(l, "VMX misc", c->misc);
     list_number(l, "timer ticks by TSC bit", vmx_misc_timer_rate(c->misc));
     list_number(l, "CR3 targets", vmx_misc_cr3_targets(c->misc));
     list_number(l, "MSR list entries", vmx_misc_msr_list_max(c->misc));
     list_bits(l, c->misc, 0, &vmx_misc_bits);
-    list_end(l);
+    lines_end(l, "none");
 }
 
-static void fixed_text(struct list_line *l, const char *title, uint64_t raw, uint64_t bits,
+static void fixed_text(struct lines *l, const char *title, uint64_t raw, uint64_t bits,
                        const struct bit_table *table)
 {
     list_start(l, title, raw);
     list_bits(l, bits, 0, table);
-    list_end(l);
+    lines_end(l, "none");
 }
 
 void vmx_caps_text(const struct vmx_caps *c, line_fn line, void *context)
 {
-    struct list_line l = {.line = line, .context = context};
+    struct lines l = {.line = line, .context = context, .separator = ","};
     basic_text(c, &l);
     for (unsigned word = WORD_PIN; word < WORD_COUNT; word++) {
         struct control_capability can = vmx_caps_control(c, word);
@@ -108,7 +74,7 @@ void vmx_caps_text(const struct vmx_caps *c, line_fn line, void *context)
         bool wide = word == WORD_TERTIARY || word == WORD_FUNCTION; // their MSRs hold 64 allowed 1-settings
         list_start(&l, control_words[word].words, wide ? can.may_be_1 : can.may_be_1 << 32 | can.must_be_1);
         list_bits(&l, can.may_be_1, can.must_be_1, &control_words[word].bits);
-        list_end(&l);
+        lines_end(&l, "none");
     }
     if (c->ept_vpid)
         fixed_text(&l, "EPT and VPID", c->ept_vpid, c->ept_vpid, &ept_vpid_cap_bits);

@@ -1,0 +1,173 @@
+#include "vmx/dump.h"
+#include "sdm/controls.h"
+
+// Fields whose bits are worth a line of their own.
+static const struct {
+    uint16_t field;
+    const struct bit_table *bits;
+} decoded[] = {
+    {GUEST_CR0,                      &cr0_bits                          },
+    {GUEST_CR4,                      &cr4_bits                          },
+    {GUEST_RFLAGS,                   &rflags_bits                       },
+    {GUEST_EFER,                     &efer_bits                         },
+    {GUEST_DR7,                      &dr7_bits                          },
+    {GUEST_DEBUGCTL,                 &debugctl_bits                     },
+    {GUEST_INTERRUPTIBILITY_STATE,   &interruptibility_bits             },
+    {GUEST_PENDING_DEBUG_EXCEPTIONS, &pending_debug_bits                },
+    {PIN_BASED_CONTROLS,             &control_words[WORD_PIN].bits      },
+    {PRIMARY_CONTROLS,               &control_words[WORD_PRIMARY].bits  },
+    {SECONDARY_CONTROLS,             &control_words[WORD_SECONDARY].bits},
+    {TERTIARY_CONTROLS,              &control_words[WORD_TERTIARY].bits },
+    {VM_EXIT_CONTROLS,               &control_words[WORD_EXIT].bits     },
+    {VM_ENTRY_CONTROLS,              &control_words[WORD_ENTRY].bits    },
+    {VM_FUNCTION_CONTROLS,           &control_words[WORD_FUNCTION].bits },
+    {CR0_GUEST_HOST_MASK,            &cr0_bits                          },
+    {CR0_READ_SHADOW,                &cr0_bits                          },
+    {CR4_GUEST_HOST_MASK,            &cr4_bits                          },
+    {CR4_READ_SHADOW,                &cr4_bits                          },
+    {HOST_CR0,                       &cr0_bits                          },
+    {HOST_CR4,                       &cr4_bits                          },
+    {HOST_EFER,                      &efer_bits                         },
+};
+
+static const struct bit_table *bits_of(uint32_t field)
+{
+    for (unsigned i = 0; i < array_size(decoded); i++)
+        if (decoded[i].field == field)
+            return decoded[i].bits;
+    return NULL;
+}
+
+enum { SEGMENTS = 8, SELECTOR_STEP = 2 };
+static const char *const segment_names[SEGMENTS] = {"ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR"};
+
+// A segment's selector, limit, access rights and base stand together, in the block of segments.
+static bool is_segment_part(uint32_t field)
+{
+    static const uint16_t firsts[] = {GUEST_ES_SELECTOR, GUEST_ES_LIMIT, GUEST_ES_ACCESS_RIGHTS,
+                                      GUEST_ES_BASE};
+    for (unsigned i = 0; i < array_size(firsts); i++)
+        if (field - firsts[i] < SEGMENTS * SELECTOR_STEP)
+            return true;
+    return false;
+}
+
+struct dump {
+    vmcs_read_fn read;
+    void *read_context;
+    line_fn line;
+    void *line_context;
+};
+
+static const char *without_prefix(const char *name, const char *prefix)
+{
+    const char *s = name;
+    while (*prefix)
+        if (*s++ != *prefix++)
+            return name;
+    return s;
+}
+
+// "  CR0 80000031h: PE, ET, NE, PG"
+static void decoded_line(const struct dump *d, const char *name, uint64_t value, const struct bit_table *bits)
+{
+    char buf[80];
+    struct lines l = {.line = d->line, .context = d->line_context, .separator = ","};
+    struct text t = text_in(buf, sizeof(buf));
+    text_add(&t, "  ");
+    text_add(&t, name);
+    text_char(&t, ' ');
+    text_hex(&t, value);
+    text_char(&t, ':');
+    lines_start(&l, buf);
+    for (unsigned bit = 0; bit < 64; bit++) {
+        if (!(value >> bit & 1))
+            continue;
+        bits_text(buf, sizeof(buf), 1ull << bit, bits);
+        lines_item(&l, buf);
+    }
+    lines_end(&l, "-");
+}
+
+static void group_block(const struct dump *d, enum vmcs_group group, const char *title, const char *prefix)
+{
+    struct lines plain = {.line = d->line, .context = d->line_context, .separator = ""};
+    d->line(d->line_context, title);
+    lines_start(&plain, "");
+    for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++) {
+        const struct vmcs_field *f = &vmcs_fields[i];
+        uint64_t value;
+        if (vmcs_group(f->encoding) != group || is_segment_part(f->encoding) ||
+            !d->read(d->read_context, f->encoding, &value))
+            continue;
+        const char *name = without_prefix(f->name, prefix);
+        const struct bit_table *bits = bits_of(f->encoding);
+        if (bits) {
+            decoded_line(d, name, value, bits);
+            continue;
+        }
+        char buf[80];
+        struct text t = text_in(buf, sizeof(buf));
+        text_add(&t, name);
+        text_char(&t, '=');
+        text_hex(&t, value);
+        lines_item(&plain, buf);
+    }
+    lines_end(&plain, NULL);
+}
+
+static uint64_t read_or_0(const struct dump *d, uint32_t field)
+{
+    uint64_t value;
+    return d->read(d->read_context, field, &value) ? value : 0;
+}
+
+// "  CS 0010h base 0h limit ffffffffh rights a09bh: type bh DPL 0 S P L G"
+static void segment_line(const struct dump *d, unsigned segment)
+{
+    unsigned step = segment * SELECTOR_STEP;
+    uint32_t rights = (uint32_t)read_or_0(d, GUEST_ES_ACCESS_RIGHTS + step);
+    char buf[160], bits[96];
+    struct text t = text_in(buf, sizeof(buf));
+    text_add(&t, "  ");
+    text_add(&t, segment_names[segment]);
+    text_char(&t, ' ');
+    text_hex(&t, read_or_0(d, GUEST_ES_SELECTOR + step));
+    text_add(&t, " base ");
+    text_hex(&t, read_or_0(d, GUEST_ES_BASE + step));
+    text_add(&t, " limit ");
+    text_hex(&t, read_or_0(d, GUEST_ES_LIMIT + step));
+    text_add(&t, " rights ");
+    text_hex(&t, rights);
+    text_add(&t, ": type ");
+    text_hex(&t, rights & AR_TYPE);
+    text_add(&t, " DPL ");
+    text_dec(&t, (rights & AR_DPL) >> AR_DPL_SHIFT);
+    bits_text(bits, sizeof(bits), rights & ~(uint32_t)(AR_TYPE | AR_DPL), &access_rights_bits);
+    text_word(&t, bits);
+    d->line(d->line_context, buf);
+}
+
+static void exit_sentence(const struct dump *d)
+{
+    struct exit_info info;
+    char buf[240];
+    struct text t = text_in(buf, sizeof(buf));
+    exit_info_read(&info, d->read, d->read_context);
+    text_add(&t, "  last exit: ");
+    exit_words(buf + t.len, sizeof(buf) - t.len, &info);
+    d->line(d->line_context, buf);
+}
+
+void vmcs_dump(vmcs_read_fn read, void *read_context, line_fn line, void *line_context)
+{
+    const struct dump d = {read, read_context, line, line_context};
+    group_block(&d, VMCS_GUEST, "VMCS: guest registers and state", "GUEST_");
+    line(line_context, "VMCS: guest segments");
+    for (unsigned segment = 0; segment < SEGMENTS; segment++)
+        segment_line(&d, segment);
+    group_block(&d, VMCS_CONTROL, "VMCS: controls", "");
+    group_block(&d, VMCS_HOST, "VMCS: host state", "HOST_");
+    group_block(&d, VMCS_EXIT_INFO, "VMCS: exit information", "");
+    exit_sentence(&d);
+}
