@@ -89,30 +89,37 @@ static void decoded_line(const struct dump *d, const char *name, uint64_t value,
     lines_end(&l, "-");
 }
 
+static bool in_block(const struct dump *d, const struct vmcs_field *f, enum vmcs_group group, uint64_t *value)
+{
+    return vmcs_group(f->encoding) == group && !is_segment_part(f->encoding) &&
+           d->read(d->read_context, f->encoding, value);
+}
+
+static void plain_item(struct lines *l, const char *name, uint64_t value)
+{
+    char buf[80];
+    struct text t = text_in(buf, sizeof(buf));
+    text_add(&t, name);
+    text_char(&t, '=');
+    text_hex(&t, value);
+    lines_item(l, buf);
+}
+
+// First the fields with a line of their own, then all others as "NAME=value".
 static void group_block(const struct dump *d, enum vmcs_group group, const char *title, const char *prefix)
 {
     struct lines plain = {.line = d->line, .context = d->line_context, .separator = ""};
+    uint64_t value;
     d->line(d->line_context, title);
-    lines_start(&plain, "");
     for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++) {
-        const struct vmcs_field *f = &vmcs_fields[i];
-        uint64_t value;
-        if (vmcs_group(f->encoding) != group || is_segment_part(f->encoding) ||
-            !d->read(d->read_context, f->encoding, &value))
-            continue;
-        const char *name = without_prefix(f->name, prefix);
-        const struct bit_table *bits = bits_of(f->encoding);
-        if (bits) {
-            decoded_line(d, name, value, bits);
-            continue;
-        }
-        char buf[80];
-        struct text t = text_in(buf, sizeof(buf));
-        text_add(&t, name);
-        text_char(&t, '=');
-        text_hex(&t, value);
-        lines_item(&plain, buf);
+        const struct bit_table *bits = bits_of(vmcs_fields[i].encoding);
+        if (bits && in_block(d, &vmcs_fields[i], group, &value))
+            decoded_line(d, without_prefix(vmcs_fields[i].name, prefix), value, bits);
     }
+    lines_start(&plain, "");
+    for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
+        if (!bits_of(vmcs_fields[i].encoding) && in_block(d, &vmcs_fields[i], group, &value))
+            plain_item(&plain, without_prefix(vmcs_fields[i].name, prefix), value);
     lines_end(&plain, NULL);
 }
 
