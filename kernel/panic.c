@@ -37,14 +37,27 @@ static void stop_others(uint32_t me)
             cpu_pause();
 }
 
-static void print_address(const char *what, uint64_t address)
+static void print_place(const char *what, uint64_t address, const char *function, uint64_t offset)
 {
-    uint64_t offset;
-    const char *name = symbol_find(address, &offset);
-    if (name)
-        log_error("%s %016lx %s+0x%lx", what, address, name, offset);
+    if (function)
+        log_error("%s %016lx %s+0x%lx", what, address, function, offset);
     else
         log_error("%s %016lx", what, address);
+}
+
+static void print_address(const char *what, uint64_t address)
+{
+    uint64_t offset = 0;
+    const char *function = symbol_find(address, &offset);
+    print_place(what, address, function, offset);
+}
+
+// Behind a call that does not return, the next function may begin: the call itself tells where we were.
+static void print_return(const char *what, uint64_t address)
+{
+    uint64_t offset = 0;
+    const char *function = symbol_find(address - 1, &offset);
+    print_place(what, address, function, offset + 1);
 }
 
 static void print_registers(const struct exception_frame *f)
@@ -77,7 +90,7 @@ static void print_backtrace(uint64_t rbp)
     uint64_t addresses[BACKTRACE_MAX];
     size_t n = backtrace_walk(rbp, stack_of(rbp), addresses);
     for (size_t i = 0; i < n; i++)
-        print_address(i ? "    " : "from", addresses[i]);
+        print_return(i ? "    " : "from", addresses[i]);
 }
 
 static _Noreturn void end(void)
@@ -140,7 +153,9 @@ void panic_registers(const struct exception_frame *frame, const char *fmt, ...)
 
 static void fatal_exception(const struct exception_frame *frame, const char *name)
 {
-    panic_registers(frame, "exception %s", name);
+    uint64_t offset;
+    const char *function = symbol_find(frame->rip, &offset);
+    panic_registers(frame, "%s in %s", name, function ? function : "no function");
 }
 
 void panic_init(void)
