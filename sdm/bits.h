@@ -1,3 +1,8 @@
+// The room sdm/ holds what Intel's manual (SDM) says, as tables and as functions of their arguments alone. It
+// owns no state, takes no lock, touches no processor and depends on no other room, so that kernel, guests
+// (32-bit ones too), host tests and tools use it alike. Invariant: a fact of the manual stands in one list;
+// enums, names and tables come from it.
+//
 // Bits of the processor's registers as named constants, from one list each, and a decoder into text.
 // SDM volume 3, "Control Registers"; volume 1, "EFLAGS Register"; volume 3, "Debug Registers".
 //

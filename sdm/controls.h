@@ -68,6 +68,7 @@
     X(SECONDARY_, 26, USER_WAIT,                  "user wait and pause enable") \
     X(SECONDARY_, 27, PCONFIG,                    "PCONFIG enable") \
     X(SECONDARY_, 28, ENCLV_EXITING,              "ENCLV exiting") \
+    X(SECONDARY_, 29, EPC_VIRTUALIZATION,         "EPC virtualization") \
     X(SECONDARY_, 30, BUS_LOCK_DETECTION,         "VMM bus-lock detection") \
     X(SECONDARY_, 31, INSTRUCTION_TIMEOUT,        "instruction timeout")
 
@@ -114,7 +115,13 @@
     X(ENTRY_, 19, LOAD_UINV,               "load UINV on entry") \
     X(ENTRY_, 20, LOAD_CET,                "load CET state on entry") \
     X(ENTRY_, 21, LOAD_LBR_CTL,            "load IA32_LBR_CTL on entry") \
-    X(ENTRY_, 22, LOAD_PKRS,               "load PKRS on entry")
+    X(ENTRY_, 22, LOAD_PKRS,               "load PKRS on entry") \
+    X(ENTRY_, 23, LOAD_FRED,               "load FRED state on entry")
+
+#define EXIT2_CONTROL_BITS(X) \
+    X(EXIT2_, 0, SAVE_FRED,                 "save FRED state on exit") \
+    X(EXIT2_, 1, LOAD_FRED,                 "load FRED state on exit") \
+    X(EXIT2_, 3, BUSY_SHADOW_STACK,         "prematurely busy shadow stack")
 
 #define VM_FUNCTION_BITS(X) \
     X(FUNCTION_, 0, EPTP_SWITCHING, "EPTP switching")
@@ -167,7 +174,8 @@
     X(TERTIARY,  TERTIARY,  TERTIARY_CONTROL_BITS,  "tertiary controls") \
     X(EXIT,      EXIT,      EXIT_CONTROL_BITS,      "VM-exit controls") \
     X(ENTRY,     ENTRY,     ENTRY_CONTROL_BITS,     "VM-entry controls") \
-    X(FUNCTION,  FUNCTION,  VM_FUNCTION_BITS,       "VM functions")
+    X(FUNCTION,  FUNCTION,  VM_FUNCTION_BITS,       "VM functions") \
+    X(EXIT2,     EXIT2,     EXIT2_CONTROL_BITS,     "secondary VM-exit controls")
 // clang-format on
 
 // Each ends in a member at bit 63, for the reason that sdm/bits.h gives.

@@ -72,7 +72,9 @@
     X(SECONDARY_VM_EXIT_CONTROLS,        0x2044, CONTROL, SECONDARY_EXIT) \
     X(SPEC_CTRL_MASK,                    0x204a, CONTROL, SPEC_CTRL) \
     X(SPEC_CTRL_SHADOW,                  0x204c, CONTROL, SPEC_CTRL) \
+    X(INJECTED_EVENT_DATA,                0x2052, CONTROL, GUEST_FRED) \
     X(GUEST_PHYSICAL_ADDRESS,            0x2400, EXIT_INFO, EPT) \
+    X(ORIGINAL_EVENT_DATA,                0x2404, EXIT_INFO, GUEST_FRED) \
     X(VMCS_LINK_POINTER,                 0x2800, GUEST, ALWAYS) \
     X(GUEST_DEBUGCTL,                    0x2802, GUEST, ALWAYS) \
     X(GUEST_PAT,                         0x2804, GUEST, GUEST_PAT) \
@@ -86,10 +88,26 @@
     X(GUEST_RTIT_CTL,                    0x2814, GUEST, GUEST_RTIT_CTL) \
     X(GUEST_LBR_CTL,                     0x2816, GUEST, GUEST_LBR_CTL) \
     X(GUEST_PKRS,                        0x2818, GUEST, GUEST_PKRS) \
+    X(GUEST_FRED_CONFIG,                  0x281a, GUEST, GUEST_FRED) \
+    X(GUEST_FRED_RSP1,                    0x281c, GUEST, GUEST_FRED) \
+    X(GUEST_FRED_RSP2,                    0x281e, GUEST, GUEST_FRED) \
+    X(GUEST_FRED_RSP3,                    0x2820, GUEST, GUEST_FRED) \
+    X(GUEST_FRED_STACK_LEVELS,            0x2822, GUEST, GUEST_FRED) \
+    X(GUEST_FRED_SSP1,                    0x2824, GUEST, GUEST_FRED) \
+    X(GUEST_FRED_SSP2,                    0x2826, GUEST, GUEST_FRED) \
+    X(GUEST_FRED_SSP3,                    0x2828, GUEST, GUEST_FRED) \
     X(HOST_PAT,                          0x2c00, HOST, HOST_PAT) \
     X(HOST_EFER,                         0x2c02, HOST, HOST_EFER) \
     X(HOST_PERF_GLOBAL_CTRL,             0x2c04, HOST, HOST_PERF_GLOBAL_CTRL) \
-    X(HOST_PKRS,                         0x2c06, HOST, HOST_PKRS)
+    X(HOST_PKRS,                         0x2c06, HOST, HOST_PKRS) \
+    X(HOST_FRED_CONFIG,                   0x2c08, HOST, HOST_FRED) \
+    X(HOST_FRED_RSP1,                     0x2c0a, HOST, HOST_FRED) \
+    X(HOST_FRED_RSP2,                     0x2c0c, HOST, HOST_FRED) \
+    X(HOST_FRED_RSP3,                     0x2c0e, HOST, HOST_FRED) \
+    X(HOST_FRED_STACK_LEVELS,             0x2c10, HOST, HOST_FRED) \
+    X(HOST_FRED_SSP1,                     0x2c12, HOST, HOST_FRED) \
+    X(HOST_FRED_SSP2,                     0x2c14, HOST, HOST_FRED) \
+    X(HOST_FRED_SSP3,                     0x2c16, HOST, HOST_FRED)
 
 #define VMCS_FIELDS_32(X) \
     X(PIN_BASED_CONTROLS,                0x4000, CONTROL, ALWAYS) \
@@ -246,7 +264,9 @@
     X(HOST_EFER,                  EXIT, 21,      NONE, 0) \
     X(HOST_PERF_GLOBAL_CTRL,      EXIT, 12,      NONE, 0) \
     X(HOST_PKRS,                  EXIT, 29,      NONE, 0) \
-    X(HOST_CET,                   EXIT, 28,      NONE, 0)
+    X(HOST_CET,                   EXIT, 28,      NONE, 0) \
+    X(GUEST_FRED,                 ENTRY, 23,     EXIT2, 0) \
+    X(HOST_FRED,                  EXIT2, 1,      NONE, 0)
 // clang-format on
 
 enum vmcs_width { VMCS_WIDTH_16, VMCS_WIDTH_64, VMCS_WIDTH_32, VMCS_WIDTH_NAT }; // encoding bits 14:13
@@ -260,6 +280,7 @@ enum vmcs_control_word {
     WORD_EXIT,
     WORD_ENTRY,
     WORD_FUNCTION, // VM-function controls
+    WORD_EXIT2,    // secondary VM-exit controls
     WORD_SEAM,     // SEAM root operation, where Micronova never runs: the field is only named
     WORD_COUNT
 };

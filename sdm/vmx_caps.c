@@ -24,6 +24,8 @@ struct control_capability vmx_caps_control(const struct vmx_caps *c, enum vmcs_c
         return control_capability(c->secondary, c->secondary);
     case WORD_TERTIARY:
         return control_capability_64(c->tertiary);
+    case WORD_EXIT2:
+        return control_capability_64(c->exit2);
     case WORD_FUNCTION:
         return control_capability_64(c->vm_functions);
     default:

@@ -71,7 +71,8 @@ void vmx_caps_text(const struct vmx_caps *c, line_fn line, void *context)
         struct control_capability can = vmx_caps_control(c, word);
         if (!can.may_be_1)
             continue;
-        bool wide = word == WORD_TERTIARY || word == WORD_FUNCTION; // their MSRs hold 64 allowed 1-settings
+        bool wide =
+            word == WORD_TERTIARY || word == WORD_FUNCTION || word == WORD_EXIT2; // 64 allowed 1-settings
         list_start(&l, control_words[word].words, wide ? can.may_be_1 : can.may_be_1 << 32 | can.must_be_1);
         list_bits(&l, can.may_be_1, can.must_be_1, &control_words[word].bits);
         lines_end(&l, "none");

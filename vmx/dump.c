@@ -19,6 +19,7 @@ static const struct {
     {SECONDARY_CONTROLS,             &control_words[WORD_SECONDARY].bits},
     {TERTIARY_CONTROLS,              &control_words[WORD_TERTIARY].bits },
     {VM_EXIT_CONTROLS,               &control_words[WORD_EXIT].bits     },
+    {SECONDARY_VM_EXIT_CONTROLS,     &control_words[WORD_EXIT2].bits    },
     {VM_ENTRY_CONTROLS,              &control_words[WORD_ENTRY].bits    },
     {VM_FUNCTION_CONTROLS,           &control_words[WORD_FUNCTION].bits },
     {CR0_GUEST_HOST_MASK,            &cr0_bits                          },
