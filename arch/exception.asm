@@ -1,5 +1,5 @@
-; 256 entries for the IDT, 16 bytes apart, and the way from any of them into exception_dispatch and back.
-; Each makes the stack look like struct exception_frame. SDM, "64-Bit Mode Stack Frame".
+; 256 entries for the IDT, 8 bytes apart, and the way from any of them into exception_dispatch and back.
+; The stack becomes a struct exception_frame. SDM, "64-Bit Mode Stack Frame".
 
 extern exception_dispatch
 
@@ -14,17 +14,21 @@ align 16
 exception_stubs:
 %assign vector 0
 %rep 256
-    align 16
-    %if !HAS_ERROR(vector)
-        push qword 0
+    align 8
+    push byte (vector ^ 128) - 128  ; sign-extended: only the low byte counts
+    %if HAS_ERROR(vector)
+        jmp near with_error
+    %else
+        jmp near without_error
     %endif
-    push qword vector
-    jmp near into_c
     %assign vector vector + 1
 %endrep
 
 align 16
-into_c:
+without_error:
+    push qword [rsp]
+    mov qword [rsp + 8], 0
+with_error:
     push rax
     push rcx
     push rdx

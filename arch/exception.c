@@ -15,7 +15,7 @@ void (*exception_fatal)(const struct exception_frame *frame, const char *name);
 static void (*handlers[VECTOR_COUNT])(void);
 static uint64_t strays;
 
-extern const char exception_stubs[VECTOR_COUNT][16]; // arch/exception.asm
+extern const char exception_stubs[VECTOR_COUNT][8]; // arch/exception.asm
 
 struct fixup {
     uint64_t from, to;
@@ -103,6 +103,7 @@ static bool fixed_up(struct exception_frame *f)
 void exception_dispatch(struct exception_frame *f);
 void exception_dispatch(struct exception_frame *f)
 {
+    f->vector &= 0xff; // the stub pushed it sign-extended
     if (f->vector >= EXC_COUNT) {
         interrupt_dispatch((uint8_t)f->vector);
     } else if (f->vector == EXC_NMI) {

@@ -2,6 +2,8 @@
 PURE += arch/acpi.c
 PURE += arch/font.c
 PURE += arch/format.c
+PURE += arch/mtrr_type.c
+PURE += arch/paging.c
 PURE += arch/reason.c
 PURE += arch/screen.c
 PURE += boot/multiboot2.c
