@@ -5,7 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { FRAMES = 3000, FIRST = 7, LAST = 2900, HOLE = 1000, HOLE_END = 1100, STEPS = 60000 };
+enum { FRAMES = 3000, FIRST = 7, LAST = FRAMES, HOLE = 1000, HOLE_END = 1100, STEPS = 60000 };
 static const uint64_t ADDED = HOLE - FIRST + LAST - HOLE_END;
 
 static struct frame records[FRAMES];
