@@ -226,7 +226,7 @@ static void grub_invaders(void **state)
     size_t size;
     void *bytes = read_file("/boot/invaders.exec", &size);
     if (!bytes)
-        bytes = read_file("build/packages/boot/invaders.exec", &size);
+        bytes = read_file("build/debian/boot/invaders.exec", &size);
     if (!bytes)
         skip();
     m.mem = 2 << 20;
