@@ -55,3 +55,20 @@ def picture(path):
     width, height = int(width), int(height)
     return [[sum(rest[(y * width + x) * 3:(y * width + x) * 3 + 3]) > 192 for x in range(width)]
             for y in range(height)]
+
+
+def read(rows):
+    """The text on a picture of the framebuffer console (arch/screen.c): the scale that shows most of it."""
+    glyphs = font()
+    return max((_cells(rows, glyphs, scale) for scale in (1, 2)), key=lambda text: sum(c not in " \n?" for c in text))
+
+
+def _cells(rows, glyphs, scale):
+    width, height = 8 * scale, 16 * scale
+    text = ""
+    for top in range(0, len(rows) - height + 1, height):
+        for left in range(0, len(rows[0]) - width + 1, width):
+            dots = tuple(tuple(int(rows[top + 2 * y * scale][left + x * scale]) for x in range(5)) for y in range(8))
+            text += glyphs.get(dots, "?")
+        text += "\n"
+    return text

@@ -1,0 +1,24 @@
+# Images and runs. What is on an image is said by iso/scenarios/*.scenario; tools/micronova/image.py makes it.
+ISO := $(B)/micronova.iso
+
+iso: all ## Build build/micronova.iso: CD, USB stick, BIOS and UEFI
+	tools/iso $(ISO)
+
+usb: iso ## Write the image to a stick: make usb DEV=/dev/sdX
+	tools/usb $(ISO) $(DEV)
+
+run: ## Install what is missing, build, boot the default image
+	tools/install-deps run
+	$(MAKE) all
+	tools/run
+
+debug: all ## Boot under Bochs's debugger with symbols (ON=qemu: wait for gdb; SCENARIO=NAME)
+	tools/debug $(if $(ON),--on $(ON)) $(SCENARIO)
+
+bench: all ## Instructions per exit, start-up and memory, beside bounds and peers
+	tools/bench
+
+install-deps: ## Install every Debian package that anything here needs
+	tools/install-deps all
+
+.PHONY: iso usb run debug bench install-deps
