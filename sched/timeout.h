@@ -8,8 +8,9 @@ enum { TIMEOUT_IDLE = -1 };
 
 struct timeout {
     tsc_t deadline;
-    void (*fire)(struct timeout *t); // runs on the owning processor, out of the heap already; may set it again
-    int32_t index;                   // place in the heap, TIMEOUT_IDLE when not set
+    void (*fire)(
+        struct timeout *t); // runs on the owning processor, out of the heap already; may set it again
+    int32_t index;          // place in the heap, TIMEOUT_IDLE when not set
 };
 
 struct timeouts {
