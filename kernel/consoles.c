@@ -6,9 +6,6 @@
 #include "kernel/report.h"
 #include "kernel/report_panic.h"
 
-// Units of screen_refresh() a step: some 5,000 instructions, five glyphs of pixels.
-enum { SCREEN_BUDGET = 800 };
-
 static size_t serial_put(void *self, const char *bytes, size_t n)
 {
     return uart_put_fifo(self, bytes, n);
@@ -36,15 +33,15 @@ static size_t picture_put(void *self, const char *bytes, size_t n)
     return n;
 }
 
-static bool picture_refresh(void *self)
+static bool picture_refresh(void *self, uint32_t units)
 {
     (void)self;
-    return screen_refresh(SCREEN_BUDGET);
+    return screen_refresh(units);
 }
 
 static void picture_settle(void *self)
 {
-    while (picture_refresh(self))
+    while (picture_refresh(self, 1000))
         ;
 }
 

@@ -1,5 +1,7 @@
 #include "kernel/drain.h"
 
+enum { STEPS_PER_REFRESH = 8, UNITS_PER_BYTE = 12 };
+
 static struct log_ring *oldest(struct drain *d, struct log_record *record)
 {
     struct log_ring *found = NULL;
@@ -51,23 +53,28 @@ static size_t offer(struct drain *d, size_t max_bytes)
     return most;
 }
 
-static bool refresh(struct drain *d)
+static bool refresh(struct drain *d, uint32_t units)
 {
     bool left = false;
     for (uint32_t i = 0; i < d->sink_count; i++)
         if (d->sinks[i].refresh)
-            left |= d->sinks[i].refresh(d->sinks[i].self);
+            left |= d->sinks[i].refresh(d->sinks[i].self, units);
     return left;
 }
 
-bool drain_step(struct drain *d, size_t max_bytes)
+// Text that flows scrolls each row away soon after it was painted: then a screen is served now and then only.
+static bool refresh_is_due(struct drain *d, bool flowing)
 {
-    bool left = true;
+    return !flowing || d->steps++ % STEPS_PER_REFRESH == 0;
+}
+
+// Returns whether text is left.
+static bool move(struct drain *d, size_t max_bytes)
+{
     while (max_bytes) {
         if (line_is_out(d)) {
-            left = fetch(d);
-            if (!left)
-                break;
+            if (!fetch(d))
+                return false;
             continue; // a record may have nothing to say
         }
         size_t moved = offer(d, max_bytes);
@@ -75,7 +82,14 @@ bool drain_step(struct drain *d, size_t max_bytes)
             break;
         max_bytes -= moved;
     }
-    return refresh(d) || left;
+    return true;
+}
+
+bool drain_step(struct drain *d, size_t max_bytes)
+{
+    bool flowing = move(d, max_bytes);
+    bool unpainted = refresh_is_due(d, flowing) && refresh(d, (uint32_t)max_bytes * UNITS_PER_BYTE);
+    return flowing || unpainted;
 }
 
 void drain_line(struct drain *d)

@@ -8,7 +8,8 @@ enum { SINKS_MAX = 3, RINGS_MAX = 64 };
 // A console. `put` takes what it can without waiting and returns how much that was.
 struct sink {
     size_t (*put)(void *self, const char *bytes, size_t n);
-    bool (*refresh)(void *self); // a bounded step of work put off by `put`; true: more is left. May be NULL
+    // Does work that `put` put off, for at most some 6 instructions a unit; true: more is left. May be NULL.
+    bool (*refresh)(void *self, uint32_t units);
     void (*put_all)(void *self, const char *bytes, size_t n); // waits; gives up on a dead device
     void (*settle)(void *self);                               // waits until all that was put can be seen
     void *self;
@@ -21,10 +22,12 @@ struct drain {
     struct sink sinks[SINKS_MAX];
     size_t taken[SINKS_MAX]; // bytes of the line each sink has
     size_t length;           // of the line in transit
+    uint32_t steps;          // drain_step() so far: while text flows, only some of them refresh
     char line[TAP_LINE_MAX];
 };
 
-// Moves about `max_bytes`, waiting for nothing. True: something is left.
+// Moves about `max_bytes`, waiting for nothing, for some 100 instructions a byte at most (half of them to
+// refresh screens). True: something is left.
 bool drain_step(struct drain *d, size_t max_bytes);
 
 // Waits for the line in transit to leave. Then lines can be written past the rings.

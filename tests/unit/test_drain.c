@@ -14,7 +14,8 @@ struct console {
     char text[TEXT];
     size_t length, fifo;
     bool ready, settled;
-    unsigned work; // refresh steps that are left
+    unsigned work;      // refresh steps that are left
+    uint32_t refreshed; // units
 };
 
 static _Alignas(RECORD_ALIGN) uint8_t bytes[2][RING];
@@ -38,9 +39,10 @@ static void console_put_all(void *self, const char *text, size_t n)
     c->length += n;
 }
 
-static bool console_refresh(void *self)
+static bool console_refresh(void *self, uint32_t units)
 {
     struct console *c = self;
+    c->refreshed += units;
     return c->work && --c->work;
 }
 
@@ -124,6 +126,16 @@ static void asks_again_while_a_screen_has_work(void **state)
     assert_false(drain_step(&d, 16));
 }
 
+static void paints_seldom_while_text_flows(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 50; i++)
+        put(0, i, RECORD_LINE, "0123456789abcdef");
+    for (unsigned i = 0; i < 32; i++)
+        assert_true(drain_step(&d, 10));
+    assert_int_equal(consoles[1].refreshed, 4 * 120);
+}
+
 static void waiting_finishes_the_line_in_transit_first(void **state)
 {
     (void)state;
@@ -171,6 +183,7 @@ int main(void)
         cmocka_unit_test_setup(merges_by_time_and_numbers_on_the_wire, start),
         cmocka_unit_test_setup(a_step_is_bounded_and_waits_for_nobody, start),
         cmocka_unit_test_setup(asks_again_while_a_screen_has_work, start),
+        cmocka_unit_test_setup(paints_seldom_while_text_flows, start),
         cmocka_unit_test_setup(waiting_finishes_the_line_in_transit_first, start),
         cmocka_unit_test_setup(makes_just_enough_room, start),
         cmocka_unit_test_setup(without_tap_the_version_line_says_nothing, start),
