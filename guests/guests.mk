@@ -1,6 +1,6 @@
 # The test guests: every folder but lib is one guest, build/guests/NAME.elf; those in GUESTS32 are also built
 # for 32 bit, build/guests/NAME32.elf. They see abi/ and sdm/ only.
-GUESTS64 := hello step cpu memory beyond spin state
+GUESTS64 := $(filter-out lib task-switch,$(patsubst guests/%/,%,$(wildcard guests/*/)))
 GUESTS32 := hello cpu memory beyond
 
 GUEST_CFLAGS := -std=gnu17 -O2 -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie \

@@ -1,0 +1,186 @@
+// Measures what the hypervisor costs: time-stamp counter around one exiting instruction, median of RUNS, less
+// the same without the instruction, less the one tick that the instruction itself takes on a bare machine
+// that counts instructions. Figures go to the log as "# bench NAME VALUE UNIT"; tools/ compare them.
+#include "guests/lib/guest.h"
+
+enum { RUNS = 64, TOUCHED = 128, SWITCHES = 64, PEER_YIELDS = 600, PAGE_BYTES = 4096, INSTRUCTION = 1 };
+enum { MSR_APIC_BASE = 0x1b, PORT_NOBODYS = 0x2222, PORT_PIC_MASK = 0x21, PORT_UART_LSR = 0x3fd };
+enum { PEER_LOOP = 3 }; // instructions between two VMCALLs of bench-peer
+
+// Ticks around one instruction; EAX, ECX and EDX are its operands. All copies have the same shape.
+#define MEASURED(name, instruction)                                                                        \
+    static uint32_t ticks_##name(uint32_t a, uint32_t c, uint32_t d)                                       \
+    {                                                                                                      \
+        uint32_t ticks;                                                                                    \
+        __asm__ volatile("rdtsc\n\tmov %%eax, %%r8d\n\tmov %[a], %%eax\n\tmov %[d], %%edx\n\t" instruction \
+                         "\n\trdtsc\n\tsub %%r8d, %%eax"                                                   \
+                         : "=&a"(ticks), "+c"(c)                                                           \
+                         : [a] "r"(a), [d] "r"(d)                                                          \
+                         : "rdx", "rbx", "rsi", "rdi", "r8", "memory", "cc");                              \
+        return ticks;                                                                                      \
+    }
+MEASURED(nothing, "")
+MEASURED(cpuid, "cpuid")
+MEASURED(vmcall, "vmcall")
+MEASURED(rdmsr, "rdmsr")
+MEASURED(xsetbv, "xsetbv")
+MEASURED(in, "in %%dx, %%al")
+MEASURED(out, "out %%al, %%dx")
+MEASURED(touch, "mov (%%rax), %%bl")
+MEASURED(cr0, "mov %%rax, %%cr0")
+MEASURED(invd, "invd")
+#undef MEASURED
+
+static const struct {
+    const char *name;
+    uint32_t (*ticks)(uint32_t a, uint32_t c, uint32_t d);
+    uint32_t a, c, d;
+    bool xsave;
+} rows[] = {
+    {"cpuid",         ticks_cpuid,  0,          0,             0,             false},
+    {"vmcall",        ticks_vmcall, 0x7fff,     0,             0,             false},
+    {"rdmsr",         ticks_rdmsr,  0,          MSR_APIC_BASE, 0,             false},
+    {"xsetbv",        ticks_xsetbv, XCR0_X87,   0,             0,             true },
+    {"out-unclaimed", ticks_out,    0,          0,             PORT_NOBODYS,  false},
+    {"in-unclaimed",  ticks_in,     0,          0,             PORT_NOBODYS,  false},
+    {"in-pic",        ticks_in,     0,          0,             PORT_PIC_MASK, false},
+    {"in-uart",       ticks_in,     0,          0,             PORT_UART_LSR, false},
+    {"cr0-ne",        ticks_cr0,    0x80000031, 0,             0,             false}, // PG NE ET PE: NE differs from what was loaded before
+    {"invd",          ticks_invd,   0,          0,             0,             false},
+};
+
+static uint32_t samples[TOUCHED];
+static uint32_t empty; // ticks around nothing
+
+static void sort(uint32_t *v, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++) {
+        uint32_t x = v[i];
+        unsigned at = i;
+        for (; at > 0 && v[at - 1] > x; at--)
+            v[at] = v[at - 1];
+        v[at] = x;
+    }
+}
+
+static void report(const char *name, uint64_t value, const char *unit)
+{
+    sword_t got;
+    while ((got = hypercall(HC_BENCH, value, (word_t)name, strlen(name), (word_t)unit, strlen(unit))) ==
+           -E_AGAIN)
+        yield();
+    if (got < 0)
+        print("bench %s refused: %s\n", name, error_text((enum error) - got));
+}
+
+static uint64_t net(uint64_t ticks, uint64_t own)
+{
+    return ticks > empty + own ? ticks - empty - own : 0;
+}
+
+static void measure_empty(void)
+{
+    for (unsigned i = 0; i < RUNS; i++)
+        samples[i] = ticks_nothing(0, 0, 0);
+    sort(samples, RUNS);
+    empty = samples[RUNS / 2];
+}
+
+static void measure_rows(bool xsave)
+{
+    for (unsigned row = 0; row < array_size(rows); row++) {
+        if (rows[row].xsave && !xsave)
+            continue;
+        for (unsigned i = 0; i < RUNS; i++) {
+            samples[i] = rows[row].ticks(rows[row].a, rows[row].c, rows[row].d);
+            write_cr0(read_cr0() & ~(word_t)CR0_NE);
+        }
+        sort(samples, RUNS);
+        report(rows[row].name, net(samples[RUNS / 2], INSTRUCTION), "ticks");
+    }
+}
+
+// First touches in one region, whose page table the very first has made. The quick ones came from the
+// processor's cache of zeroed frames; the mean carries all zeroing.
+static void measure_touch(const struct start_info *start)
+{
+    uint32_t at = (uint32_t)(start->mem_bytes / 2);
+    uint64_t sum = 0;
+    ticks_touch(at, 0, 0);
+    for (unsigned i = 0; i < TOUCHED; i++) {
+        samples[i] = ticks_touch(at + (i + 1) * PAGE_BYTES, 0, 0);
+        sum += net(samples[i], INSTRUCTION);
+    }
+    sort(samples, TOUCHED);
+    report("touch-4k", net(samples[TOUCHED / 8], INSTRUCTION), "ticks");
+    report("touch-4k-median", net(samples[TOUCHED / 2], INSTRUCTION), "ticks");
+    report("touch-4k-zeroing", sum / TOUCHED, "ticks");
+    report("touch-4k-max", net(samples[TOUCHED - 1], INSTRUCTION), "ticks");
+}
+
+// A yield comes back through bench-peer, which yields at once: two switches. Then the peer is let go.
+static void measure_switch(void)
+{
+    for (unsigned i = 0; i < SWITCHES; i++)
+        samples[i] = ticks_vmcall(HC_YIELD, 0, 0);
+    for (unsigned i = 0; i < PEER_YIELDS; i++)
+        yield();
+    sort(samples, SWITCHES);
+    report("vcpu-switch", net(samples[SWITCHES / 2], PEER_LOOP + 2 * INSTRUCTION) / 2, "ticks");
+}
+
+static void report_query(const char *name, enum query query, const char *unit)
+{
+    sword_t value = hypercall1(HC_QUERY, query);
+    if (value < 0)
+        print("%s: %s\n", name, error_text((enum error) - value));
+    else
+        report(name, (uint64_t)value, unit);
+}
+
+// VMREADs or VMWRITEs of one CPUID exit; the queries' own are taken off.
+static void measure_vmcs_accesses(const char *name, enum query query)
+{
+    sword_t first = hypercall1(HC_QUERY, query), second = hypercall1(HC_QUERY, query);
+    for (unsigned i = 0; i < RUNS; i++)
+        cpuid(0, 0);
+    sword_t third = hypercall1(HC_QUERY, query);
+    if (first < 0)
+        print("%s: %s\n", name, error_text((enum error) - first));
+    else
+        report(name, (uint64_t)((third - second) - (second - first)) / RUNS, "per-exit");
+}
+
+// The slow calls at their worst, between two readings of the longest handler.
+static void measure_max_handler(void)
+{
+    static char text[CONSOLE_WRITE_MAX];
+    memset(text, '\n', sizeof text / 8);
+    memset(text + sizeof text / 8, '\x7f', sizeof text - sizeof text / 8);
+    hypercall1(HC_QUERY, QUERY_MAX_HANDLER);
+    console_write(text, sizeof text);
+    console_write("\n", 1);
+    tap_plan(1);
+    check(true, "measured", "expected and got nothing");
+    yield();
+    report_query("max-handler", QUERY_MAX_HANDLER, "ticks");
+}
+
+int main(const struct start_info *start)
+{
+    uint64_t first = (uint64_t)entry_state.tsc_high << 32 | entry_state.tsc_low;
+    bool xsave = cpuid(1, 0).ecx >> 26 & 1;
+    measure_empty();
+    measure_switch();
+    if (xsave)
+        write_cr4(read_cr4() | CR4_OSXSAVE);
+    measure_rows(xsave);
+    measure_touch(start);
+    measure_vmcs_accesses("vmreads-cpuid", QUERY_VMREADS);
+    measure_vmcs_accesses("vmwrites-cpuid", QUERY_VMWRITES);
+    report_query("vm-bytes", QUERY_VM_BYTES, "bytes");
+    report_query("vm-create", QUERY_VM_CREATE, "ticks");
+    report("first-guest", first - (uint64_t)hypercall1(HC_TIME, TIME_TSC_BOOT), "ticks");
+    measure_max_handler();
+    return tap_end();
+}
