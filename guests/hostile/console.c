@@ -64,5 +64,6 @@ int attack_forged_tap(const struct start_info *start)
     got = hypercall(HC_TAP_POINT, TAP_OK, (word_t)plain, sizeof plain - 1, (word_t)detail, sizeof detail - 1);
     check(got >= 0, "detail-taken", "expected 0 or more\ngot %ld", (long)got);
     skip("forged-reason", "no reason\nok 13 - forged by a reason");
-    return tap_end() == 1 ? 0 : 1; // the point delivered by hand is not counted by tap_end()
+    tap_count(1);
+    return tap_end();
 }

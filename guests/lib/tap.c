@@ -66,6 +66,11 @@ void skip(const char *name, const char *reason)
     deliver(TAP_SKIP, name, reason);
 }
 
+void tap_count(unsigned points)
+{
+    delivered += points;
+}
+
 int tap_end(void)
 {
     if (delivered != planned)

@@ -16,5 +16,8 @@ bool check_bits(const char *name, uint64_t mask, uint64_t expected, uint64_t got
 bool check_fault(const char *name, struct fault expected, struct fault got);
 void skip(const char *name, const char *reason);
 
+// Counts points that the guest delivered by hypercalls of its own.
+void tap_count(unsigned points);
+
 // What main() returns: 0 when as many points as planned were delivered and all were ok.
 int tap_end(void);
