@@ -1,5 +1,10 @@
 // The devices of one machine as one object, so that creating a machine is one initialisation.
 // Devices know neither VMCS nor exit reasons nor TAP; they reach the rest through struct dev_host.
+//
+// The room owns the state that IN and OUT show to a guest, and nothing else: time, console and the machine's
+// end belong to the host. There is no lock: accesses of one machine come one at a time, which whoever runs a
+// machine on several processors has to see to. Invariants: nothing ticks or allocates, no access takes longer
+// than a few hundred instructions, and no value that a guest writes is an error.
 #pragma once
 #include "dev/io.h"
 
