@@ -3,6 +3,7 @@
     # comment
     cmdline TEXT                     (kernel options; several lines add up)
     module FILE NAME key=value ...   (a machine, or data for one)
+    include SCENARIO                 (everything in it)
 
 FILE is looked for in build/guests; debian:FILE comes from Debian's packages; a FILE with a slash is a path,
 relative to the repository in a scenario and to the working directory on the command line.
@@ -66,8 +67,12 @@ def load(name):
                 result.cmdline += words.split(rest)
             elif keyword == "module":
                 result.modules.append(module(rest, ROOT))
+            elif keyword == "include" and rest != name:
+                other = load(rest.strip())
+                result.cmdline += other.cmdline
+                result.modules += other.modules
             elif keyword and not keyword.startswith("#"):
-                raise Problem(f"{keyword!r} is neither cmdline nor module")
+                raise Problem(f"{line.strip()!r} is neither cmdline, module nor include")
         except Problem as problem:
             raise Problem(f"iso/scenarios/{name}.scenario, line {number}: {problem}") from None
     return result

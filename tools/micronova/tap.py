@@ -16,6 +16,7 @@ class Log:
         self.plan = self.bail = self.defect = None
         self.skipped = self.versions = 0
         self.bench = {}
+        self.details = {}  # point: the "# " lines right behind it
 
     def feed(self, line):
         """Takes a line and says what it is: noise version point fail skip plan bail comment."""
@@ -34,6 +35,8 @@ class Log:
         if line.startswith("#"):
             if match := BENCH.match(line):
                 self.bench[match[1]] = (float(match[2]), match[3])
+            if self.points:
+                self.details[self.points[-1][0]].append(line[1:].strip())
             return "comment"
         if line.startswith("Bail out!"):
             self.bail = self.bail or line[len("Bail out!"):].strip() or "no reason given"
@@ -57,6 +60,7 @@ class Log:
             self._defect(f"point {match[2]} where {number} was due")
         name = match[3] or f"point-{number}"
         self.points.append((name, not match[1]))
+        self.details.setdefault(name, [])
         if match[1]:
             self.failed.append(name)
             return "fail"

@@ -1,0 +1,24 @@
+#!/usr/bin/env python3
+# Every pair of processors, memory and medium on Bochs Haswell; the full product is tests/long/product.t.
+from boots import Suite
+
+ROWS = [  # cpus, MB, medium
+    (1, 64, "cd"),
+    (2, 64, "disk"),
+    (4, 64, "cd"),
+    (1, 512, "disk"),
+    (2, 512, "cd"),
+    (4, 512, "disk"),
+    (1, 3072, "cd"),
+    (2, 3072, "disk"),
+    (4, 3072, "cd"),
+]
+
+suite = Suite()
+for cpus, mem, medium in ROWS:
+    boot = suite.boot(f"{cpus} processors, {mem} MB, {medium}", "small", cpus=cpus, mem=mem, boot=medium)
+    boot.sound()
+    boot.says("all processors run", rf"^# {cpus} processors\b")
+    boot.good("micronova")
+    boot.good("hello")
+suite.done()
