@@ -122,9 +122,13 @@ static enum error image_parse(struct load *l, struct elf *image, uint64_t *entry
     if (elf_touching(image, INFO_PAGE, INFO_PAGE + PAGE_SIZE))
         return reason_set(l->why, E_INVALID, "the image touches 0x%x-0x%x, which is for boot information",
                           INFO_PAGE, INFO_PAGE + PAGE_SIZE - 1);
-    if (!elf_physical(image, image->entry, entry) || *entry > UINT32_MAX)
+    if (!elf_physical(image, image->entry, entry))
         return reason_set(l->why, E_MALFORMED, "entry 0x%lx is outside the image",
                           (unsigned long)image->entry);
+    if (*entry > UINT32_MAX)
+        return reason_set(l->why, E_MALFORMED,
+                          "entry 0x%lx is a 64-bit address, and Multiboot starts in 32-bit mode",
+                          (unsigned long)*entry);
     return E_OK;
 }
 

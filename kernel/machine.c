@@ -2,6 +2,7 @@
 #include "abi/micronova.h"
 #include "arch/string.h"
 #include "kernel/options.h"
+#include "kernel/regex.h"
 #include "kernel/words.h"
 
 // A key of the module line. The parser gets the value and `field`, the address of what the table names in
@@ -161,11 +162,15 @@ static enum error module_name_parse(const struct key *key, const char *value, st
     return text_parse(key, value, m, why);
 }
 
+// The expression is compiled once more when the machine is built; here it is judged, so that the line is
+// told.
 static enum error regex_parse(const struct key *key, const char *regex, struct machine *m, struct reason *why)
 {
+    struct regex compiled;
     if (!*regex)
         return bad_value(key, "screen:", "a regular expression behind screen:", why);
-    return text_parse(key, regex, m, why);
+    enum error e = regex_compile(&compiled, regex, why);
+    return e == E_OK ? text_parse(key, regex, m, why) : e;
 }
 
 static const struct {

@@ -219,6 +219,19 @@ static void elf_files_with_a_header(void **state)
         assert_true(load_bytes(f.bytes, size) != E_OK);
 }
 
+static void an_entry_beyond_32_bits(void **state)
+{
+    (void)state;
+    struct elf_file f = elf64();
+    put_header(f.bytes + 64 + 2 * 56, 3);
+    m.mem = 8ull << 30;
+    elf_segment(&f, 0, 1ull << 32, 64 + 2 * 56, ELF_CONTENT, 0x1000);
+    elf_put64(&f, 24, 1ull << 32);
+    assert_int_equal(load_bytes(f.bytes, f.size), E_MALFORMED);
+    assert_string_equal(why.text,
+                        "entry 0x100000000 is a 64-bit address, and Multiboot starts in 32-bit mode");
+}
+
 // The game as Debian packages it.
 static void grub_invaders(void **state)
 {
@@ -258,9 +271,11 @@ static void memory_maps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_image_with_addresses), TEST(the_boot_information), TEST(defaults_of_the_header),
-        TEST(headers_that_lie),        TEST(truncated_anywhere),   TEST(the_header_stands_in_the_first_8_kib),
-        TEST(elf_files_with_a_header), TEST(grub_invaders),        TEST(memory_maps),
+        TEST(an_image_with_addresses), TEST(the_boot_information),
+        TEST(defaults_of_the_header),  TEST(headers_that_lie),
+        TEST(truncated_anywhere),      TEST(the_header_stands_in_the_first_8_kib),
+        TEST(elf_files_with_a_header), TEST(an_entry_beyond_32_bits),
+        TEST(grub_invaders),           TEST(memory_maps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,6 +65,17 @@ static void every_key(void **state)
     assert_int_equal(m.rights, 0);
 }
 
+static void bounds(void **state)
+{
+    (void)state;
+    good("azAZ09 slice=100us timeout=1ms mem=64G");
+    good("x slice=10s timeout=86400s mem=4K");
+    static const char *const beyond[] = {"x slice=99us", "x slice=10000001us", "x timeout=999us",
+                                         "x timeout=86401s", "x mem=68719480832"};
+    for (size_t i = 0; i < array_size(beyond); i++)
+        assert_int_equal(machine_parse(&m, beyond[i], &why), E_MALFORMED);
+}
+
 static void endings(void **state)
 {
     (void)state;
@@ -123,6 +134,9 @@ static void refusals_name_key_and_value(void **state)
         "expect=screen: expected an ending such as triple-fault, exit:CODE or screen:REGEX");
     bad("x expect=exit:", E_MALFORMED, "expect=exit:: expected exit:NUMBER");
     bad("x expect=screen:", E_MALFORMED, "expect=screen:: expected a regular expression behind screen:");
+    assert_int_equal(machine_parse(&m, "x expect=screen:(a", &why), E_UNSUPPORTED);
+    assert_non_null(strstr(why.text, "(a"));
+    assert_int_equal(machine_parse(&m, "x fail=screen:[a", &why), E_MALFORMED);
     bad("x fail=exit:1", E_MALFORMED, "fail=exit:1: expected screen:REGEX");
     bad("x flip=0", E_MALFORMED, "flip=0: expected an address, not 0, such as 0x200000");
     bad("x \"cmdline=a b", E_MALFORMED, "the quotes in \"cmdline=a b\" are not closed");
@@ -155,7 +169,7 @@ static void texts_of_every_length(void **state)
     char line[200] = "x expect=screen:";
     memset(line + 16, 'z', 128);
     assert_int_equal(machine_parse(&m, line, &why), E_TOO_BIG);
-    line[16 + 127] = '\0';
+    line[16 + 63] = '\0'; // 63 items and the end
     good(line);
 }
 
@@ -164,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(every_key),
+        cmocka_unit_test(bounds),
         cmocka_unit_test(endings),
         cmocka_unit_test(refusals_name_key_and_value),
         cmocka_unit_test(the_first_error_is_told_and_the_rest_is_read),

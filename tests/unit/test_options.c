@@ -47,6 +47,9 @@ static void every_option(void **state)
     assert_int_equal(o.slice_us, 500);
     assert_false(o.tap);
     assert_int_equal(parse("console=none").console, CONSOLE_NONE);
+    assert_int_equal(parse("slice=100us").slice_us, SLICE_US_MIN);
+    assert_int_equal(parse("slice=10s").slice_us, SLICE_US_MAX);
+    assert_int_equal(parse("cpus=4294967295").cpus, UINT32_MAX);
     assert_int_equal(parse("exit=halt").exit, EXIT_HALT);
     assert_string_equal(exit_method_word(EXIT_REBOOT), "reboot");
     assert_string_equal(exit_method_word((enum exit_method)99), "?");

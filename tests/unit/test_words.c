@@ -67,10 +67,11 @@ static void numbers(void **state)
     uint64_t v;
     assert_true(number_parse("0", &v) && v == 0);
     assert_true(number_parse("0x1F", &v) && v == 31);
+    assert_true(number_parse("0XafAF09", &v) && v == 0xafaf09);
     assert_true(number_parse("18446744073709551615", &v) && v == UINT64_MAX);
     assert_true(number_parse("0xffffffffffffffff", &v) && v == UINT64_MAX);
     static const char *const bad[] = {
-        "", "x", "0x", "1a", "-1", "+1", " 1", "1 ", "18446744073709551616", "0x10000000000000000"};
+        "", "x", "0x", "0xg", "1a", "-1", "+1", " 1", "1 ", "18446744073709551616", "0x10000000000000000"};
     for (size_t i = 0; i < array_size(bad); i++)
         assert_false(number_parse(bad[i], &v));
 }
