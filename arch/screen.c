@@ -8,7 +8,9 @@ enum {
     CELL_WIDTH = 8, // pixels at scale 1: a glyph of 5 dots and space, dots twice as high as wide
     CELL_HEIGHT = 2 * FONT_HEIGHT,
     TEXT_ATTRIBUTE = 7, // light grey on black
-    GLYPH_UNITS = 160,
+    COMPARE_UNITS = 2,  // units of screen_refresh(), some 6 instructions each
+    CELL_UNITS = 5,
+    GLYPH_UNITS = 200,
     CELLS_AT_ONCE = 8, // compared as one quadword
 };
 _Static_assert(COLUMNS_MAX % CELLS_AT_ONCE == 0, "rows are compared in quadwords");
@@ -109,33 +111,36 @@ void screen_put(const char *bytes, size_t n)
     screen.rows_to_scan = screen.rows;
 }
 
-static volatile uint8_t *set_pixel(volatile uint8_t *at, uint32_t value)
+static void draw_row_32(volatile uint32_t *at, uint8_t dots, uint32_t scale, uint32_t ink)
 {
-    if (screen.pixel_bytes == 4) {
-        *(volatile uint32_t *)at = value;
-        return at + 4;
-    }
-    for (unsigned i = 0; i < 3; i++)
-        *at++ = (uint8_t)(value >> 8 * i);
-    return at;
+    for (uint32_t end = 1u << CELL_WIDTH, dot = 1; dot < end; dot <<= 1)
+        for (uint32_t i = 0; i < scale; i++)
+            *at++ = dots & dot ? ink : 0;
 }
 
-static void draw_pixel_row(volatile uint8_t *at, uint8_t dots)
+static void draw_row_24(volatile uint8_t *at, uint8_t dots, uint32_t scale, uint32_t ink)
 {
-    for (uint32_t x = 0; x < CELL_WIDTH; x++)
-        for (uint32_t i = 0; i < screen.scale; i++)
-            at = set_pixel(at, dots >> x & 1 ? screen.ink : 0);
+    for (uint32_t end = 1u << CELL_WIDTH, dot = 1; dot < end; dot <<= 1)
+        for (uint32_t i = 0; i < scale; i++, at += 3) {
+            uint32_t pixel = dots & dot ? ink : 0;
+            at[0] = (uint8_t)pixel;
+            at[1] = (uint8_t)(pixel >> 8);
+            at[2] = (uint8_t)(pixel >> 16);
+        }
 }
 
 static void draw_pixels(char c, uint32_t row, uint32_t column)
 {
-    uint64_t cell_width = (uint64_t)CELL_WIDTH * screen.scale * screen.pixel_bytes;
-    uint64_t cell_height = (uint64_t)CELL_HEIGHT * screen.scale * screen.pitch;
-    volatile uint8_t *at = screen.base + row * cell_height + column * cell_width;
+    const uint32_t scale = screen.scale, pitch = screen.pitch, ink = screen.ink, bytes = screen.pixel_bytes;
+    volatile uint8_t *at = screen.base + (uint64_t)row * CELL_HEIGHT * scale * pitch +
+                           (uint64_t)column * CELL_WIDTH * scale * bytes;
     for (uint32_t y = 0; y < FONT_HEIGHT; y++) {
         uint8_t dots = font_row(c, y);
-        for (uint32_t i = 0; i < 2 * screen.scale; i++, at += screen.pitch)
-            draw_pixel_row(at, dots);
+        for (uint32_t i = 0; i < 2 * scale; i++, at += pitch)
+            if (bytes == 4)
+                draw_row_32((volatile uint32_t *)at, dots, scale, ink);
+            else
+                draw_row_24(at, dots, scale, ink);
     }
 }
 
@@ -147,7 +152,7 @@ static uint32_t draw(char c, uint32_t row, uint32_t column)
     }
     volatile uint16_t *cell = (volatile uint16_t *)(screen.base + (uint64_t)row * screen.pitch) + column;
     *cell = (uint16_t)(TEXT_ATTRIBUTE << 8 | (uint8_t)c);
-    return 2;
+    return CELL_UNITS;
 }
 
 static uint64_t cells(const char *at)
@@ -160,7 +165,7 @@ static uint64_t cells(const char *at)
 // Paints cells where `wanted` and `shown` differ, until `budget` is spent; returns the units that took.
 static uint32_t paint(const char *wanted, char *shown, uint32_t row, uint32_t column, uint32_t budget)
 {
-    uint32_t units = 1;
+    uint32_t units = COMPARE_UNITS;
     if (cells(wanted + column) == cells(shown + column))
         return units;
     for (uint32_t end = column + CELLS_AT_ONCE; column < end && units < budget; column++) {

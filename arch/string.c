@@ -1,5 +1,6 @@
 // The C standard's memory and string functions, for the kernel build only.
 #ifndef MICRONOVA_HOST
+#define STRING_DEFINITIONS
 #include "arch/string.h"
 
 // A compiler that recognises one of the loops below would replace it by a call to the very function it is in.

@@ -22,8 +22,8 @@ void report_add_sink(const struct sink *sink);
 void report_use_timeouts(uint64_t tsc_hz);
 void report_set_tap(bool on); // option tap=: off, points become "# " lines and there is no plan
 
-// Moves about `max_bytes` to the consoles, waiting for nothing, and returns whether something is left. If so, a
-// timeout of this processor goes on with it: an idle processor may halt. Bounded by some 100 instructions a
+// Moves about `max_bytes` to the consoles, waiting for nothing, and returns whether something is left. If so,
+// a timeout of this processor goes on with it: an idle processor may halt. Bounded by some 100 instructions a
 // byte and 5,000 a line: 64 suits an exit, 1024 a processor that has nothing else to do. Only one processor
 // drains at a time; for the others this is a short yes.
 bool report_drain_step(size_t max_bytes);
