@@ -126,6 +126,12 @@ static void initrd_goes_high(void **state)
     assert_int_equal(info->initrd, (4 << 20) - PAGE_SIZE);
     assert_int_equal(info->initrd_bytes, 7);
     assert_memory_equal(space->ram + info->initrd, "initial", 7);
+    static uint8_t big[4 << 20];
+    initrd = (struct blob){big, (4 << 20) - ELF_BASE - 0x3000}; // all there is behind the segments
+    assert_int_equal(load(&f), E_OK);
+    assert_int_equal(info->initrd, ELF_BASE + 0x3000);
+    initrd.size++;
+    assert_int_equal(load(&f), E_TOO_BIG);
     initrd.size = (4 << 20) - ELF_BASE;
     assert_int_equal(load(&f), E_TOO_BIG);
     assert_string_equal(why.text, "mem= leaves no room for the initrd of 3145728 bytes");
@@ -208,6 +214,8 @@ static void segments_that_lie(void **state)
     refused(&f, E_UNSUPPORTED,
             "virtual and physical addresses differ: link the guest to run where it is loaded");
     f = elf64(), elf_segment(&f, 1, 0, 0, 0, START_AREA);
+    assert_int_equal(load(&f), E_OK);
+    f = elf64(), elf_segment(&f, 1, START_AREA_END, f.size - 1, 1, 1); // the file's last byte
     assert_int_equal(load(&f), E_OK);
     f = elf64(), elf_segment(&f, 1, START_AREA_END, 0, 0, 0); // an empty one
     assert_int_equal(load(&f), E_OK);
