@@ -75,7 +75,7 @@ unsigned vcpu_cpl(const struct vcpu *v);
 bool vcpu_in_64bit_mode(const struct vcpu *v);
 // The only way past an emulated instruction: RIP truncated to the mode, blocking by STI and MOV SS cleared,
 // the single-step trap pended when TF is set.
-void vcpu_retire(struct vcpu *v);
+void vcpu_skip_instruction(struct vcpu *v);
 // A fault of the present instruction: delivered at the next entry instead of retiring it.
 void vcpu_inject_fault(struct vcpu *v, unsigned vector, uint32_t error_code);
 // Have the turn check run before the next entry.

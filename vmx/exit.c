@@ -1,0 +1,136 @@
+// VM-exit dispatch. What happens is in the handlers; this page only finds them.
+#include "vmx/exit.h"
+#include "arch/cpu.h"
+#include "arch/pcpu.h"
+#include "sdm/exit_reason.h"
+#include "vmx/diagnose.h"
+#include "vmx/microscope.h"
+
+struct vcpu *vmx_exit(struct vcpu *v);
+
+// Instructions that do not exist for a guest: VMX and SMX are not virtualized, MONITOR/MWAIT are hidden.
+static void exit_undefined(struct vcpu *v)
+{
+    vcpu_inject_fault(v, EXC_UD, 0);
+}
+
+// There is no PMU for a guest: every counter index is wrong (SDM, "RDPMC").
+static void exit_general_protection(struct vcpu *v)
+{
+    vcpu_inject_fault(v, EXC_GP, 0);
+}
+
+// INVD and WBINVD: memory is coherent without them, and they would hurt every other machine.
+static void exit_nothing_to_do(struct vcpu *v)
+{
+    vcpu_skip_instruction(v);
+}
+
+static void exit_preemption_timer(struct vcpu *v)
+{
+    vcpu_attention(v);
+}
+
+static void exit_triple_fault(struct vcpu *v)
+{
+    diagnose_end(v, END_TRIPLE_FAULT);
+}
+
+static void exit_task_switch(struct vcpu *v)
+{
+    diagnose_end(v, END_TASK_SWITCH);
+}
+
+static noinline_cold void exit_unhandled(struct vcpu *v)
+{
+    diagnose_end(v, END_UNHANDLED);
+}
+
+// A failed entry has reason bit 31 set: the guest never ran, and only reason and qualification are valid.
+static noinline_cold void exit_entry_failed(struct vcpu *v)
+{
+    diagnose_end(v, END_ENTRY_FAILED);
+}
+
+// What is read before the handler runs, and given to it.
+#define NOTHING(handler)       handler(v)
+#define QUALIFICATION(handler) handler(v, vmread_nat(EXIT_QUALIFICATION))
+#define INTERRUPTION(handler)  handler(v, vmread32(VM_EXIT_INTERRUPTION_INFO))
+
+// Basic exit reason, what to read first, handler. A reason without a row ends the machine, in words.
+// clang-format off
+#define EXITS(X) \
+    X(EXCEPTION_OR_NMI,         INTERRUPTION,  exit_exception) \
+    X(EXTERNAL_INTERRUPT,       INTERRUPTION,  exit_external_interrupt) \
+    X(TRIPLE_FAULT,             NOTHING,       exit_triple_fault) \
+    X(TASK_SWITCH,              NOTHING,       exit_task_switch) \
+    X(CPUID,                    NOTHING,       exit_cpuid) \
+    X(GETSEC,                   NOTHING,       exit_undefined) \
+    X(HLT,                      NOTHING,       exit_hlt) \
+    X(INVD,                     NOTHING,       exit_nothing_to_do) \
+    X(RDPMC,                    NOTHING,       exit_general_protection) \
+    X(VMCALL,                   NOTHING,       exit_vmcall) \
+    X(VMCLEAR,                  NOTHING,       exit_undefined) \
+    X(VMLAUNCH,                 NOTHING,       exit_undefined) \
+    X(VMPTRLD,                  NOTHING,       exit_undefined) \
+    X(VMPTRST,                  NOTHING,       exit_undefined) \
+    X(VMREAD,                   NOTHING,       exit_undefined) \
+    X(VMRESUME,                 NOTHING,       exit_undefined) \
+    X(VMWRITE,                  NOTHING,       exit_undefined) \
+    X(VMXOFF,                   NOTHING,       exit_undefined) \
+    X(VMXON,                    NOTHING,       exit_undefined) \
+    X(CR_ACCESS,                QUALIFICATION, exit_cr_access) \
+    X(IO_INSTRUCTION,           QUALIFICATION, exit_io) \
+    X(RDMSR,                    NOTHING,       exit_rdmsr) \
+    X(WRMSR,                    NOTHING,       exit_wrmsr) \
+    X(MWAIT,                    NOTHING,       exit_undefined) \
+    X(MONITOR,                  NOTHING,       exit_undefined) \
+    X(EPT_VIOLATION,            QUALIFICATION, exit_ept_violation) \
+    X(INVEPT,                   NOTHING,       exit_undefined) \
+    X(PREEMPTION_TIMER,         NOTHING,       exit_preemption_timer) \
+    X(INVVPID,                  NOTHING,       exit_undefined) \
+    X(WBINVD,                   NOTHING,       exit_nothing_to_do) \
+    X(XSETBV,                   NOTHING,       exit_xsetbv)
+// clang-format on
+
+#define X(reason, read, handler)                                                                             \
+    static void on_##reason(struct vcpu *v)                                                                  \
+    {                                                                                                        \
+        read(handler);                                                                                       \
+    }
+EXITS(X)
+#undef X
+
+static void (*const exit_table[EXIT_REASONS_COUNTED])(struct vcpu *) = {
+#define X(reason, read, handler) [EXIT_##reason] = on_##reason,
+    EXITS(X)
+#undef X
+};
+
+static noinline_cold void exit_rare(struct vcpu *v, uint32_t reason)
+{
+    if (reason & EXIT_ENTRY_FAILURE)
+        exit_entry_failed(v);
+    else
+        exit_unhandled(v);
+}
+
+static noinline_cold struct vcpu *turn(struct vcpu *v)
+{
+    return vcpu_upcalls.turn(v);
+}
+
+// From the stub, with the guest's registers in `v` and this processor's stack; returns the vCPU to enter.
+struct vcpu *vmx_exit(struct vcpu *v)
+{
+    uint32_t reason = vmread32(EXIT_REASON);
+    if (unlikely(reason >= EXIT_REASONS_COUNTED || !exit_table[reason])) {
+        exit_rare(v, reason);
+    } else {
+        v->exits[reason]++;
+        exit_table[reason](v);
+    }
+    if (likely(--v->fuel > 0))
+        return v;
+    return turn(v);
+}

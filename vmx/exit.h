@@ -1,0 +1,55 @@
+// The exit path inside C: handlers and what they share. docs/design.md, "The life of an exit".
+#pragma once
+#include "sdm/bits.h"
+#include "vmx/vmcs.h"
+
+// One handler per basic exit reason, in vmx/exit_*.c. What stands in the second column of the table in
+// exit.c is read before the handler and passed to it.
+void exit_exception(struct vcpu *v, uint32_t interruption);
+void exit_external_interrupt(struct vcpu *v, uint32_t interruption);
+void exit_cpuid(struct vcpu *v);
+void exit_hlt(struct vcpu *v);
+void exit_vmcall(struct vcpu *v);
+void exit_cr_access(struct vcpu *v, uint64_t qualification);
+void exit_io(struct vcpu *v, uint64_t qualification);
+void exit_rdmsr(struct vcpu *v);
+void exit_wrmsr(struct vcpu *v);
+void exit_xsetbv(struct vcpu *v);
+void exit_ept_violation(struct vcpu *v, uint64_t qualification);
+
+noinline_cold uint64_t skip_truncated(uint64_t rip);
+noinline_cold void skip_slow(uint32_t interruptibility, uint64_t rflags);
+
+// See vcpu_skip_instruction() in vmx/vcpu.h; inline because every emulated instruction ends here. A RIP that
+// does not leave its 64-KiB block needs no truncation in any mode.
+static inline void skip_instruction(void)
+{
+    uint64_t rip = vmread_nat(GUEST_RIP);
+    uint64_t next = rip + vmread32(VM_EXIT_INSTRUCTION_LENGTH);
+    if (unlikely((rip ^ next) >> 16))
+        next = skip_truncated(next);
+    vmwrite_nat(GUEST_RIP, next);
+
+    uint32_t interruptibility = vmread32(GUEST_INTERRUPTIBILITY_STATE);
+    uint64_t rflags = vmread_nat(GUEST_RFLAGS);
+    if (unlikely((interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) | (rflags & RFLAGS_TF)))
+        skip_slow(interruptibility, rflags);
+}
+
+// EDX:EAX as instructions give and take it.
+static inline uint64_t edx_eax(const struct vcpu *v)
+{
+    return v->gpr[RDX] << 32 | (uint32_t)v->gpr[RAX];
+}
+static inline void set_edx_eax(struct vcpu *v, uint64_t value)
+{
+    v->gpr[RAX] = (uint32_t)value;
+    v->gpr[RDX] = value >> 32;
+}
+
+// Events for the next entry (vmx/event.c).
+void inject_exception(unsigned vector, uint32_t error_code);
+// What was being delivered when the exit came is delivered again (SDM, "Information for VM Exits That Occur
+// During Event Delivery"). For exits that are handled without retiring an instruction.
+void reinject_vectored_event(void);
+void restore_nmi_blocking(void);

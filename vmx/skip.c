@@ -1,0 +1,28 @@
+// The rare parts of going past an emulated instruction.
+#include "vmx/exit.h"
+
+void vcpu_skip_instruction(struct vcpu *v)
+{
+    (void)v;
+    skip_instruction();
+}
+
+// RIP wraps at the size of the mode's instruction pointer: IP at 64 KiB, EIP at 4 GiB.
+uint64_t skip_truncated(uint64_t rip)
+{
+    uint32_t rights = vmread32(GUEST_CS_ACCESS_RIGHTS);
+    bool long_mode = vmread_nat(GUEST_CR0) & CR0_PG && vmread64(GUEST_EFER) & EFER_LMA;
+    if (long_mode && rights & AR_L)
+        return rip;
+    return rights & AR_DB ? (uint32_t)rip : (uint16_t)rip;
+}
+
+// An instruction that completes ends blocking by STI and MOV SS, and traps when TF was set (SDM, "Guest
+// Non-Register State": with blocking kept, or without the pending trap, the next entry would fail or the
+// guest's debugger would miss a step). With DEBUGCTL.BTF only branches trap.
+void skip_slow(uint32_t interruptibility, uint64_t rflags)
+{
+    vmwrite32(GUEST_INTERRUPTIBILITY_STATE, interruptibility & ~(uint32_t)(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+    if (rflags & RFLAGS_TF && !(vmread64(GUEST_DEBUGCTL) & DEBUGCTL_BTF))
+        vmwrite_nat(GUEST_PENDING_DEBUG_EXCEPTIONS, vmread_nat(GUEST_PENDING_DEBUG_EXCEPTIONS) | PENDING_DEBUG_BS);
+}

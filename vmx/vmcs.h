@@ -1,0 +1,44 @@
+// VMCS access and the life of a VMCS region. Fields come from the manual's list (sdm/vmcs_fields.h), one enum
+// a width: reading GUEST_RIP as 16 bits does not compile (-Wenum-conversion; tests/compile-fail).
+//
+// Accesses are to the current VMCS of this processor and are not checked for VMfail: every field used here
+// exists on every processor that passed vmx_init_cpu(), or its use hangs on the control that brings it.
+#pragma once
+#include "arch/types.h"
+#include "sdm/vmcs_fields.h"
+#include "vmx/vcpu.h"
+
+static inline uint64_t vmread_raw(uint32_t encoding)
+{
+    uint64_t value;
+    __asm__ volatile("vmread %1, %0" : "=r"(value) : "r"((uint64_t)encoding) : "cc");
+    return value;
+}
+static inline void vmwrite_raw(uint32_t encoding, uint64_t value)
+{
+    __asm__ volatile("vmwrite %0, %1" ::"r"(value), "r"((uint64_t)encoding) : "cc");
+}
+
+#define DEFINE_ACCESS(suffix, field_type, value_type)                                                        \
+    static inline value_type vmread##suffix(field_type f)                                                    \
+    {                                                                                                        \
+        return (value_type)vmread_raw(f);                                                           \
+    }                                                                                                        \
+    static inline void vmwrite##suffix(field_type f, value_type value)                                       \
+    {                                                                                                        \
+        vmwrite_raw(f, value);                                                                      \
+    }
+DEFINE_ACCESS(16, enum vmcs16, uint16_t)
+DEFINE_ACCESS(32, enum vmcs32, uint32_t)
+DEFINE_ACCESS(64, enum vmcs64, uint64_t)
+DEFINE_ACCESS(_nat, enum vmcsnat, uint64_t)
+#undef DEFINE_ACCESS
+
+// Makes `m` current on this processor. One that is active elsewhere is a bug: its own processor clears it
+// first (SDM, "Software Use of Virtual-Machine Control Structures"). Host fields that differ between
+// processors are written when it was clear.
+void vmcs_bind(struct vmcs *m);
+// VMCLEAR, on the processor where it is active (or anywhere when it is active nowhere).
+void vmcs_clear(struct vmcs *m);
+// Fills every field of the current VMCS for `v`, whose guest starts in state `start`.
+void vmcs_setup(struct vcpu *v, const struct guest_start *start);
