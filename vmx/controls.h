@@ -8,6 +8,6 @@ struct controls {
     uint32_t pin, primary, secondary, exit, entry;
 };
 
-// E_UNSUPPORTED with the sentence in `why` when the processor lacks a required control or forces an avoided
-// one. Pure.
+// E_UNSUPPORTED with the sentence in `why` when the processor lacks something required or forces something
+// that has to be avoided. Pure.
 enum error controls_negotiate(const struct vmx_caps *caps, struct controls *out, struct reason *why);

@@ -2,13 +2,39 @@
 #include "sdm/qualification.h"
 #include "vmx/exit.h"
 
-enum { INTR_VALID = (int)0x80000000, INTR_ERROR_CODE = 1 << 11, INTR_NMI_UNBLOCKING = 1 << 12 };
-enum { INTR_TYPE_SHIFT = 8, INTR_TYPE = 7 << INTR_TYPE_SHIFT };
-enum { TYPE_NMI = 2, TYPE_HARDWARE_EXCEPTION = 3, TYPE_SOFTWARE_INTERRUPT = 4, TYPE_SOFTWARE_EXCEPTION = 6 };
-
-static void inject(uint32_t info, uint32_t error_code)
+void inject_event(uint32_t info, uint32_t error_code, uint32_t length)
 {
     vmwrite32(VM_ENTRY_INTERRUPTION_INFO, info);
-    if (info & INTR_ERROR_CODE)
+    if (info & EVENT_INFO_ERROR_CODE)
         vmwrite32(VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
+    if (event_has_length(decode_event(info).type))
+        vmwrite32(VM_ENTRY_INSTRUCTION_LENGTH, length);
+}
+
+// In real-address mode exceptions have no error code (SDM, "Checks on VM-Entry Control Fields").
+void vcpu_inject_fault(struct vcpu *v, unsigned vector, uint32_t error_code)
+{
+    (void)v;
+    bool with_code = exceptions[vector].error_code && vmread_nat(GUEST_CR0) & CR0_PE;
+    // A fault is delivered with RF set in the pushed flags, so that an instruction breakpoint on it does not
+    // fire twice (SDM, "Instruction-Breakpoint Exception Condition").
+    vmwrite_nat(GUEST_RFLAGS, vmread_nat(GUEST_RFLAGS) | RFLAGS_RF);
+    inject_event(event_info(EVENT_HARDWARE_EXCEPTION, (uint8_t)vector, with_code), error_code, 0);
+}
+
+bool reinject_vectored_event(void)
+{
+    uint32_t info = vmread32(IDT_VECTORING_INFO);
+    if (likely(!(info & EVENT_INFO_VALID)))
+        return false;
+    inject_event(event_reinject(info), vmread32(IDT_VECTORING_ERROR_CODE), vmread32(VM_EXIT_INSTRUCTION_LENGTH));
+    // An NMI that is delivered again must not find itself blocked.
+    if (decode_event(info).type == EVENT_NMI)
+        vmwrite32(GUEST_INTERRUPTIBILITY_STATE, vmread32(GUEST_INTERRUPTIBILITY_STATE) & ~(uint32_t)BLOCKING_BY_NMI);
+    return true;
+}
+
+void restore_nmi_blocking(void)
+{
+    vmwrite32(GUEST_INTERRUPTIBILITY_STATE, vmread32(GUEST_INTERRUPTIBILITY_STATE) | BLOCKING_BY_NMI);
 }

@@ -4,7 +4,6 @@
 #include "arch/pcpu.h"
 #include "sdm/exit_reason.h"
 #include "vmx/diagnose.h"
-#include "vmx/microscope.h"
 
 struct vcpu *vmx_exit(struct vcpu *v);
 
@@ -102,14 +101,14 @@ EXITS(X)
 #undef X
 
 static void (*const exit_table[EXIT_REASONS_COUNTED])(struct vcpu *) = {
-#define X(reason, read, handler) [EXIT_##reason] = on_##reason,
+#define X(reason, read, handler) [REASON_##reason] = on_##reason,
     EXITS(X)
 #undef X
 };
 
 static noinline_cold void exit_rare(struct vcpu *v, uint32_t reason)
 {
-    if (reason & EXIT_ENTRY_FAILURE)
+    if (reason & REASON_ENTRY_FAILURE)
         exit_entry_failed(v);
     else
         exit_unhandled(v);

@@ -47,9 +47,11 @@ static inline void set_edx_eax(struct vcpu *v, uint64_t value)
     v->gpr[RDX] = value >> 32;
 }
 
-// Events for the next entry (vmx/event.c).
-void inject_exception(unsigned vector, uint32_t error_code);
-// What was being delivered when the exit came is delivered again (SDM, "Information for VM Exits That Occur
-// During Event Delivery"). For exits that are handled without retiring an instruction.
-void reinject_vectored_event(void);
+// Has the processor deliver `info` at the next entry; error code and length in bytes where its type has them.
+void inject_event(uint32_t info, uint32_t error_code, uint32_t length);
+// What was being delivered when the exit came is delivered again (SDM, "Information for VM Exits During Event
+// Delivery"). For exits that retire no instruction. Returns whether there was something.
+bool reinject_vectored_event(void);
+// The exit came out of an IRET that had ended NMI blocking, and that IRET runs again (SDM, "Exit
+// Qualification for EPT Violations").
 void restore_nmi_blocking(void);

@@ -19,6 +19,7 @@ enum { EXIT_REASONS_COUNTED = 80, FUEL = 64, GUEST_MSRS_KEPT = 6 };
 struct vmcs {
     hpa_t region;
     struct pcpu *active_on; // NULL: clear
+    struct list link;       // in struct vmx_cpu's list while active
 };
 
 // What a guest can change outside its VMCS and the processor keeps while other vCPUs run (vmx/state.c).
@@ -39,7 +40,8 @@ struct vcpu {
     struct space *space;
     struct io_map *io;
     struct vmcs *vmcs; // the VMCS it runs on
-    uint64_t cr8, apic_base, misc_enable;
+    uint32_t vm_id, rights; // what CPUID 40000001H tells
+    uint64_t cr8, misc_enable;
     struct guest_state state;
     struct sched_node sched;
     struct vmcs own_vmcs;

@@ -7,6 +7,7 @@
 #include "arch/types.h"
 #include "sdm/vmcs_fields.h"
 #include "vmx/vcpu.h"
+#include "vmx/vmx.h"
 
 static inline uint64_t vmread_raw(uint32_t encoding)
 {
@@ -40,5 +41,7 @@ DEFINE_ACCESS(_nat, enum vmcsnat, uint64_t)
 void vmcs_bind(struct vmcs *m);
 // VMCLEAR, on the processor where it is active (or anywhere when it is active nowhere).
 void vmcs_clear(struct vmcs *m);
+// Clears every VMCS that is active on this processor.
+void vmcs_clear_active(void);
 // Fills every field of the current VMCS for `v`, whose guest starts in state `start`.
 void vmcs_setup(struct vcpu *v, const struct guest_start *start);

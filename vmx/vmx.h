@@ -1,23 +1,41 @@
-// VMX on this box: capabilities, controls negotiated at start-up, VMX operation per processor.
-// Everything here is written by the boot processor before the others start, and constant afterwards.
+// VMX on this box: capabilities, negotiated controls, VMX operation per processor. The rest of vmx/ sits on it:
+//   vmcs     region and fields            controls  which bits, and why
+//   entry    the way in and out (asm)     exit      dispatch; exit_*, cpuid, msr, cr: handlers
+//   event    injection                    state     what a guest changes outside its VMCS
+//   vcpu     life of a vCPU               diagnose  an abnormal end, in words
+// Owns every VMCS and VMXON region. No locks: what is here is written by the boot processor before the
+// others start; VMX state belongs to its processor.
 #pragma once
+#include "arch/list.h"
+#include "arch/pcpu.h"
 #include "arch/reason.h"
 #include "arch/types.h"
-#include "sdm/vmx_caps.h"
 #include "vmx/controls.h"
 
-extern struct vmx_caps vmx_caps;              // of the boot processor
-extern struct controls vmx_controls;          // what every VMCS gets
-extern hpa_t vmx_msr_bitmap;                  // one for all machines: policy is the same for all
-extern bool vmx_has_save_timer, vmx_has_xsaves;
+// Per processor, found by struct pcpu's `vmx`.
+struct vmx_cpu {
+    hpa_t vmxon_region;
+    bool on;
+    struct vcpu *loaded; // whose state outside the VMCS is in the processor; survives idling
+    struct list active;  // every struct vmcs that was loaded here and not cleared
+};
 
-// Boot processor: reads capabilities and negotiates controls. A box that lacks something required is
-// refused in one sentence that names it (E_UNSUPPORTED).
+extern struct vmx_caps vmx_caps; // of the boot processor
+extern struct controls vmx_controls;     // what every VMCS gets
+extern hpa_t vmx_msr_bitmap;             // one for all machines: the policy is the same for all
+extern bool vmx_time_handlers;           // kernel option report=handlers: exits go through the timed stub
+extern uint64_t vmx_cr0_must, vmx_cr4_must; // bits that are 1 in a guest whatever it wants
+
+// Boot processor, after its page tables and features: reads capabilities, negotiates controls, builds what all
+// machines share. E_UNSUPPORTED: the box cannot run machines, in one sentence; E_NO_MEMORY.
 enum error vmx_init(struct reason *why);
-// Every processor: sets and locks IA32_FEATURE_CONTROL where it is unlocked, compares capabilities with
-// the boot processor's, executes VMXON. E_UNSUPPORTED: this processor cannot take part.
+// Every processor: sets and locks IA32_FEATURE_CONTROL where it is unlocked, compares its capabilities with
+// the boot processor's, enters VMX operation. E_UNSUPPORTED: this processor cannot take part.
 enum error vmx_init_cpu(struct reason *why);
-// Clears the current VMCS and leaves VMX operation, on this processor. Harmless outside it.
+// Leaves VMX operation on this processor, every VMCS active on it cleared. Harmless outside VMX operation.
 void vmx_off_cpu(void);
 
-void vmx_log_capabilities(void);
+static inline struct vmx_cpu *this_vmx(void)
+{
+    return this_pcpu()->vmx;
+}

@@ -1,0 +1,134 @@
+#include "vmx/controls.h"
+
+static const struct control_policy pin_policy[] = {
+    {PIN_EXTERNAL_INTERRUPT_EXITING, CONTROL_REQUIRED, "interrupts of the box are the hypervisor's"},
+    {PIN_NMI_EXITING, CONTROL_REQUIRED, "NMIs of the box are the hypervisor's"},
+    {PIN_VIRTUAL_NMIS, CONTROL_WANTED, "a guest's NMI blocking is kept apart from the box's"},
+    {PIN_PREEMPTION_TIMER, CONTROL_WANTED, "ends a turn without an interrupt; else the local APIC timer does"},
+    {PIN_POSTED_INTERRUPTS, CONTROL_AVOIDED, "no posted-interrupt descriptor exists"},
+};
+
+static const struct control_policy primary_policy[] = {
+    {PRIMARY_INTERRUPT_WINDOW_EXITING, CONTROL_AVOIDED, "set only while an interrupt waits"},
+    {PRIMARY_NMI_WINDOW_EXITING, CONTROL_AVOIDED, "set only while an NMI waits"},
+    {PRIMARY_TSC_OFFSETTING, CONTROL_REQUIRED, "a guest may set its TSC"},
+    {PRIMARY_HLT_EXITING, CONTROL_REQUIRED, "the halt is kept in the hypervisor"},
+    {PRIMARY_MWAIT_EXITING, CONTROL_REQUIRED, "MWAIT is hidden"},
+    {PRIMARY_MONITOR_EXITING, CONTROL_REQUIRED, "MONITOR is hidden"},
+    {PRIMARY_RDPMC_EXITING, CONTROL_REQUIRED, "the PMU is hidden"},
+    {PRIMARY_CR8_LOAD_EXITING, CONTROL_REQUIRED, "CR8 is the box's task priority"},
+    {PRIMARY_CR8_STORE_EXITING, CONTROL_REQUIRED, "CR8 is the box's task priority"},
+    {PRIMARY_UNCONDITIONAL_IO_EXITING, CONTROL_REQUIRED, "ports of the box are out of reach"},
+    {PRIMARY_IO_BITMAPS, CONTROL_AVOIDED, "they would replace unconditional exiting"},
+    {PRIMARY_MSR_BITMAPS, CONTROL_REQUIRED, "harmless MSRs need no exit"},
+    {PRIMARY_ACTIVATE_SECONDARY, CONTROL_REQUIRED, "EPT and unrestricted guest are there"},
+    {PRIMARY_CR3_LOAD_EXITING, CONTROL_AVOIDED, "EPT leaves CR3 to the guest"},
+    {PRIMARY_CR3_STORE_EXITING, CONTROL_AVOIDED, "EPT leaves CR3 to the guest"},
+    {PRIMARY_INVLPG_EXITING, CONTROL_AVOIDED, "EPT leaves paging to the guest"},
+    {PRIMARY_RDTSC_EXITING, CONTROL_AVOIDED, "the TSC is the guest's clock"},
+    {PRIMARY_MOV_DR_EXITING, CONTROL_AVOIDED, "debug registers are switched with the vCPU"},
+    {PRIMARY_PAUSE_EXITING, CONTROL_AVOIDED, "spinning is the guest's business"},
+    {PRIMARY_TPR_SHADOW, CONTROL_AVOIDED, "no virtual-APIC page exists"},
+    {PRIMARY_MONITOR_TRAP_FLAG, CONTROL_AVOIDED, "single steps are the guest's own"},
+    {PRIMARY_ACTIVATE_TERTIARY, CONTROL_AVOIDED, "nothing there is used"},
+};
+
+static const struct control_policy secondary_policy[] = {
+    {SECONDARY_EPT, CONTROL_REQUIRED, "it keeps machines apart"},
+    {SECONDARY_UNRESTRICTED_GUEST, CONTROL_REQUIRED, "guests start in real mode and without paging"},
+    {SECONDARY_VPID, CONTROL_WANTED, "the TLB survives exits"},
+    {SECONDARY_RDTSCP, CONTROL_WANTED, "RDTSCP is shown to guests"},
+    {SECONDARY_INVPCID, CONTROL_WANTED, "INVPCID is shown to guests"},
+    {SECONDARY_WBINVD_EXITING, CONTROL_WANTED, "WBINVD would empty everybody's caches"},
+    {SECONDARY_CONCEAL_FROM_PT, CONTROL_UNWANTED, "nothing is traced"},
+    {SECONDARY_APIC_ACCESSES, CONTROL_AVOIDED, "no local APIC is virtualized"},
+    {SECONDARY_X2APIC_MODE, CONTROL_AVOIDED, "no local APIC is virtualized"},
+    {SECONDARY_APIC_REGISTERS, CONTROL_AVOIDED, "no local APIC is virtualized"},
+    {SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, CONTROL_AVOIDED, "no local APIC is virtualized"},
+    {SECONDARY_VM_FUNCTIONS, CONTROL_AVOIDED, "VMFUNC is hidden"},
+    {SECONDARY_VMCS_SHADOWING, CONTROL_AVOIDED, "VMX is hidden"},
+    {SECONDARY_PML, CONTROL_AVOIDED, "no log page exists"},
+    {SECONDARY_EPT_VIOLATION_VE, CONTROL_AVOIDED, "no #VE page exists"},
+    {SECONDARY_XSAVES, CONTROL_AVOIDED, "XSAVES is hidden: IA32_XSS is not switched"},
+    {SECONDARY_TSC_SCALING, CONTROL_AVOIDED, "guests see the box's TSC frequency"},
+};
+
+static const struct control_policy exit_policy[] = {
+    {EXIT_SAVE_DEBUG_CONTROLS, CONTROL_REQUIRED, "DR7 and DEBUGCTL belong to the guest"},
+    {EXIT_HOST_ADDRESS_SPACE_SIZE, CONTROL_REQUIRED, "the hypervisor is 64-bit"},
+    {EXIT_ACKNOWLEDGE_INTERRUPT, CONTROL_REQUIRED, "the exit gives the vector"},
+    {EXIT_SAVE_PAT, CONTROL_REQUIRED, "a guest has its own PAT"},
+    {EXIT_LOAD_PAT, CONTROL_REQUIRED, "a guest has its own PAT"},
+    {EXIT_SAVE_EFER, CONTROL_REQUIRED, "a guest has its own EFER"},
+    {EXIT_LOAD_EFER, CONTROL_REQUIRED, "a guest has its own EFER"},
+    {EXIT_SAVE_PREEMPTION_TIMER, CONTROL_WANTED, "the rest of a turn survives exits"},
+    {EXIT_CONCEAL_FROM_PT, CONTROL_UNWANTED, "nothing is traced"},
+};
+
+static const struct control_policy entry_policy[] = {
+    {ENTRY_LOAD_DEBUG_CONTROLS, CONTROL_REQUIRED, "DR7 and DEBUGCTL belong to the guest"},
+    {ENTRY_LOAD_PAT, CONTROL_REQUIRED, "a guest has its own PAT"},
+    {ENTRY_LOAD_EFER, CONTROL_REQUIRED, "a guest has its own EFER"},
+    {ENTRY_IA32E_MODE_GUEST, CONTROL_UNWANTED, "set when a guest enters long mode"},
+    {ENTRY_ENTRY_TO_SMM, CONTROL_AVOIDED, "there is no SMM monitor"},
+    {ENTRY_DEACTIVATE_DUAL_MONITOR, CONTROL_AVOIDED, "there is no SMM monitor"},
+    {ENTRY_CONCEAL_FROM_PT, CONTROL_UNWANTED, "nothing is traced"},
+};
+
+// A single capability without a control of its own.
+struct capability {
+    uint64_t bit;
+    const char *sentence;
+};
+
+static const struct capability ept_needs[] = {
+    {EPT_CAP_WALK_4, "no 4-level EPT"},
+    {EPT_CAP_WB, "no write-back EPT structures"},
+    {EPT_CAP_INVEPT, "no INVEPT"},
+};
+
+struct word {
+    enum vmcs_control_word word;
+    const struct control_policy *rows;
+    unsigned count;
+    uint32_t *out;
+};
+
+static enum error resolve_word(const struct vmx_caps *caps, const struct word *w, struct reason *why)
+{
+    struct control_capability can = vmx_caps_control(caps, w->word);
+    struct control_result r = control_resolve(&can, w->rows, w->count);
+    *w->out = (uint32_t)r.value;
+    if (!r.refusal)
+        return E_OK;
+    control_refusal_text(why->text, sizeof(why->text), w->word, &r);
+    return E_UNSUPPORTED;
+}
+
+static enum error need(uint64_t have, const struct capability *rows, unsigned count, struct reason *why)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (!(have & rows[i].bit))
+            return reason_set(why, E_UNSUPPORTED, "%s", rows[i].sentence);
+    return E_OK;
+}
+
+enum error controls_negotiate(const struct vmx_caps *caps, struct controls *out, struct reason *why)
+{
+    const struct word words[] = {
+        {WORD_PRIMARY, primary_policy, array_size(primary_policy), &out->primary},
+        {WORD_SECONDARY, secondary_policy, array_size(secondary_policy), &out->secondary},
+        {WORD_PIN, pin_policy, array_size(pin_policy), &out->pin},
+        {WORD_EXIT, exit_policy, array_size(exit_policy), &out->exit},
+        {WORD_ENTRY, entry_policy, array_size(entry_policy), &out->entry},
+    };
+    for (unsigned i = 0; i < array_size(words); i++) {
+        enum error e = resolve_word(caps, &words[i], why);
+        if (e)
+            return e;
+    }
+    // Unrestricted guests switch paging without an exit; then the processor has to keep track of long mode.
+    if (!(caps->misc & VMX_MISC_SAVE_LMA))
+        return reason_set(why, E_UNSUPPORTED, "VM exits do not save the long-mode state of a guest");
+    return need(caps->ept_vpid, ept_needs, array_size(ept_needs), why);
+}

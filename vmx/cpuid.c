@@ -1,0 +1,256 @@
+// CPUID policy and the CPUID exit. Shown is what is in the table below and what the processor has; every
+// other bit and leaf is zero. Left out is what is not virtualized: VMX, SMX, local APIC and x2APIC, TSC
+// deadline, MTRRs, machine check, PMU, thermal and power management, MONITOR/MWAIT, debug store, XSAVES,
+// memory protection keys, SGX, processor trace, topology.
+#include "vmx/cpuid.h"
+#include "abi/micronova.h"
+#include "arch/cpu.h"
+#include "arch/features.h"
+#include "arch/string.h"
+#include "arch/tsc.h"
+#include "sdm/cpuid.h"
+#include "vmx/exit.h"
+#include "vmx/vmx.h"
+
+enum kind {
+    STATIC,    // the same whenever it is asked
+    FEATURES,  // leaf 1: bit OSXSAVE follows CR4
+    SUBLEAVES, // by ECX
+    XSAVE,     // leaf 0DH: EBX of subleaf 0 follows XCR0
+    BEYOND,    // no such leaf, or one of the hypervisor's
+};
+
+enum { BASIC_LAST = 0x0d, EXTENDED_FIRST = (int)0x80000000, EXTENDED_COUNT = 9, SUBLEAF_COUNT = 16 };
+enum { ALL = (int)0xffffffff };
+
+#define F(name) FEATURE_BIT_##name
+
+// The feature words that guests see; the remaining bits of each are hidden. Bit numbers without a name in
+// sdm/cpuid.h are instructions without state that the processor decides on alone.
+enum {
+    LEAF1_ECX = F(SSE3) | F(PCLMULQDQ) | 1 << 9 /* SSSE3 */ | 1 << 12 /* FMA */ | F(CMPXCHG16B) | F(PCID) |
+                1 << 19 /* SSE4.1 */ | 1 << 20 /* SSE4.2 */ | 1 << 22 /* MOVBE */ | 1 << 23 /* POPCNT */ |
+                1 << 25 /* AES */ | F(XSAVE) | F(AVX) | 1 << 29 /* F16C */ | F(RDRAND),
+    LEAF1_EDX = F(FPU) | 1 << 1 /* VME */ | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(PAE) | 1 << 8 /* CX8 */ |
+                F(SEP) | F(PGE) | 1 << 15 /* CMOV */ | F(PAT) | 1 << 17 /* PSE-36 */ | F(CLFSH) |
+                1 << 23 /* MMX */ | F(FXSR) | F(SSE) | F(SSE2) | 1 << 27 /* SS */,
+    LEAF7_EBX = F(FSGSBASE) | 1 << 3 /* BMI1 */ | 1 << 5 /* AVX2 */ | F(SMEP) | 1 << 8 /* BMI2 */ |
+                1 << 9 /* ERMS */ | F(INVPCID) | F(RDSEED) | 1 << 19 /* ADX */ | F(SMAP) |
+                1 << 23 /* CLFLUSHOPT */ | 1 << 24 /* CLWB */ | 1 << 29 /* SHA */,
+    LEAF7_ECX = F(UMIP) | 1 << 8 /* GFNI */ | 1 << 9 /* VAES */ | 1 << 10 /* VPCLMULQDQ */,
+    LEAF7_EDX = F(MD_CLEAR) | F(IBRS_IBPB) | F(STIBP) | F(SSBD),
+    LEAFD1_EAX = F(XSAVEOPT) | F(XSAVEC) | F(XGETBV_ECX1),
+    EXT1_ECX = F(LAHF64) | 1 << 5 /* LZCNT */ | 1 << 8 /* PREFETCHW */,
+    EXT1_EDX = F(SYSCALL) | F(NX) | F(PAGE1GB) | F(RDTSCP) | F(LM),
+    // Caches: sizes and types, but no sharing between processors (EAX 31:14).
+    LEAF4_EAX = 0x00003fff,
+};
+#undef F
+
+struct policy {
+    uint32_t leaf;
+    enum kind kind;
+    uint32_t mask[4]; // by enum cpuid_register; for SUBLEAVES of every subleaf
+};
+
+static const struct policy policies[] = {
+    {0x00, STATIC, {ALL, ALL, ALL, ALL}},
+    {0x01, FEATURES, {ALL, 0x0000ffff, LEAF1_ECX, LEAF1_EDX}},
+    {0x02, STATIC, {ALL, ALL, ALL, ALL}},
+    {0x04, SUBLEAVES, {LEAF4_EAX, ALL, ALL, ALL}},
+    {0x07, SUBLEAVES, {0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX}},
+    {0x0d, XSAVE, {ALL, ALL, ALL, ALL}},
+    {0x80000000, STATIC, {ALL, ALL, ALL, ALL}},
+    {0x80000001, STATIC, {0, 0, EXT1_ECX, EXT1_EDX}},
+    {0x80000002, STATIC, {ALL, ALL, ALL, ALL}},
+    {0x80000003, STATIC, {ALL, ALL, ALL, ALL}},
+    {0x80000004, STATIC, {ALL, ALL, ALL, ALL}},
+    {0x80000006, STATIC, {ALL, ALL, ALL, ALL}},
+    {0x80000007, STATIC, {0, 0, 0, FEATURE_BIT_INVARIANT_TSC}},
+    {0x80000008, STATIC, {0x0000ffff, 0, 0, 0}},
+};
+
+struct leaf {
+    struct cpuid_regs regs;
+    enum kind kind;
+};
+
+static struct leaf basic[BASIC_LAST + 1], extended[EXTENDED_COUNT];
+static struct cpuid_regs leaf4[SUBLEAF_COUNT], leaf7[1], leaf_d[SUBLEAF_COUNT];
+uint64_t cpuid_cr4_allowed, cpuid_xcr0_allowed, cpuid_efer_allowed;
+bool cpuid_spec_ctrl, cpuid_rdtscp;
+
+static struct cpuid_regs native(const struct policy *p, uint32_t subleaf)
+{
+    struct cpuid c = cpuid(p->leaf, subleaf);
+    return (struct cpuid_regs){
+        {c.eax & p->mask[CPUID_EAX], c.ebx & p->mask[CPUID_EBX], c.ecx & p->mask[CPUID_ECX], c.edx & p->mask[CPUID_EDX]}};
+}
+
+static void apply(const struct policy *p)
+{
+    uint32_t max = p->leaf < (uint32_t)EXTENDED_FIRST ? features.max_leaf : features.max_extended_leaf;
+    if (p->leaf > max)
+        return;
+    struct leaf *l = p->leaf < (uint32_t)EXTENDED_FIRST ? &basic[p->leaf] : &extended[p->leaf - EXTENDED_FIRST];
+    l->kind = p->kind;
+    l->regs = native(p, 0);
+    if (p->leaf == 0x04)
+        for (uint32_t i = 0; i < SUBLEAF_COUNT; i++)
+            leaf4[i] = native(p, i);
+    if (p->leaf == 0x07)
+        leaf7[0] = native(p, 0);
+    if (p->leaf == 0x0d)
+        for (uint32_t i = 0; i < SUBLEAF_COUNT; i++)
+            leaf_d[i] = native(p, i);
+}
+
+static bool shown(enum cpuid_feature f)
+{
+    const struct cpuid_feature_row *row = &cpuid_features[f];
+    uint32_t leaf = row->leaf;
+    const struct cpuid_regs *regs = leaf >= (uint32_t)EXTENDED_FIRST ? &extended[leaf - EXTENDED_FIRST].regs
+                                    : leaf == 7                      ? &leaf7[0]
+                                                                     : &basic[leaf].regs;
+    return cpuid_feature_in(f, regs);
+}
+
+// What the tables above cannot say: leaves that depend on other leaves.
+static void adjust(void)
+{
+    basic[0].regs.r[CPUID_EAX] = min_u64(features.max_leaf, BASIC_LAST);
+    extended[0].regs.r[CPUID_EAX] = min_u64(features.max_extended_leaf, 0x80000008);
+    basic[1].regs.r[CPUID_EBX] |= 1 << 16; // one logical processor, APIC id 0
+    basic[1].regs.r[CPUID_ECX] |= FEATURE_BIT_HYPERVISOR;
+
+    cpuid_xcr0_allowed = features.xsave ? features.xcr0_supported & (XCR0_X87 | XCR0_SSE | XCR0_AVX) : 0;
+    for (unsigned i = 0; i < 2; i++)
+        leaf_d[0].r[i ? CPUID_EDX : CPUID_EAX] = (uint32_t)(cpuid_xcr0_allowed >> 32 * i);
+    leaf_d[1] = (struct cpuid_regs){{leaf_d[1].r[CPUID_EAX] & LEAFD1_EAX}};
+    for (unsigned i = 2; i < SUBLEAF_COUNT; i++)
+        if (!(cpuid_xcr0_allowed >> i & 1))
+            leaf_d[i] = (struct cpuid_regs){{0}};
+}
+
+// CR4 and EFER bits exist for a guest when the feature does.
+static void derive_registers(void)
+{
+    static const struct {
+        enum cpuid_feature feature;
+        uint64_t cr4;
+    } rows[] = {
+        {FEATURE_TSC, CR4_TSD},         {FEATURE_DE, CR4_DE},           {FEATURE_PSE, CR4_PSE},
+        {FEATURE_PAE, CR4_PAE},         {FEATURE_PGE, CR4_PGE},         {FEATURE_FXSR, CR4_OSFXSR},
+        {FEATURE_SSE, CR4_OSXMMEXCPT},  {FEATURE_UMIP, CR4_UMIP},       {FEATURE_FSGSBASE, CR4_FSGSBASE},
+        {FEATURE_PCID, CR4_PCIDE},      {FEATURE_XSAVE, CR4_OSXSAVE},   {FEATURE_SMEP, CR4_SMEP},
+        {FEATURE_SMAP, CR4_SMAP},
+    };
+    cpuid_cr4_allowed = CR4_VME | CR4_PVI | CR4_PCE;
+    for (unsigned i = 0; i < array_size(rows); i++)
+        if (shown(rows[i].feature))
+            cpuid_cr4_allowed |= rows[i].cr4;
+    cpuid_efer_allowed = EFER_SCE | EFER_LME | EFER_LMA | (shown(FEATURE_NX) ? EFER_NXE : 0);
+    cpuid_spec_ctrl = shown(FEATURE_IBRS_IBPB);
+    cpuid_rdtscp = shown(FEATURE_RDTSCP);
+}
+
+static void hide_without_control(enum cpuid_feature f, bool control)
+{
+    const struct cpuid_feature_row *row = &cpuid_features[f];
+    struct cpuid_regs *regs = row->leaf >= (uint32_t)EXTENDED_FIRST ? &extended[row->leaf - EXTENDED_FIRST].regs : &leaf7[0];
+    if (!control)
+        regs->r[row->reg] &= ~(1u << row->bit);
+}
+
+void cpuid_policy_init(void)
+{
+    for (unsigned i = 0; i < array_size(policies); i++)
+        apply(&policies[i]);
+    // These instructions give #UD in a guest unless a control lets them through.
+    hide_without_control(FEATURE_RDTSCP, vmx_controls.secondary & SECONDARY_RDTSCP);
+    hide_without_control(FEATURE_INVPCID, vmx_controls.secondary & SECONDARY_INVPCID);
+    adjust();
+    derive_registers();
+}
+
+static const struct leaf *find_leaf(uint32_t leaf)
+{
+    static const struct leaf beyond = {.kind = BEYOND};
+    if (likely(leaf <= BASIC_LAST))
+        return &basic[leaf];
+    if (leaf - (uint32_t)EXTENDED_FIRST < EXTENDED_COUNT)
+        return &extended[leaf - (uint32_t)EXTENDED_FIRST];
+    return &beyond;
+}
+
+static noinline_cold struct cpuid_regs by_subleaf(uint32_t leaf, uint32_t subleaf)
+{
+    static const struct cpuid_regs none;
+    if (leaf == 0x04)
+        return subleaf < SUBLEAF_COUNT ? leaf4[subleaf] : none;
+    if (leaf == 0x07)
+        return subleaf == 0 ? leaf7[0] : none;
+    struct cpuid_regs r = subleaf < SUBLEAF_COUNT ? leaf_d[subleaf] : none;
+    // The guest's XCR0 is in the processor while its exits are handled, so the processor can tell.
+    if (subleaf <= 1 && features.xsave) {
+        r.r[CPUID_EBX] = subleaf == 0 ? cpuid(0x0d, 0).ebx : 0;
+        if (subleaf == 0)
+            r.r[CPUID_ECX] = 0;
+        for (unsigned i = 2; subleaf == 0 && i < SUBLEAF_COUNT; i++)
+            if (cpuid_xcr0_allowed >> i & 1)
+                r.r[CPUID_ECX] = max_u64(r.r[CPUID_ECX], leaf_d[i].r[CPUID_EAX] + leaf_d[i].r[CPUID_EBX]);
+        if (subleaf == 0)
+            r.r[CPUID_ECX] = max_u64(r.r[CPUID_ECX], 576); // legacy area and header
+    }
+    return r;
+}
+
+static noinline_cold struct cpuid_regs hypervisor_leaf(const struct vcpu *v, uint32_t leaf)
+{
+    struct cpuid_regs r = {{CPUID_MICRONOVA}};
+    if (leaf == CPUID_HYPERVISOR)
+        memcpy(&r.r[CPUID_EBX], MICRONOVA_SIGNATURE, 12);
+    else
+        r = (struct cpuid_regs){{ABI_VERSION, v->rights, (uint32_t)(tsc_hz / 1000), v->vm_id}};
+    return r;
+}
+
+static noinline_cold struct cpuid_regs special(const struct vcpu *v, uint32_t leaf, const struct leaf *l)
+{
+    if (leaf == CPUID_HYPERVISOR || leaf == CPUID_MICRONOVA)
+        return hypervisor_leaf(v, leaf);
+    if (l->kind == BEYOND) { // answers like the last basic leaf (SDM, "CPUID")
+        leaf = basic[0].regs.r[CPUID_EAX];
+        l = &basic[leaf];
+    }
+    if (l->kind == STATIC)
+        return l->regs;
+    if (l->kind == FEATURES) {
+        struct cpuid_regs r = l->regs;
+        if (vmread_nat(GUEST_CR4) & CR4_OSXSAVE)
+            r.r[CPUID_ECX] |= FEATURE_BIT_OSXSAVE;
+        return r;
+    }
+    return by_subleaf(leaf, (uint32_t)v->gpr[RCX]);
+}
+
+static inline void give(struct vcpu *v, const struct cpuid_regs *r)
+{
+    v->gpr[RAX] = r->r[CPUID_EAX];
+    v->gpr[RBX] = r->r[CPUID_EBX];
+    v->gpr[RCX] = r->r[CPUID_ECX];
+    v->gpr[RDX] = r->r[CPUID_EDX];
+}
+
+void exit_cpuid(struct vcpu *v)
+{
+    uint32_t leaf = (uint32_t)v->gpr[RAX];
+    const struct leaf *l = find_leaf(leaf);
+    if (likely(l->kind == STATIC)) {
+        give(v, &l->regs);
+    } else {
+        struct cpuid_regs r = special(v, leaf, l);
+        give(v, &r);
+    }
+    skip_instruction();
+}

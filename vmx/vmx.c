@@ -1,0 +1,126 @@
+#include "vmx/vmx.h"
+#include "arch/cpu.h"
+#include "arch/features.h"
+#include "arch/memory.h"
+#include "arch/string.h"
+#include "mm/mm.h"
+#include "sdm/msr.h"
+#include "vmx/cpuid.h"
+#include "vmx/msr.h"
+#include "vmx/vmcs.h"
+
+struct vmx_caps vmx_caps;
+struct controls vmx_controls;
+hpa_t vmx_msr_bitmap;
+bool vmx_time_handlers;
+uint64_t vmx_cr0_must, vmx_cr4_must;
+static struct vmx_cpu vmx_cpus[PCPU_MAX];
+
+static uint64_t read_msr(void *context, uint32_t msr)
+{
+    (void)context;
+    uint64_t value = 0;
+    return rdmsr_safe(msr, &value) ? value : 0;
+}
+
+// "no VT-x" and "disabled by firmware", in that order (SDM, "Enabling and Entering VMX Operation").
+static enum error check_present(struct reason *why)
+{
+    if (!features.vmx)
+        return reason_set(why, E_UNSUPPORTED, "no VT-x: this processor does not offer VMX");
+    uint64_t control = read_msr(NULL, MSR_FEATURE_CONTROL);
+    if (control & FEATURE_CONTROL_LOCK && !(control & FEATURE_CONTROL_VMX))
+        return reason_set(why, E_UNSUPPORTED,
+                          "VT-x is disabled by firmware: IA32_FEATURE_CONTROL is locked without VMX");
+    return E_OK;
+}
+
+enum error vmx_init(struct reason *why)
+{
+    enum error e = check_present(why);
+    if (e)
+        return e;
+    vmx_caps_read(&vmx_caps, read_msr, NULL);
+    e = controls_negotiate(&vmx_caps, &vmx_controls, why);
+    if (e)
+        return e;
+    // Unrestricted guests may clear PE and PG (SDM, "Checks on Guest Control Registers, Debug Registers, and MSRs").
+    vmx_cr0_must = vmx_caps.cr0_fixed0 & ~(uint64_t)(CR0_PE | CR0_PG);
+    vmx_cr4_must = vmx_caps.cr4_fixed0 | CR4_MCE;
+    cpuid_policy_init();
+    return msr_policy_init(why);
+}
+
+static enum error unlock_feature_control(struct reason *why)
+{
+    uint64_t control = read_msr(NULL, MSR_FEATURE_CONTROL);
+    if (!(control & FEATURE_CONTROL_LOCK)) {
+        control |= FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX;
+        if (!wrmsr_safe(MSR_FEATURE_CONTROL, control))
+            return reason_set(why, E_UNSUPPORTED, "IA32_FEATURE_CONTROL is unlocked but refuses to be written");
+    }
+    if (!(control & FEATURE_CONTROL_VMX))
+        return reason_set(why, E_UNSUPPORTED,
+                          "VT-x is disabled by firmware: IA32_FEATURE_CONTROL is locked without VMX");
+    return E_OK;
+}
+
+static enum error compare_capabilities(struct reason *why)
+{
+    struct vmx_caps here;
+    vmx_caps_read(&here, read_msr, NULL);
+    const char *msr = vmx_caps_difference(&here, &vmx_caps);
+    if (msr)
+        return reason_set(why, E_UNSUPPORTED, "its %s differs from the boot processor's", msr);
+    return E_OK;
+}
+
+static bool vmxon(hpa_t region)
+{
+    bool failed;
+    __asm__ volatile("vmxon %1" : "=@ccbe"(failed) : "m"(region.v) : "memory");
+    return !failed;
+}
+
+static enum error take_region(struct vmx_cpu *c, struct reason *why)
+{
+    pfn_t frame = buddy_alloc(&frames, 0, OWNER_KERNEL);
+    if (pfn_is_none(frame))
+        return reason_set(why, E_NO_MEMORY, "no memory for its VMXON region");
+    c->vmxon_region = pfn_to_hpa(frame);
+    uint32_t *region = pfn_to_virt(frame);
+    memset(region, 0, PAGE_SIZE);
+    region[0] = vmx_basic_revision(vmx_caps.basic);
+    return E_OK;
+}
+
+enum error vmx_init_cpu(struct reason *why)
+{
+    struct vmx_cpu *c = &vmx_cpus[this_pcpu()->id];
+    this_pcpu()->vmx = c;
+    enum error e = unlock_feature_control(why);
+    if (!e)
+        e = compare_capabilities(why);
+    if (!e)
+        e = take_region(c, why);
+    if (e)
+        return e;
+    write_cr0(vmx_caps_fix_cr0(&vmx_caps, read_cr0()));
+    write_cr4(vmx_caps_fix_cr4(&vmx_caps, read_cr4()));
+    if (!vmxon(c->vmxon_region))
+        return reason_set(why, E_UNSUPPORTED, "VMXON failed");
+    list_init(&c->active);
+    c->on = true;
+    return E_OK;
+}
+
+void vmx_off_cpu(void)
+{
+    struct vmx_cpu *c = this_vmx();
+    if (!c || !c->on)
+        return;
+    vmcs_clear_active();
+    __asm__ volatile("vmxoff" ::: "cc", "memory");
+    write_cr4(read_cr4() & ~(uint64_t)CR4_VMXE);
+    c->on = false;
+}
