@@ -21,11 +21,11 @@ static bool xcr0_legal(uint64_t value)
     return value & XCR0_X87 && !(value & ~cpuid_xcr0_allowed) && (!(value & XCR0_AVX) || value & XCR0_SSE);
 }
 
-// The guest's XCR0 stays in the processor while its exits are handled; the hypervisor uses no such state.
+// At CPL > 0 and with CR4.OSXSAVE clear the processor faults before the exit. The guest's XCR0 stays in the processor while its exits are handled; the hypervisor uses no such state.
 void exit_xsetbv(struct vcpu *v)
 {
     uint64_t value = edx_eax(v);
-    if (unlikely((uint32_t)v->gpr[RCX] != 0 || !xcr0_legal(value) || vcpu_cpl(v) != 0)) {
+    if (unlikely((uint32_t)v->gpr[RCX] != 0 || !xcr0_legal(value))) {
         vcpu_inject_fault(v, EXC_GP, 0);
         return;
     }

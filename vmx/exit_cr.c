@@ -1,0 +1,137 @@
+// MOV to CR0 and CR4 that exit because the guest changes a bit that it does not own, and CR8. The whole write
+// is done here, with the rules and side effects of SDM, "MOV - Move to/from Control Registers".
+#include "arch/features.h"
+#include "sdm/qualification.h"
+#include "vmx/cpuid.h"
+#include "vmx/exit.h"
+
+enum { PDPTE_P = 1 };
+
+// RSP is in the VMCS, not among the stored registers.
+static uint64_t operand(const struct vcpu *v, unsigned gpr)
+{
+    uint64_t value = gpr == RSP ? vmread_nat(GUEST_RSP) : v->gpr[gpr];
+    return vcpu_in_64bit_mode(v) ? value : (uint32_t)value;
+}
+
+static bool long_mode(void)
+{
+    return vmread64(GUEST_EFER) & EFER_LMA;
+}
+
+static void set_long_mode(bool on)
+{
+    uint64_t efer = vmread64(GUEST_EFER);
+    uint32_t entry = vmread32(VM_ENTRY_CONTROLS);
+    vmwrite64(GUEST_EFER, on ? efer | EFER_LMA : efer & ~(uint64_t)EFER_LMA);
+    vmwrite32(VM_ENTRY_CONTROLS, on ? entry | (uint32_t)ENTRY_IA32E_MODE_GUEST : entry & ~(uint32_t)ENTRY_IA32E_MODE_GUEST);
+}
+
+// Turning PAE paging on loads the four PDPTEs, or faults (SDM, "PDPTE Registers").
+static bool load_pdptes(struct vcpu *v)
+{
+    uint64_t pdpte[4];
+    uint64_t reserved = ~((1ull << features.physical_bits) - 1) | 0x1e6;
+    if (guest_read(v->space, gpa(vmread_nat(GUEST_CR3) & 0xffffffe0), pdpte, sizeof(pdpte)))
+        return false;
+    for (unsigned i = 0; i < 4; i++)
+        if (pdpte[i] & PDPTE_P && pdpte[i] & reserved)
+            return false;
+    for (unsigned i = 0; i < 4; i++)
+        vmwrite64((enum vmcs64)(GUEST_PDPTE0 + 2 * i), pdpte[i]);
+    return true;
+}
+
+static bool may_enter_long_mode(void)
+{
+    return vmread_nat(GUEST_CR4) & CR4_PAE && !(vmread32(GUEST_CS_ACCESS_RIGHTS) & AR_L);
+}
+
+static bool may_leave_paging(void)
+{
+    return !(vmread_nat(GUEST_CR4) & CR4_PCIDE) && !(long_mode() && vmread32(GUEST_CS_ACCESS_RIGHTS) & AR_L);
+}
+
+static bool write_cr0(struct vcpu *v, uint64_t value)
+{
+    uint64_t old = vmread_nat(GUEST_CR0);
+    bool on = value & ~old & CR0_PG, off = old & ~value & CR0_PG;
+    if (value >> 32 || (value & CR0_NW && !(value & CR0_CD)) || (value & CR0_PG && !(value & CR0_PE)))
+        return false;
+    value |= CR0_ET;
+    bool to_long = on && vmread64(GUEST_EFER) & EFER_LME;
+    if ((to_long && !may_enter_long_mode()) || (off && !may_leave_paging()))
+        return false;
+    if (on && !to_long && vmread_nat(GUEST_CR4) & CR4_PAE && !load_pdptes(v))
+        return false;
+    if (to_long || (off && long_mode()))
+        set_long_mode(to_long);
+    vmwrite_nat(CR0_READ_SHADOW, value);
+    vmwrite_nat(GUEST_CR0, (value & ~(uint64_t)(CR0_CD | CR0_NW) & vmx_caps.cr0_fixed1) | vmx_cr0_must);
+    return true;
+}
+
+static bool write_cr4(struct vcpu *v, uint64_t value)
+{
+    uint64_t old = vmread_nat(GUEST_CR4);
+    bool paging = vmread_nat(GUEST_CR0) & CR0_PG;
+    if (value & ~cpuid_cr4_allowed)
+        return false;
+    if (long_mode() && !(value & CR4_PAE))
+        return false;
+    if (value & ~old & CR4_PCIDE && (!long_mode() || vmread_nat(GUEST_CR3) & 0xfff))
+        return false;
+    uint64_t pae_bits = CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP;
+    if (paging && !long_mode() && value & CR4_PAE && (value ^ old) & pae_bits && !load_pdptes(v))
+        return false;
+    vmwrite_nat(CR4_READ_SHADOW, value);
+    vmwrite_nat(GUEST_CR4, value | vmx_cr4_must);
+    return true;
+}
+
+static bool write_cr8(struct vcpu *v, uint64_t value)
+{
+    if (value > 15)
+        return false;
+    v->cr8 = value;
+    return true;
+}
+
+static noinline_cold void read_cr8(struct vcpu *v, unsigned gpr)
+{
+    if (gpr == RSP)
+        vmwrite_nat(GUEST_RSP, v->cr8);
+    else
+        v->gpr[gpr] = v->cr8;
+    skip_instruction();
+}
+
+static bool write(struct vcpu *v, unsigned cr, uint64_t value)
+{
+    switch (cr) {
+    case 0:
+        return write_cr0(v, value);
+    case 4:
+        return write_cr4(v, value);
+    default:
+        return write_cr8(v, value);
+    }
+}
+
+// CLTS and LMSW never exit: the bits that they change belong to the guest. So what is not MOV to a control
+// register is MOV from CR8.
+void exit_cr_access(struct vcpu *v, uint64_t qualification)
+{
+    struct cr_access a = decode_cr_access(qualification);
+    if (unlikely(a.type == CR_MOV_FROM)) {
+        read_cr8(v, a.gpr);
+        return;
+    }
+    if (!write(v, a.cr, operand(v, a.gpr))) {
+        vcpu_inject_fault(v, EXC_GP, 0);
+        return;
+    }
+    if (a.cr != 8)
+        flush_guest_tlb(v);
+    skip_instruction();
+}

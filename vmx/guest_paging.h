@@ -1,0 +1,18 @@
+// The guest's own paging: from a linear to a guest-physical address, as its processor would walk (SDM,
+// "Paging"). For the few instructions that are emulated with a memory operand. Pure.
+#pragma once
+#include "abi/error.h"
+#include "arch/types.h"
+#include "mm/space.h"
+
+struct guest_paging {
+    uint64_t cr0, cr3, cr4, efer, rflags;
+    uint64_t pdpte[4]; // PAE paging: what the processor holds
+    unsigned cpl;
+    unsigned physical_bits;
+};
+
+// E_OK with `to`; E_DENIED: the guest gets #PF with `*pf_error`; E_BAD_ADDRESS: a table lies outside the
+// machine's memory; E_NO_MEMORY. `access` is ACCESS_READ or ACCESS_WRITE. Sets accessed and dirty flags.
+enum error guest_translate(const struct guest_paging *p, struct space *space, uint64_t linear,
+                           enum access access, gpa_t *to, uint32_t *pf_error);

@@ -1,0 +1,207 @@
+#include "vmx/msr.h"
+#include "arch/cpu.h"
+#include "arch/memory.h"
+#include "arch/string.h"
+#include "mm/mm.h"
+#include "sdm/msr.h"
+#include "vmx/cpuid.h"
+#include "vmx/exit.h"
+#include "vmx/vmx.h"
+
+const uint32_t kept_msr_number[KEPT_COUNT] = {
+#define X(name) [KEPT_##name] = MSR_##name,
+    KEPT_MSRS(X)
+#undef X
+};
+bool kept_msr_exists[KEPT_COUNT];
+
+// MSRs whose accesses need no exit: their values are in the VMCS, or switched with the vCPU.
+static const struct {
+    uint32_t msr;
+    bool read, write;
+} passed_through[] = {
+    {MSR_TIME_STAMP_COUNTER, true, false}, // with the TSC offset
+    {MSR_SYSENTER_CS, true, true},
+    {MSR_SYSENTER_ESP, true, true},
+    {MSR_SYSENTER_EIP, true, true},
+    {MSR_PAT, true, true},
+    {MSR_EFER, true, false},
+    {MSR_STAR, true, false},
+    {MSR_LSTAR, true, false},
+    {MSR_CSTAR, true, false},
+    {MSR_FMASK, true, false},
+    {MSR_FS_BASE, true, true},
+    {MSR_GS_BASE, true, true},
+    {MSR_KERNEL_GS_BASE, true, true},
+};
+
+// Four bitmaps of 1 KiB: reads low and high, writes low and high (SDM, "MSR-Bitmap Address").
+static void let_through(uint8_t *bitmap, uint32_t msr, bool write)
+{
+    uint32_t high = msr >= 0xc0000000 ? 1024 : 0;
+    uint8_t *part = bitmap + high + (write ? 2048 : 0);
+    part[(msr & 0x1fff) >> 3] &= (uint8_t)~(1u << (msr & 7));
+}
+
+enum error msr_policy_init(struct reason *why)
+{
+    pfn_t frame = buddy_alloc(&frames, 0, OWNER_KERNEL);
+    if (pfn_is_none(frame))
+        return reason_set(why, E_NO_MEMORY, "no memory for the MSR bitmap");
+    vmx_msr_bitmap = pfn_to_hpa(frame);
+    uint8_t *bitmap = pfn_to_virt(frame);
+    memset(bitmap, 0xff, PAGE_SIZE);
+    for (unsigned i = 0; i < array_size(passed_through); i++) {
+        if (passed_through[i].read)
+            let_through(bitmap, passed_through[i].msr, false);
+        if (passed_through[i].write)
+            let_through(bitmap, passed_through[i].msr, true);
+    }
+    for (unsigned i = 0; i < KEPT_COUNT; i++)
+        kept_msr_exists[i] = true;
+    kept_msr_exists[KEPT_TSC_AUX] = cpuid_rdtscp;
+    kept_msr_exists[KEPT_SPEC_CTRL] = cpuid_spec_ctrl;
+    return E_OK;
+}
+
+// Bits of IA32_MISC_ENABLE: fast strings on; BTS and PEBS are not there.
+enum { MISC_FAST_STRINGS = 1 << 0, MISC_BTS_UNAVAILABLE = 1 << 11, MISC_PEBS_UNAVAILABLE = 1 << 12 };
+#define LAPIC_DEFAULT_BASE 0xfee00000ull
+
+// False: #GP(0). A kept MSR is written where it lives, the processor, which also knows its rules.
+static bool write_kept(struct vcpu *v, enum kept_msr i, uint64_t value)
+{
+    if (!kept_msr_exists[i] || !wrmsr_safe(kept_msr_number[i], value))
+        return false;
+    v->state.msr[i] = value;
+    return true;
+}
+
+// SDM, "Extended Feature Enable Register": LME cannot change while paging is on, LMA follows by itself.
+static bool write_efer(struct vcpu *v, uint64_t value)
+{
+    (void)v;
+    uint64_t old = vmread64(GUEST_EFER);
+    if (value & ~cpuid_efer_allowed)
+        return false;
+    if ((value ^ old) & EFER_LME && vmread_nat(GUEST_CR0) & CR0_PG)
+        return false;
+    vmwrite64(GUEST_EFER, (value & ~(uint64_t)EFER_LMA) | (old & EFER_LMA));
+    flush_guest_tlb(v);
+    return true;
+}
+
+static bool write_tsc(struct vcpu *v, uint64_t value)
+{
+    (void)v;
+    vmwrite64(TSC_OFFSET, value - rdtsc().v);
+    return true;
+}
+
+static bool write_misc_enable(struct vcpu *v, uint64_t value)
+{
+    uint64_t fixed = MISC_BTS_UNAVAILABLE | MISC_PEBS_UNAVAILABLE;
+    if ((value | fixed) & ~(fixed | MISC_FAST_STRINGS))
+        return false;
+    v->misc_enable = value | fixed;
+    return true;
+}
+
+static bool write_debugctl(struct vcpu *v, uint64_t value)
+{
+    (void)v;
+    if (value & ~(uint64_t)DEBUGCTL_BTF)
+        return false;
+    vmwrite64(GUEST_DEBUGCTL, value);
+    return true;
+}
+
+// Commands to the processor's predictors: harmless to others, so they are passed on.
+static bool write_command(uint32_t msr, uint64_t value)
+{
+    return cpuid_spec_ctrl && wrmsr_safe(msr, value);
+}
+
+#define REFUSED false
+#define IGNORED true
+// MSR, value read, what a write of `value` does. Reads that never exit have the same value here as in the
+// processor; the rows are there because writes exit.
+// clang-format off
+#define EMULATED_MSRS(X) \
+    X(APIC_BASE,          LAPIC_DEFAULT_BASE | APIC_BASE_BSP, value == (LAPIC_DEFAULT_BASE | APIC_BASE_BSP)) \
+    X(FEATURE_CONTROL,    FEATURE_CONTROL_LOCK,      REFUSED) \
+    X(BIOS_SIGN_ID,       0,                         IGNORED) \
+    X(MISC_ENABLE,        v->misc_enable,            write_misc_enable(v, value)) \
+    X(DEBUGCTL,           vmread64(GUEST_DEBUGCTL),  write_debugctl(v, value)) \
+    X(TIME_STAMP_COUNTER, rdtsc().v + vmread64(TSC_OFFSET), write_tsc(v, value)) \
+    X(EFER,               vmread64(GUEST_EFER),      write_efer(v, value)) \
+    X(STAR,               v->state.msr[KEPT_STAR],   write_kept(v, KEPT_STAR, value)) \
+    X(LSTAR,              v->state.msr[KEPT_LSTAR],  write_kept(v, KEPT_LSTAR, value)) \
+    X(CSTAR,              v->state.msr[KEPT_CSTAR],  write_kept(v, KEPT_CSTAR, value)) \
+    X(FMASK,              v->state.msr[KEPT_FMASK],  write_kept(v, KEPT_FMASK, value))
+// clang-format on
+
+// MSRs that exist when a feature does.
+static noinline_cold bool read_optional(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    if (msr == MSR_TSC_AUX && kept_msr_exists[KEPT_TSC_AUX])
+        *value = v->state.msr[KEPT_TSC_AUX];
+    else if (msr == MSR_SPEC_CTRL && kept_msr_exists[KEPT_SPEC_CTRL])
+        *value = v->state.msr[KEPT_SPEC_CTRL];
+    else
+        return false;
+    return true;
+}
+
+static noinline_cold bool write_optional(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    switch (msr) {
+    case MSR_TSC_AUX:
+        return write_kept(v, KEPT_TSC_AUX, value);
+    case MSR_SPEC_CTRL:
+        return write_kept(v, KEPT_SPEC_CTRL, value);
+    case MSR_PRED_CMD:
+        return write_command(msr, value);
+    }
+    return false;
+}
+
+void exit_rdmsr(struct vcpu *v)
+{
+    uint64_t value;
+    switch ((uint32_t)v->gpr[RCX]) {
+#define X(name, read, write)                                                                                 \
+    case MSR_##name:                                                                                         \
+        value = (read);                                                                                      \
+        break;
+        EMULATED_MSRS(X)
+#undef X
+    default:
+        if (!read_optional(v, (uint32_t)v->gpr[RCX], &value)) {
+            vcpu_inject_fault(v, EXC_GP, 0);
+            return;
+        }
+    }
+    set_edx_eax(v, value);
+    skip_instruction();
+}
+
+void exit_wrmsr(struct vcpu *v)
+{
+    uint64_t value = edx_eax(v);
+    bool done;
+    switch ((uint32_t)v->gpr[RCX]) {
+#define X(name, read, write)                                                                                 \
+    case MSR_##name:                                                                                         \
+        done = (write);                                                                                      \
+        break;
+        EMULATED_MSRS(X)
+#undef X
+    default:
+        done = write_optional(v, (uint32_t)v->gpr[RCX], value);
+    }
+    if (done)
+        skip_instruction();
+    else
+        vcpu_inject_fault(v, EXC_GP, 0);
+}

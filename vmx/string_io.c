@@ -1,0 +1,113 @@
+#include "vmx/string_io.h"
+#include "arch/cpu.h"
+#include "arch/features.h"
+#include "vmx/diagnose.h"
+#include "vmx/exit.h"
+#include "vmx/guest_paging.h"
+
+static struct guest_paging read_paging(const struct vcpu *v)
+{
+    struct guest_paging p = {
+        .cr0 = vmread_nat(GUEST_CR0),
+        .cr3 = vmread_nat(GUEST_CR3),
+        .cr4 = vmread_nat(GUEST_CR4),
+        .efer = vmread64(GUEST_EFER),
+        .rflags = vmread_nat(GUEST_RFLAGS),
+        .cpl = vcpu_cpl(v),
+        .physical_bits = features.physical_bits,
+    };
+    for (unsigned i = 0; i < 4; i++)
+        p.pdpte[i] = vmread64((enum vmcs64)(GUEST_PDPTE0 + 2 * i));
+    return p;
+}
+
+// Moves `size` bytes between `value` and the guest's linear address, a page at a time. False: an event was
+// injected or the machine ended.
+static bool move(struct vcpu *v, uint64_t linear, uint8_t *value, unsigned size, enum access access)
+{
+    struct guest_paging p = read_paging(v);
+    for (unsigned done = 0; done < size;) {
+        unsigned chunk = (unsigned)min_u64(size - done, PAGE_SIZE - ((linear + done) & (PAGE_SIZE - 1)));
+        gpa_t at;
+        uint32_t pf_error;
+        enum error e = guest_translate(&p, v->space, linear + done, access, &at, &pf_error);
+        if (e == E_DENIED) {
+            write_cr2(linear + done);
+            vcpu_inject_fault(v, EXC_PF, pf_error);
+            return false;
+        }
+        if (!e)
+            e = access == ACCESS_READ ? guest_read(v->space, at, value + done, chunk)
+                                      : guest_write(v->space, at, value + done, chunk);
+        if (e) {
+            diagnose_end(v, e == E_NO_MEMORY ? END_NO_MEMORY : END_OUTSIDE);
+            return false;
+        }
+        done += chunk;
+    }
+    return true;
+}
+
+// How wide the address and the count are: 2, 4 or 8 bytes. Processors that do not tell have the mode's width.
+static unsigned address_size(const struct vcpu *v)
+{
+    if (vmx_caps.basic & VMX_BASIC_INS_OUTS_INFO)
+        return decode_instruction_info(vmread32(VM_EXIT_INSTRUCTION_INFO)).address_size;
+    if (vcpu_in_64bit_mode(v))
+        return 8;
+    return vmread32(GUEST_CS_ACCESS_RIGHTS) & AR_DB ? 4 : 2;
+}
+
+// Writes a register as an instruction of that address size does: 32 bits clear the upper half.
+static void set_sized(uint64_t *reg, unsigned bytes, uint64_t value)
+{
+    if (bytes == 8)
+        *reg = value;
+    else if (bytes == 4)
+        *reg = (uint32_t)value;
+    else
+        *reg = (*reg & ~0xffffull) | (uint16_t)value;
+}
+
+static uint64_t sized(uint64_t reg, unsigned bytes)
+{
+    return bytes == 8 ? reg : bytes == 4 ? (uint32_t)reg : (uint16_t)reg;
+}
+
+static bool one_element(struct vcpu *v, const struct io_access *a, unsigned bytes)
+{
+    uint64_t linear = vmread_nat(GUEST_LINEAR_ADDRESS);
+    uint64_t *index = &v->gpr[a->in ? RDI : RSI];
+    uint32_t value = 0;
+    if (!a->in) {
+        if (!move(v, linear, (uint8_t *)&value, a->size, ACCESS_READ))
+            return false;
+        io_out(v->io, a->port, a->size, value);
+    } else {
+        // Translated and touched first: a fault must not lose what the device gave.
+        if (!move(v, linear, (uint8_t *)&value, a->size, ACCESS_READ))
+            return false;
+        value = io_in(v->io, a->port, a->size);
+        if (!move(v, linear, (uint8_t *)&value, a->size, ACCESS_WRITE))
+            return false;
+    }
+    bool down = vmread_nat(GUEST_RFLAGS) & RFLAGS_DF;
+    set_sized(index, bytes, *index + (down ? -(uint64_t)a->size : a->size));
+    return true;
+}
+
+// After each element interrupts, single steps and the end of the turn get their chance, as on a processor
+// (SDM, "REP/REPE/REPZ/REPNE/REPNZ").
+void string_io(struct vcpu *v, const struct io_access *a)
+{
+    unsigned bytes = address_size(v);
+    uint64_t count = a->rep ? sized(v->gpr[RCX], bytes) : 1;
+    if (count && !one_element(v, a, bytes))
+        return;
+    if (a->rep && count)
+        set_sized(&v->gpr[RCX], bytes, count - 1);
+    if (count > 1)
+        skip_slow(vmread32(GUEST_INTERRUPTIBILITY_STATE), vmread_nat(GUEST_RFLAGS));
+    else
+        skip_instruction();
+}
