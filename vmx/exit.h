@@ -36,6 +36,10 @@ static inline void skip_instruction(void)
         skip_slow(interruptibility, rflags);
 }
 
+// After an emulated change that makes the processor drop translations (SDM, "Operations that Invalidate TLBs
+// and Paging-Structure Caches").
+void flush_guest_tlb(struct vcpu *v);
+
 // EDX:EAX as instructions give and take it.
 static inline uint64_t edx_eax(const struct vcpu *v)
 {

@@ -21,10 +21,13 @@ static struct guest_paging read_paging(const struct vcpu *v)
     return p;
 }
 
+enum move { LOAD, STORE, PROBE }; // PROBE: all that a store needs, without storing
+
 // Moves `size` bytes between `value` and the guest's linear address, a page at a time. False: an event was
 // injected or the machine ended.
-static bool move(struct vcpu *v, uint64_t linear, uint8_t *value, unsigned size, enum access access)
+static bool move(struct vcpu *v, uint64_t linear, uint8_t *value, unsigned size, enum move how)
 {
+    enum access access = how == LOAD ? ACCESS_READ : ACCESS_WRITE;
     struct guest_paging p = read_paging(v);
     for (unsigned done = 0; done < size;) {
         unsigned chunk = (unsigned)min_u64(size - done, PAGE_SIZE - ((linear + done) & (PAGE_SIZE - 1)));
@@ -37,8 +40,8 @@ static bool move(struct vcpu *v, uint64_t linear, uint8_t *value, unsigned size,
             return false;
         }
         if (!e)
-            e = access == ACCESS_READ ? guest_read(v->space, at, value + done, chunk)
-                                      : guest_write(v->space, at, value + done, chunk);
+            e = how == STORE ? guest_write(v->space, at, value + done, chunk)
+                             : guest_read(v->space, at, value + done, chunk);
         if (e) {
             diagnose_end(v, e == E_NO_MEMORY ? END_NO_MEMORY : END_OUTSIDE);
             return false;
@@ -80,15 +83,15 @@ static bool one_element(struct vcpu *v, const struct io_access *a, unsigned byte
     uint64_t *index = &v->gpr[a->in ? RDI : RSI];
     uint32_t value = 0;
     if (!a->in) {
-        if (!move(v, linear, (uint8_t *)&value, a->size, ACCESS_READ))
+        if (!move(v, linear, (uint8_t *)&value, a->size, LOAD))
             return false;
         io_out(v->io, a->port, a->size, value);
     } else {
         // Translated and touched first: a fault must not lose what the device gave.
-        if (!move(v, linear, (uint8_t *)&value, a->size, ACCESS_READ))
+        if (!move(v, linear, (uint8_t *)&value, a->size, PROBE))
             return false;
         value = io_in(v->io, a->port, a->size);
-        if (!move(v, linear, (uint8_t *)&value, a->size, ACCESS_WRITE))
+        if (!move(v, linear, (uint8_t *)&value, a->size, STORE))
             return false;
     }
     bool down = vmread_nat(GUEST_RFLAGS) & RFLAGS_DF;

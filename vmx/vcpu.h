@@ -24,7 +24,7 @@ struct vmcs {
 
 // What a guest can change outside its VMCS and the processor keeps while other vCPUs run (vmx/state.c).
 struct guest_state {
-    uint64_t cr2, dr[4], dr6, xcr0;
+    uint64_t cr2, dr[4], dr6, xcr0, kernel_gs_base;
     uint64_t msr[GUEST_MSRS_KEPT];
     struct fpu_area *fpu;
 };
@@ -34,8 +34,7 @@ struct vcpu {
     // Exits until the next turn check. Every exit takes one; at zero vmx_exit() looks whether timeouts are
     // due, the turn is over or somebody kicked. A handler that wants that look right away sets it to zero.
     int32_t fuel;
-    uint16_t vpid;
-    bool ended;
+    uint16_t vpid; // from 1: the vm id and one
     struct vm *vm;
     struct space *space;
     struct io_map *io;
@@ -57,12 +56,13 @@ struct vcpu_upcalls {
 };
 extern const struct vcpu_upcalls vcpu_upcalls;
 
-// Fills in a zeroed vCPU for first entry in state `start`. Any processor; E_NO_MEMORY.
-enum error vcpu_create(struct vcpu *v, struct vm *vm, struct space *space, struct io_map *io, uint16_t vpid,
-                       uint16_t owner, const struct guest_start *start);
+// Prepares a zeroed vCPU, whose vm, space, io, vm_id and rights are set, for first entry in state `start`. Any
+// processor in VMX operation; its VMCS is clear afterwards. E_NO_MEMORY.
+enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start *start);
 // Clears its VMCS and gives its memory back. On the processor where the VMCS is active; not the current one.
 void vcpu_destroy(struct vcpu *v, uint16_t owner);
-uint64_t vcpu_bytes(void); // memory one vCPU costs beside struct vcpu itself
+// Hypervisor memory that one vCPU costs beside struct vcpu itself.
+uint64_t vcpu_bytes(void);
 
 // Makes `to` the vCPU of this processor: VMCS, state outside it, address space. NULL: none (idle).
 void vcpu_switch(struct vcpu *to);
@@ -71,8 +71,6 @@ _Noreturn void vcpu_run(struct vcpu *v);
 // Ends the guest's turn on the hardware at `deadline` at the latest.
 void vcpu_set_deadline(struct vcpu *v, tsc_t deadline);
 
-uint64_t vcpu_rip(const struct vcpu *v);
-uint64_t vcpu_rflags(const struct vcpu *v);
 unsigned vcpu_cpl(const struct vcpu *v);
 bool vcpu_in_64bit_mode(const struct vcpu *v);
 // The only way past an emulated instruction: RIP truncated to the mode, blocking by STI and MOV SS cleared,
@@ -87,4 +85,4 @@ static inline void vcpu_attention(struct vcpu *v)
 }
 
 // Registers, segments and the last exit in words, a line at a time.
-void vcpu_describe(struct vcpu *v, void (*line)(void *arg, const char *text), void *arg);
+void vcpu_describe(struct vcpu *v, void (*line)(void *context, const char *text), void *context);

@@ -1,0 +1,138 @@
+#include "vmx/vcpu.h"
+#include "arch/cpu.h"
+#include "arch/lapic.h"
+#include "arch/string.h"
+#include "arch/memory.h"
+#include "arch/panic.h"
+#include "mm/mm.h"
+#include "mm/space_impl.h"
+#include "sdm/bits.h"
+#include "vmx/exit.h"
+#include "vmx/state.h"
+#include "vmx/vmx.h"
+
+static enum error create_region(struct vmcs *m, uint16_t owner)
+{
+    pfn_t frame = buddy_alloc(&frames, 0, owner);
+    if (pfn_is_none(frame))
+        return E_NO_MEMORY;
+    m->region = pfn_to_hpa(frame);
+    m->active_on = NULL;
+    uint32_t *region = pfn_to_virt(frame);
+    memset(region, 0, PAGE_SIZE);
+    region[0] = vmx_basic_revision(vmx_caps.basic);
+    vmcs_clear(m);
+    return E_OK;
+}
+
+enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start *start)
+{
+    enum error e = create_region(&v->own_vmcs, owner);
+    if (e)
+        return e;
+    e = state_create(v, owner);
+    if (e) {
+        vcpu_destroy(v, owner);
+        return e;
+    }
+    v->vmcs = &v->own_vmcs;
+    v->fuel = FUEL;
+    memcpy(v->gpr, start->gpr, sizeof(v->gpr));
+    struct vcpu *was = this_pcpu()->current;
+    vmcs_bind(v->vmcs);
+    vmcs_setup(v, start);
+    vmcs_clear(v->vmcs);
+    if (was)
+        vmcs_bind(was->vmcs);
+    return E_OK;
+}
+
+void vcpu_destroy(struct vcpu *v, uint16_t owner)
+{
+    if (this_vmx()->loaded == v)
+        this_vmx()->loaded = NULL;
+    state_destroy(v, owner);
+    if (v->own_vmcs.region.v) {
+        vmcs_clear(&v->own_vmcs);
+        buddy_free(&frames, hpa_to_pfn(v->own_vmcs.region), owner);
+        v->own_vmcs.region = hpa(0);
+    }
+}
+
+uint64_t vcpu_bytes(void)
+{
+    return PAGE_SIZE + state_bytes();
+}
+
+static void invept_all(void)
+{
+    struct {
+        uint64_t eptp, zero;
+    } none = {0, 0};
+    enum { INVEPT_ALL_CONTEXTS = 2 };
+    bool failed;
+    __asm__ volatile("invept %1, %2" : "=@ccbe"(failed) : "m"(none), "r"((uint64_t)INVEPT_ALL_CONTEXTS) : "memory");
+    if (failed)
+        panic("INVEPT of all contexts failed");
+}
+
+// Without VPIDs every entry and exit drops the guest's translations anyway.
+void flush_guest_tlb(struct vcpu *v)
+{
+    if (!(vmx_controls.secondary & SECONDARY_VPID))
+        return;
+    enum { INVVPID_SINGLE_CONTEXT = 1, INVVPID_ALL_CONTEXTS = 2 };
+    struct {
+        uint64_t vpid, linear;
+    } what = {v->vpid, 0};
+    uint64_t type = vmx_caps.ept_vpid & EPT_CAP_INVVPID_SINGLE ? INVVPID_SINGLE_CONTEXT : INVVPID_ALL_CONTEXTS;
+    bool failed;
+    __asm__ volatile("invvpid %1, %2" : "=@ccbe"(failed) : "m"(what), "r"(type) : "memory");
+    if (failed)
+        panic("INVVPID of VPID %u failed", v->vpid);
+}
+
+void vcpu_switch(struct vcpu *to)
+{
+    struct pcpu *p = this_pcpu();
+    if (!to) {
+        space_leave(p->id);
+        p->current = NULL;
+        return;
+    }
+    if (p->current != to) {
+        vmcs_bind(to->vmcs);
+        state_switch(to);
+        p->current = to;
+    }
+    if (seat_stale(to->space, &seats[p->id]) && space_enter(to->space, p->id))
+        invept_all();
+}
+
+// The timer counts down by one whenever bit `rate` of the TSC changes, and ends the guest's turn at zero. With
+// "save VMX preemption-timer value" it goes on where it stopped; without it every entry starts it anew, so
+// that the deadline has to be set before each (SDM, "VMX-Preemption Timer").
+void vcpu_set_deadline(struct vcpu *v, tsc_t deadline)
+{
+    if (!(vmx_controls.pin & PIN_PREEMPTION_TIMER)) {
+        lapic_timer_arm(deadline);
+        return;
+    }
+    uint64_t now = rdtsc().v;
+    uint64_t ticks = deadline.v > now ? (deadline.v - now) >> vmx_misc_timer_rate(vmx_caps.misc) : 0;
+    vmwrite32(PREEMPTION_TIMER_VALUE, (uint32_t)min_u64(ticks, 0xffffffff));
+    if (!(vmx_controls.exit & EXIT_SAVE_PREEMPTION_TIMER))
+        vcpu_attention(v);
+}
+
+unsigned vcpu_cpl(const struct vcpu *v)
+{
+    (void)v;
+    return (vmread32(GUEST_SS_ACCESS_RIGHTS) & AR_DPL) >> AR_DPL_SHIFT;
+}
+
+bool vcpu_in_64bit_mode(const struct vcpu *v)
+{
+    (void)v;
+    return vmread64(GUEST_EFER) & EFER_LMA && vmread32(GUEST_CS_ACCESS_RIGHTS) & AR_L;
+}
