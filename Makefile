@@ -25,6 +25,10 @@ KERNEL := $(B)/micronova.elf
 
 all: $(KERNEL) guests ## Build the hypervisor and the guests
 
+# V=1 shows whole commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf "  %-7s %s\n" $(1) $(2))
+
 # Structure offsets for assembly are generated from C, never typed.
 $(B)/gen/offsets.inc: arch/offsets.c
 	@mkdir -p $(@D)

@@ -8,10 +8,11 @@
     X(UNHANDLED, "unhandled-exit", "VM exit that nobody handles")                                            \
     X(ENTRY_FAILED, "entry-failed", "VM entry failed")                                                       \
     X(TASK_SWITCH, "task-switch", "task switch")                                                             \
+    X(RESET, "reset", "asked for a reset")                                                                   \
     X(TIMEOUT, "timeout", "ran past its timeout=")                                                           \
     X(SCREEN, "screen", "screen shows what expect= awaits")                                                  \
     X(SCREEN_FAIL, "screen-fail", "screen shows what fail= names")                                           \
-    X(STUCK, "stuck", "halted with interrupts off and nothing that could wake it")                           \
+    X(STUCK, "stuck", "halted, and nothing can wake it")                                                        \
     X(NO_MEMORY, "no-memory", "the box has no memory left")                                                  \
     X(LOAD, "load-error", "could not be loaded")
 

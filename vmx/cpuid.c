@@ -123,7 +123,7 @@ static void adjust(void)
     basic[1].regs.r[CPUID_EBX] |= 1 << 16; // one logical processor, APIC id 0
     basic[1].regs.r[CPUID_ECX] |= FEATURE_BIT_HYPERVISOR;
 
-    cpuid_xcr0_allowed = features.xsave ? features.xcr0_supported & (XCR0_X87 | XCR0_SSE | XCR0_AVX) : 0;
+    cpuid_xcr0_allowed = cpu_has(FEATURE_XSAVE) ? features.xcr0_supported & (XCR0_X87 | XCR0_SSE | XCR0_AVX) : 0;
     for (unsigned i = 0; i < 2; i++)
         leaf_d[0].r[i ? CPUID_EDX : CPUID_EAX] = (uint32_t)(cpuid_xcr0_allowed >> 32 * i);
     leaf_d[1] = (struct cpuid_regs){{leaf_d[1].r[CPUID_EAX] & LEAFD1_EAX}};
@@ -192,7 +192,7 @@ static noinline_cold struct cpuid_regs by_subleaf(uint32_t leaf, uint32_t sublea
         return subleaf == 0 ? leaf7[0] : none;
     struct cpuid_regs r = subleaf < SUBLEAF_COUNT ? leaf_d[subleaf] : none;
     // The guest's XCR0 is in the processor while its exits are handled, so the processor can tell.
-    if (subleaf <= 1 && features.xsave) {
+    if (subleaf <= 1 && cpu_has(FEATURE_XSAVE)) {
         r.r[CPUID_EBX] = subleaf == 0 ? cpuid(0x0d, 0).ebx : 0;
         if (subleaf == 0)
             r.r[CPUID_ECX] = 0;

@@ -22,7 +22,7 @@ static uint64_t loaded_msr[PCPU_MAX][KEPT_COUNT];
 
 enum error state_init(void)
 {
-    size_t size = features.xsave ? features.xsave_size : sizeof(struct fpu_area);
+    size_t size = cpu_has(FEATURE_XSAVE) ? features.xsave_size : sizeof(struct fpu_area);
     object_cache_init(&fpu_cache, "FPU areas", &frames, size, 64);
     return E_OK;
 }
@@ -55,7 +55,7 @@ uint64_t state_bytes(void)
 // the XCR0 that is in the processor.
 static void save_fpu(struct fpu_area *area, uint64_t enabled)
 {
-    if (!features.xsave) {
+    if (!cpu_has(FEATURE_XSAVE)) {
         fxsave(area);
         return;
     }
@@ -66,7 +66,7 @@ static void save_fpu(struct fpu_area *area, uint64_t enabled)
 
 static void load_fpu(const struct fpu_area *area, uint64_t enable)
 {
-    if (!features.xsave) {
+    if (!cpu_has(FEATURE_XSAVE)) {
         fxrstor(area);
         return;
     }
@@ -115,7 +115,7 @@ static void take_over(void)
         if (kept_msr_exists[i])
             wrmsr(kept_msr_number[i], 0);
     }
-    if (features.xsave)
+    if (cpu_has(FEATURE_XSAVE))
         xsetbv(0, features.xcr0_supported);
 }
 

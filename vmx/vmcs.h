@@ -9,14 +9,23 @@
 #include "vmx/vcpu.h"
 #include "vmx/vmx.h"
 
+#ifdef COUNT_VMCS
+extern uint64_t vmcs_reads[PCPU_MAX], vmcs_writes[PCPU_MAX];
+#define COUNT_ACCESS(what) (what[this_pcpu()->id]++)
+#else
+#define COUNT_ACCESS(what) ((void)0)
+#endif
+
 static inline uint64_t vmread_raw(uint32_t encoding)
 {
+    COUNT_ACCESS(vmcs_reads);
     uint64_t value;
     __asm__ volatile("vmread %1, %0" : "=r"(value) : "r"((uint64_t)encoding) : "cc");
     return value;
 }
 static inline void vmwrite_raw(uint32_t encoding, uint64_t value)
 {
+    COUNT_ACCESS(vmcs_writes);
     __asm__ volatile("vmwrite %0, %1" ::"r"(value), "r"((uint64_t)encoding) : "cc");
 }
 

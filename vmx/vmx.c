@@ -26,7 +26,7 @@ static uint64_t read_msr(void *context, uint32_t msr)
 // "no VT-x" and "disabled by firmware", in that order (SDM, "Enabling and Entering VMX Operation").
 static enum error check_present(struct reason *why)
 {
-    if (!features.vmx)
+    if (!cpu_has(FEATURE_VMX))
         return reason_set(why, E_UNSUPPORTED, "no VT-x: this processor does not offer VMX");
     uint64_t control = read_msr(NULL, MSR_FEATURE_CONTROL);
     if (control & FEATURE_CONTROL_LOCK && !(control & FEATURE_CONTROL_VMX))

@@ -1,0 +1,191 @@
+#include "kernel/hypercall.h"
+#include "abi/micronova.h"
+#include "arch/cpu.h"
+#include "arch/log.h"
+#include "arch/tsc.h"
+#include "kernel/report.h"
+#include "kernel/vm.h"
+#include "vmx/counters.h"
+
+enum { UNIT_MAX = 16 };
+
+struct call {
+    struct vcpu *v;
+    uint64_t arg[6];
+};
+
+// ---- Arguments ----
+
+// Copies guest text of `bytes` into buf[max + 1] and terminates it.
+static enum error read_text(const struct call *c, uint64_t at, uint64_t bytes, char *buf, size_t max)
+{
+    if (bytes > max)
+        return E_TOO_BIG;
+    buf[bytes] = 0;
+    return bytes ? guest_read(c->v->space, gpa(at), buf, bytes) : E_OK;
+}
+
+static bool is_name_char(char ch)
+{
+    return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '.' ||
+           ch == '_' || ch == '+' || ch == '-';
+}
+
+static enum error read_name(const struct call *c, uint64_t at, uint64_t bytes, char *buf, size_t max)
+{
+    enum error e = read_text(c, at, bytes, buf, max);
+    if (e)
+        return e;
+    for (uint64_t i = 0; i < bytes; i++)
+        if (!is_name_char(buf[i]))
+            return E_INVALID;
+    return bytes ? E_OK : E_INVALID;
+}
+
+// ---- The calls, each by its row in HYPERCALLS ----
+
+static int64_t call_VERSION(const struct call *c)
+{
+    (void)c;
+    return ABI_VERSION;
+}
+
+static int64_t call_CONSOLE_WRITE(const struct call *c)
+{
+    char text[CONSOLE_WRITE_MAX + 1];
+    enum error e = read_text(c, c->arg[0], c->arg[1], text, CONSOLE_WRITE_MAX);
+    if (e)
+        return -e;
+    size_t taken = vm_console_write(c->v->vm, text, c->arg[1]);
+    return taken || !c->arg[1] ? (int64_t)taken : -E_AGAIN;
+}
+
+static int64_t call_TAP_PLAN(const struct call *c)
+{
+    struct vm *vm = c->v->vm;
+    if (vm->has_plan)
+        return -E_EXISTS;
+    if (c->arg[0] > TAP_PLAN_MAX)
+        return -E_TOO_BIG;
+    vm->has_plan = true;
+    vm->planned = (uint32_t)c->arg[0];
+    return 0;
+}
+
+static int64_t call_TAP_POINT(const struct call *c)
+{
+    static const enum point_result results[] = {
+        [TAP_NOT_OK] = POINT_NOT_OK, [TAP_OK] = POINT_OK, [TAP_SKIP] = POINT_SKIP};
+    char name[TAP_NAME_MAX + 1], detail[TAP_DETAIL_MAX + 1];
+    enum error e = read_name(c, c->arg[1], c->arg[2], name, TAP_NAME_MAX);
+    if (!e)
+        e = read_text(c, c->arg[3], c->arg[4], detail, TAP_DETAIL_MAX);
+    if (!e && c->arg[0] >= array_size(results))
+        e = E_INVALID;
+    if (!e && !report_has_room())
+        e = E_AGAIN;
+    if (e)
+        return -e;
+    report_point(results[c->arg[0]], c->v->vm->machine->name, name, *detail ? detail : NULL);
+    c->v->vm->delivered++;
+    return 0;
+}
+
+static int64_t call_EXIT(const struct call *c)
+{
+    vm_end(c->v->vm, END_EXIT, c->arg[0], NULL);
+    return 0;
+}
+
+static int64_t call_YIELD(const struct call *c)
+{
+    sched_yield(&c->v->sched);
+    vcpu_attention(c->v);
+    return 0;
+}
+
+static int64_t call_TIME(const struct call *c)
+{
+    switch (c->arg[0]) {
+    case TIME_TSC_HZ:
+        return (int64_t)tsc_hz;
+    case TIME_TSC_BOOT:
+        return (int64_t)tsc_boot.v;
+    }
+    return -E_INVALID;
+}
+
+static int64_t call_BENCH(const struct call *c)
+{
+    char name[TAP_NAME_MAX + 1], unit[UNIT_MAX + 1];
+    enum error e = read_name(c, c->arg[1], c->arg[2], name, TAP_NAME_MAX);
+    if (!e)
+        e = read_name(c, c->arg[3], c->arg[4], unit, UNIT_MAX);
+    if (!e && !report_has_room())
+        e = E_AGAIN;
+    if (e)
+        return -e;
+    log_info("bench %s %lu %s", name, c->arg[0], unit);
+    return 0;
+}
+
+static int64_t call_QUERY(const struct call *c)
+{
+    const struct vm *vm = c->v->vm;
+    switch (c->arg[0]) {
+    case QUERY_VM_BYTES:
+        return (int64_t)vm_bytes(vm);
+    case QUERY_VM_CREATE:
+        return (int64_t)vm->create_ticks;
+    case QUERY_MAX_HANDLER:
+        return counters_max_handler();
+    case QUERY_VMREADS:
+        return counters_vmreads();
+    case QUERY_VMWRITES:
+        return counters_vmwrites();
+    case QUERY_RUN_TICKS:
+        return (int64_t)sched_run_ticks(&c->v->sched, rdtsc());
+    }
+    return -E_INVALID;
+}
+
+static int64_t (*const calls[HC_COUNT])(const struct call *) = {
+#define X(name, number) [HC_##name] = call_##name,
+    HYPERCALLS(X)
+#undef X
+};
+
+// Registers of the arguments, by mode.
+static const uint8_t registers64[6] = {RDI, RSI, RDX, R10, R8, R9};
+static const uint8_t registers32[5] = {RBX, RCX, RDX, RSI, RDI};
+
+static noinline_cold void make_call(struct vcpu *v, bool wide)
+{
+    struct call c = {.v = v};
+    for (unsigned i = 0; i < (wide ? array_size(registers64) : array_size(registers32)); i++)
+        c.arg[i] = wide ? v->gpr[registers64[i]] : (uint32_t)v->gpr[registers32[i]];
+    uint64_t number = wide ? v->gpr[RAX] : (uint32_t)v->gpr[RAX];
+    v->gpr[RAX] = (uint64_t)calls[number](&c);
+    vcpu_skip_instruction(v);
+}
+
+static noinline_cold void denied(struct vcpu *v)
+{
+    v->gpr[RAX] = (uint64_t)-E_DENIED;
+    vcpu_skip_instruction(v);
+}
+
+void hypercall(struct vcpu *v)
+{
+    if (unlikely(vcpu_cpl(v) != 0)) {
+        denied(v);
+        return;
+    }
+    bool wide = vcpu_in_64bit_mode(v);
+    if ((wide ? v->gpr[RAX] : (uint32_t)v->gpr[RAX]) < HC_COUNT) {
+        make_call(v, wide);
+        return;
+    }
+    v->gpr[RAX] = (uint64_t)-E_UNKNOWN_CALL;
+    vcpu_skip_instruction(v);
+}

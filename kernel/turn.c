@@ -1,0 +1,91 @@
+#include "kernel/turn.h"
+#include "arch/cpu.h"
+#include "arch/lapic.h"
+#include "arch/pcpu.h"
+#include "kernel/hypercall.h"
+#include "kernel/report.h"
+#include "kernel/vm.h"
+#include "mm/mm.h"
+#include "mm/quarantine.h"
+#include "sched/timeout.h"
+
+// Work for a processor with nothing to run; false when there is none and it may halt.
+static bool idle_work(struct pcpu *p)
+{
+    report_drain_step(64);
+    bool more = frame_cache_refill_idle(p->frames);
+    return quarantine_poll() ? true : more;
+}
+
+static void idle(struct pcpu *p)
+{
+    if (idle_work(p)) {
+        take_interrupts();
+        return;
+    }
+    lapic_timer_arm(timeouts_next(p->timeouts));
+    wait_for_interrupt();
+    lapic_timer_arm(tsc(~0ull));
+}
+
+static struct vcpu *enter(struct pcpu *p, struct sched_node *n)
+{
+    struct vcpu *v = container_of(n, struct vcpu, sched);
+    vcpu_switch(v);
+    v->fuel = FUEL;
+    vcpu_set_deadline(v, tsc(min_u64(n->turn_end.v, timeouts_next(p->timeouts).v)));
+    return v;
+}
+
+// The vCPU that this processor enters next. Idles until there is one.
+static struct vcpu *next_vcpu(void)
+{
+    struct pcpu *p = this_pcpu();
+    for (;;) {
+        tsc_t now = rdtsc();
+        if (now.v >= timeouts_next(p->timeouts).v)
+            timeouts_run(p->timeouts, now);
+        vm_adopt();
+        struct sched_node *n = sched_pick(p->runq, now);
+        vm_reap();
+        if (n)
+            return enter(p, n);
+        vcpu_switch(NULL);
+        idle(p);
+    }
+}
+
+static struct vcpu *turn(struct vcpu *v)
+{
+    (void)v;
+    return next_vcpu();
+}
+
+_Noreturn void turn_forever(void)
+{
+    vcpu_run(next_vcpu());
+}
+
+// With interrupts off nothing wakes a halted guest. With interrupts on, in this version, only what the
+// hypervisor does to it: its timeout, or a look at its screen.
+static void halt(struct vcpu *v, bool interrupts_on)
+{
+    if (!interrupts_on || (!v->vm->machine->timeout_ms && !v->vm->watch)) {
+        vm_end(v->vm, END_STUCK, 0, NULL);
+        return;
+    }
+    sched_park(&v->sched);
+    vcpu_attention(v);
+}
+
+static void end(struct vcpu *v, enum ending how, const char *detail)
+{
+    vm_end(v->vm, how, 0, detail);
+}
+
+const struct vcpu_upcalls vcpu_upcalls = {
+    .hypercall = hypercall,
+    .halt = halt,
+    .end = end,
+    .turn = turn,
+};

@@ -1,0 +1,63 @@
+// struct vm: a running machine. Owns its space, vCPU and devices, and every frame charged to it; all of it
+// goes back when it ends, after which the buddy has what it had before.
+//
+// A machine lives on the processor that its vCPU calls home: only that processor runs it, fires its timeouts
+// and destroys it, so a machine needs no lock.
+#pragma once
+#include "kernel/guest_console.h"
+#include "kernel/loader.h"
+#include "kernel/machine.h"
+#include "kernel/machines.h"
+#include "kernel/screen.h"
+#include "sched/timeout.h"
+#include "vmx/vcpu.h"
+
+enum { VM_MAX = 255 };
+
+struct screen_watch; // regular expressions and the search, for machines that have expect= or fail=screen:
+
+struct vm {
+    struct list link; // in its processor's list of ended machines
+    uint32_t id;
+    bool ended;
+    bool has_plan;
+    uint32_t planned, delivered; // test points
+    const struct machine *machine;
+    struct space *space;
+    struct vcpu *vcpu;
+    struct devices *devices;
+    struct screen_watch *watch; // NULL: nothing to watch
+    uint64_t create_ticks;
+    struct guest_console console;
+    struct timeout deadline; // timeout=
+    struct timeout partial;  // a partial console line goes out
+    struct timeout look;     // at the screen
+    struct timeout flip;     // test hook flip=
+};
+
+// After mm_init() and vmx_init(). E_NO_MEMORY.
+void vm_init(void);
+
+// Builds the machine of a verdict and hands it to the processor that will be its home. On failure reports the point "NAME/load" with the reason
+// and returns false. Boot processor, in VMX operation.
+bool vm_create(const struct verdict *verdict, struct blob image, uint32_t id);
+
+// Starts the machines that were handed to this processor. From its scheduling loop.
+void vm_adopt(void);
+
+// Ends the machine: reports "NAME/end", with registers and reason when it is not the end that was expected.
+// On its home processor, from an exit handler or a timeout; memory goes back at the next vm_reap(). `code`: the
+// exit code with END_EXIT; `detail`: a sentence, or NULL for the ending's own.
+void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail);
+
+// Destroys the machines that ended on this processor. Not from inside an exit handler.
+void vm_reap(void);
+
+// Called where the last machine was destroyed: ends the report and the box. Set before the first machine.
+extern void (*vm_all_ended)(void);
+
+// Bytes a machine costs the hypervisor, its RAM aside.
+uint64_t vm_bytes(const struct vm *vm);
+
+// Bytes of guest console output; returns how many were taken.
+size_t vm_console_write(struct vm *vm, const char *bytes, size_t n);
