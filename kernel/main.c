@@ -24,7 +24,6 @@ enum { RING_ORDER = 2 }; // 16 KiB of log ring for each processor
 enum { CONVENTIONAL_END = 0xa0000, LOW_END = 0x100000 };
 
 static struct boot_info boot;
-static struct options options;
 static struct memmap map;
 static struct acpi_info acpi;
 

@@ -3,6 +3,8 @@
 #include "arch/string.h"
 #include "kernel/words.h"
 
+struct options options;
+
 // Each parser stores a value, or returns false and leaves the option as it was.
 
 struct choice {
@@ -18,16 +20,11 @@ static const struct choice *choice_find(const struct choice *choices, size_t cou
     return NULL;
 }
 
-static bool console_parse(const char *value, struct options *o)
+// Words with commas between, each the name of a bit.
+static bool bits_parse(const struct choice *choices, size_t count, const char *value, uint32_t *out)
 {
-    static const struct choice choices[] = {
-        {"com1", CONSOLE_COM1  },
-        {"com2", CONSOLE_COM2  },
-        {"vga",  CONSOLE_SCREEN},
-        {"none", CONSOLE_NONE  }
-    };
     uint32_t bits = 0;
-    char word[8];
+    char word[12];
 
     for (bool more = true; more; value++) {
         size_t length = 0;
@@ -37,15 +34,35 @@ static bool console_parse(const char *value, struct options *o)
             return false;
         memcpy(word, value, length);
         word[length] = '\0';
-        const struct choice *c = choice_find(choices, array_size(choices), word);
+        const struct choice *c = choice_find(choices, count, word);
         if (!c)
             return false;
         bits |= c->value;
         value += length;
         more = *value == ',';
     }
-    o->console = bits;
+    *out = bits;
     return true;
+}
+
+static bool console_parse(const char *value, struct options *o)
+{
+    static const struct choice choices[] = {
+        {"com1", CONSOLE_COM1  },
+        {"com2", CONSOLE_COM2  },
+        {"vga",  CONSOLE_SCREEN},
+        {"none", CONSOLE_NONE  }
+    };
+    return bits_parse(choices, array_size(choices), value, &o->console);
+}
+
+static bool report_parse(const char *value, struct options *o)
+{
+    static const struct choice choices[] = {
+        {"handlers", REPORT_HANDLERS},
+        {"memory",   REPORT_MEMORY  }
+    };
+    return bits_parse(choices, array_size(choices), value, &o->report);
 }
 
 static bool loglevel_parse(const char *value, struct options *o)
@@ -118,6 +135,7 @@ static const struct option table[] = {
     {"cpus=",     cpus_parse,     "a number from 1"},
     {"exit=",     exit_parse,     "auto, bochs, qemu, acpi, reboot or halt"},
     {"loglevel=", loglevel_parse, "error, warn, info or debug"},
+    {"report=",   report_parse,   "handlers, memory (several with commas)"},
     {"slice=",    slice_parse,    "a time from 100us to 10s, such as 10ms"},
     {"tap=",      tap_parse,      "on or off"},
 };

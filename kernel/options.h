@@ -6,6 +6,11 @@
 enum { SLICE_US_MIN = 100, SLICE_US_MAX = 10000000, SLICE_US_DEFAULT = 10000 };
 enum console { CONSOLE_NONE = 0, CONSOLE_COM1 = 1, CONSOLE_COM2 = 2, CONSOLE_SCREEN = 4 };
 
+enum report_extra {
+    REPORT_HANDLERS = 1, // exit handlers are timed: HC_QUERY's QUERY_MAX_HANDLER
+    REPORT_MEMORY = 2,   // frames by owner at start and end
+};
+
 // How the machine ends after the report.
 // clang-format off
 #define EXIT_METHODS(X)                                                                                      \
@@ -29,8 +34,11 @@ struct options {
     enum exit_method exit;   // default EXIT_AUTO
     uint32_t cpus;           // processors to use; 0: all
     uint64_t slice_us;       // quantum of machines without slice=; default SLICE_US_DEFAULT
+    uint32_t report;          // bits of enum report_extra; default none
     bool tap;                // default on; off: no TAP on serial, only the log
 };
+
+extern struct options options; // of this run; constant after start-up
 
 // Parses `line` as GRUB hands it over. Each unknown or malformed word is named to `complain` in a sentence
 // and ignored; the default stays.

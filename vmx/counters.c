@@ -1,5 +1,6 @@
 #include "vmx/counters.h"
 #include "arch/cpu.h"
+#include "vmx/vcpu.h"
 #include "vmx/vmx.h"
 
 struct vcpu *vmx_exit(struct vcpu *v);
