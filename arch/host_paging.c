@@ -75,7 +75,7 @@ void paging_load(const struct paging *p)
     if (p->nx)
         wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
     if (cpu_has(FEATURE_PAT))
-        wrmsr(MSR_PAT, HOST_PAT);
+        wrmsr(MSR_PAT, PAGING_PAT);
     write_cr0((read_cr0() | CR0_WP) & ~(CR0_CD | CR0_NW));
     write_cr4(cr4); // without PGE nothing of the old tables stays in the TLB
     write_cr3(p->root.v);

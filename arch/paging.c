@@ -87,7 +87,7 @@ static unsigned largest(const struct paging *p, uint64_t va, uint64_t pa, uint64
     return 1;
 }
 
-// Entry 4 of HOST_PAT is write combining; its PAT bit is elsewhere in large pages.
+// Entry 4 of PAGING_PAT is write combining; its PAT bit is elsewhere in large pages.
 static uint64_t attributes(const struct paging *p, enum page_rights rights, enum caching caching,
                            unsigned level)
 {

@@ -12,7 +12,7 @@ enum page_rights { PAGE_READ = 0, PAGE_WRITE = 1, PAGE_EXEC = 2 };
 
 // IA32_PAT as every processor of the hypervisor has it (host field of the VMCS): the reset value with entry
 // 4 as write combining.
-static const uint64_t HOST_PAT = 0x0007040100070406;
+static const uint64_t PAGING_PAT = 0x0007040100070406;
 
 struct paging {
     hpa_t root;           // PML4

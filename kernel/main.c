@@ -17,10 +17,16 @@
 #include "boot/multiboot2.h"
 #include "kernel/consoles.h"
 #include "kernel/options.h"
+#include "kernel/dev_host.h"
 #include "kernel/report.h"
+#include "kernel/run.h"
 #include "mm/mm.h"
+#include "sched/sched.h"
+#include "sched/timeout.h"
+#include "vmx/vmx.h"
 
 enum { RING_ORDER = 2 }; // 16 KiB of log ring for each processor
+enum { HEAP_ORDER = 1 }; // 1024 timeouts: four a machine, and those of the processor itself
 enum { CONVENTIONAL_END = 0xa0000, LOW_END = 0x100000 };
 
 static struct boot_info boot;
@@ -163,22 +169,37 @@ static void log_environment(void)
              tsc_source, tsc_boot.v);
 }
 
-static bool prepare_processor(struct pcpu *p)
+static pfn_t zeroed(unsigned order)
 {
-    pfn_t ring = buddy_alloc(&frames, RING_ORDER, OWNER_KERNEL);
-    if (pfn_is_none(ring))
-        return false;
-    memset(pfn_to_virt(ring), 0, PAGE_SIZE << RING_ORDER);
-    report_add_ring(p, pfn_to_virt(ring), PAGE_SIZE << RING_ORDER);
-    p->frames = mm_cpu_init(p->id);
-    return p->frames;
+    pfn_t f = buddy_alloc(&frames, order, OWNER_KERNEL);
+    if (!pfn_is_none(f))
+        memset(pfn_to_virt(f), 0, PAGE_SIZE << order);
+    return f;
 }
 
-static void run_other_processor(struct pcpu *p)
+// What a processor needs before it runs machines: run queue, timeouts, zeroed frames.
+static bool equip_processor(struct pcpu *p)
 {
-    (void)p;
-    for (;;)
-        wait_for_interrupt();
+    static struct runq runqs[PCPU_MAX];
+    static struct timeouts heaps[PCPU_MAX];
+    pfn_t heap = zeroed(HEAP_ORDER);
+    if (pfn_is_none(heap))
+        return false;
+    heaps[p->id] = (struct timeouts){.heap = pfn_to_virt(heap), .capacity = (PAGE_SIZE << HEAP_ORDER) / sizeof(struct timeout *)};
+    runq_init(&runqs[p->id]);
+    p->timeouts = &heaps[p->id];
+    p->runq = &runqs[p->id];
+    p->frames = mm_cpu_init(p->id);
+    return true;
+}
+
+static bool prepare_processor(struct pcpu *p)
+{
+    pfn_t ring = zeroed(RING_ORDER);
+    if (pfn_is_none(ring))
+        return false;
+    report_add_ring(p, pfn_to_virt(ring), PAGE_SIZE << RING_ORDER);
+    return equip_processor(p);
 }
 
 static void start_processors(void)
@@ -194,10 +215,19 @@ static void start_processors(void)
         .count = count,
         .limit = options.cpus,
         .trampoline = map.trampoline,
+        .differs = vmx_cpu_differs,
         .prepare = prepare_processor,
-        .entry = run_other_processor,
+        .entry = run_processor,
     });
-    log_info("%u processors", pcpu_count);
+    run_wait_for_processors();
+}
+
+static void init_vmx(void)
+{
+    struct reason why;
+    if (vmx_init(&why) || vmx_init_cpu(&why))
+        refuse(why.text);
+    vmx_time_handlers = options.report & REPORT_HANDLERS;
 }
 
 static void bring_up(void)
@@ -209,13 +239,16 @@ static void bring_up(void)
     check_page_tables();
     read_acpi();
     tsc_init(acpi.pm_timer.space == ACPI_IO ? (uint16_t)acpi.pm_timer.address : 0);
+    dev_host_init();
     log_environment();
     init_interrupts();
+    if (!equip_processor(this_pcpu()))
+        refuse("no memory for the boot processor's queues");
+    init_vmx();
     start_processors();
-    mm_report();
+    report_use_timeouts(tsc_hz);
     log_info("bring-up took %lu ticks", rdtsc().v - tsc_boot.v);
-    report_end();
-    power_end((enum power_way)options.exit, 0);
+    run_modules(&boot);
 }
 
 // First C, on the boot stack and the boot page tables (boot/entry.asm).

@@ -4,6 +4,7 @@
 #include "arch/pcpu.h"
 #include "kernel/hypercall.h"
 #include "kernel/report.h"
+#include "kernel/run.h"
 #include "kernel/vm.h"
 #include "mm/mm.h"
 #include "mm/quarantine.h"
@@ -45,6 +46,7 @@ static struct vcpu *next_vcpu(void)
         tsc_t now = rdtsc();
         if (now.v >= timeouts_next(p->timeouts).v)
             timeouts_run(p->timeouts, now);
+        run_stop_if_asked();
         vm_adopt();
         struct sched_node *n = sched_pick(p->runq, now);
         vm_reap();

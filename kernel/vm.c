@@ -10,11 +10,11 @@
 #include "kernel/report.h"
 #include "kernel/watch.h"
 #include "mm/mm.h"
-#include "mm/space_impl.h"
+#include "vmx/vmx.h"
 
 static struct object_cache vm_cache, vcpu_cache, devices_cache;
-void (*vm_all_ended)(void);
-static uint32_t count; // machines that are built or run, and one while the boot processor builds
+static void (*when_all_ended)(void);
+static uint32_t count = 1; // machines that are not destroyed, and one while the boot processor builds
 
 // Per processor: machines that were built for it and that it has to adopt, and those that ended on it.
 static struct home {
@@ -28,8 +28,9 @@ static uint16_t owner_of(const struct vm *vm)
     return (uint16_t)(OWNER_VM + vm->id);
 }
 
-void vm_init(void)
+void vm_init(void (*all_ended)(void))
 {
+    when_all_ended = all_ended;
     object_cache_init(&vm_cache, "vm", &frames, sizeof(struct vm), 64);
     object_cache_init(&vcpu_cache, "vcpu", &frames, sizeof(struct vcpu), 64);
     object_cache_init(&devices_cache, "devices", &frames, devices_size(), 64);
@@ -119,7 +120,7 @@ static struct home *place(const struct machine *m)
 {
     struct home *best = NULL;
     for (uint32_t i = 0; i < pcpu_count; i++)
-        if ((!m->cpus || m->cpus >> i & 1) && (!best || homes[i].machines < best->machines))
+        if (vmx_is_on(&pcpus[i]) && (!m->cpus || m->cpus >> i & 1) && (!best || homes[i].machines < best->machines))
             best = &homes[i];
     return best;
 }
@@ -338,6 +339,17 @@ void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail)
     list_push_back(&homes[this_pcpu()->id].ended, &vm->link);
 }
 
+static void one_less(void)
+{
+    if (__atomic_sub_fetch(&count, 1, __ATOMIC_ACQ_REL) == 0)
+        when_all_ended();
+}
+
+void vm_all_built(void)
+{
+    one_less();
+}
+
 void vm_reap(void)
 {
     struct list *list = &homes[this_pcpu()->id].ended;
@@ -347,8 +359,7 @@ void vm_reap(void)
         if (this_pcpu()->current == vm->vcpu)
             vcpu_switch(NULL);
         destroy(vm);
-        if (__atomic_sub_fetch(&count, 1, __ATOMIC_ACQ_REL) == 0)
-            vm_all_ended();
+        one_less();
     }
 }
 

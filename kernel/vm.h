@@ -35,8 +35,9 @@ struct vm {
     struct timeout flip;     // test hook flip=
 };
 
-// After mm_init() and vmx_init(). E_NO_MEMORY.
-void vm_init(void);
+// After mm_init() and vmx_init(), once. `all_ended` is called where the last machine is destroyed, after
+// vm_all_built(); it does not return.
+void vm_init(void (*all_ended)(void));
 
 // Builds the machine of a verdict and hands it to the processor that will be its home. On failure reports the point "NAME/load" with the reason
 // and returns false. Boot processor, in VMX operation.
@@ -53,8 +54,8 @@ void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail);
 // Destroys the machines that ended on this processor. Not from inside an exit handler.
 void vm_reap(void);
 
-// Called where the last machine was destroyed: ends the report and the box. Set before the first machine.
-extern void (*vm_all_ended)(void);
+// No machine will be built any more.
+void vm_all_built(void);
 
 // Bytes a machine costs the hypervisor, its RAM aside.
 uint64_t vm_bytes(const struct vm *vm);

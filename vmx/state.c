@@ -20,11 +20,10 @@ static struct object_cache fpu_cache;
 // KEPT_MSRS as they are in each processor.
 static uint64_t loaded_msr[PCPU_MAX][KEPT_COUNT];
 
-enum error state_init(void)
+void state_init(void)
 {
     size_t size = cpu_has(FEATURE_XSAVE) ? features.xsave_size : sizeof(struct fpu_area);
     object_cache_init(&fpu_cache, "FPU areas", &frames, size, 64);
-    return E_OK;
 }
 
 enum error state_create(struct vcpu *v, uint16_t owner)

@@ -17,7 +17,7 @@
 #pragma once
 #include "vmx/vcpu.h"
 
-enum error state_init(void); // boot processor, once
+void state_init(void); // boot processor, once
 enum error state_create(struct vcpu *v, uint16_t owner);
 void state_destroy(struct vcpu *v, uint16_t owner);
 uint64_t state_bytes(void);

@@ -3,10 +3,12 @@
 #include "arch/features.h"
 #include "arch/memory.h"
 #include "arch/string.h"
+#include "mm/ept.h"
 #include "mm/mm.h"
 #include "sdm/msr.h"
 #include "vmx/cpuid.h"
 #include "vmx/msr.h"
+#include "vmx/state.h"
 #include "vmx/vmcs.h"
 
 struct vmx_caps vmx_caps;
@@ -47,32 +49,34 @@ enum error vmx_init(struct reason *why)
     // Unrestricted guests may clear PE and PG (SDM, "Checks on Guest Control Registers, Debug Registers, and MSRs").
     vmx_cr0_must = vmx_caps.cr0_fixed0 & ~(uint64_t)(CR0_PE | CR0_PG);
     vmx_cr4_must = vmx_caps.cr4_fixed0 | CR4_MCE;
+    ept_features.accessed_dirty = vmx_caps.ept_vpid & EPT_CAP_ACCESSED_DIRTY;
+    ept_features.pages_2m = vmx_caps.ept_vpid & EPT_CAP_PAGE_2M;
+    ept_features.pages_1g = vmx_caps.ept_vpid & EPT_CAP_PAGE_1G;
     cpuid_policy_init();
+    state_init();
     return msr_policy_init(why);
 }
 
-static enum error unlock_feature_control(struct reason *why)
+// SDM, "Enabling and Entering VMX Operation": unlocked means that firmware left the choice to us.
+static const char *unlock_feature_control(void)
 {
     uint64_t control = read_msr(NULL, MSR_FEATURE_CONTROL);
     if (!(control & FEATURE_CONTROL_LOCK)) {
         control |= FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX;
         if (!wrmsr_safe(MSR_FEATURE_CONTROL, control))
-            return reason_set(why, E_UNSUPPORTED, "IA32_FEATURE_CONTROL is unlocked but refuses to be written");
+            return "IA32_FEATURE_CONTROL, which is unlocked but cannot be written";
     }
-    if (!(control & FEATURE_CONTROL_VMX))
-        return reason_set(why, E_UNSUPPORTED,
-                          "VT-x is disabled by firmware: IA32_FEATURE_CONTROL is locked without VMX");
-    return E_OK;
+    return control & FEATURE_CONTROL_VMX ? NULL : "IA32_FEATURE_CONTROL, which is locked without VMX";
 }
 
-static enum error compare_capabilities(struct reason *why)
+const char *vmx_cpu_differs(void)
 {
     struct vmx_caps here;
+    const char *differs = unlock_feature_control();
+    if (differs)
+        return differs;
     vmx_caps_read(&here, read_msr, NULL);
-    const char *msr = vmx_caps_difference(&here, &vmx_caps);
-    if (msr)
-        return reason_set(why, E_UNSUPPORTED, "its %s differs from the boot processor's", msr);
-    return E_OK;
+    return vmx_caps_difference(&here, &vmx_caps);
 }
 
 static bool vmxon(hpa_t region)
@@ -98,11 +102,10 @@ enum error vmx_init_cpu(struct reason *why)
 {
     struct vmx_cpu *c = &vmx_cpus[this_pcpu()->id];
     this_pcpu()->vmx = c;
-    enum error e = unlock_feature_control(why);
-    if (!e)
-        e = compare_capabilities(why);
-    if (!e)
-        e = take_region(c, why);
+    const char *locked = unlock_feature_control();
+    if (locked)
+        return reason_set(why, E_UNSUPPORTED, "VT-x is disabled by firmware: %s", locked);
+    enum error e = take_region(c, why);
     if (e)
         return e;
     write_cr0(vmx_caps_fix_cr0(&vmx_caps, read_cr0()));
@@ -110,7 +113,7 @@ enum error vmx_init_cpu(struct reason *why)
     if (!vmxon(c->vmxon_region))
         return reason_set(why, E_UNSUPPORTED, "VMXON failed");
     list_init(&c->active);
-    c->on = true;
+    __atomic_store_n(&c->on, true, __ATOMIC_RELEASE);
     return E_OK;
 }
 
@@ -123,4 +126,17 @@ void vmx_off_cpu(void)
     __asm__ volatile("vmxoff" ::: "cc", "memory");
     write_cr4(read_cr4() & ~(uint64_t)CR4_VMXE);
     c->on = false;
+}
+
+bool vmx_is_on(const struct pcpu *p)
+{
+    return __atomic_load_n(&vmx_cpus[p->id].on, __ATOMIC_ACQUIRE);
+}
+
+uint32_t vmx_processors(void)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < pcpu_count; i++)
+        n += vmx_is_on(&pcpus[i]);
+    return n;
 }

@@ -29,11 +29,17 @@ extern uint64_t vmx_cr0_must, vmx_cr4_must; // bits that are 1 in a guest whatev
 // Boot processor, after its page tables and features: reads capabilities, negotiates controls, builds what all
 // machines share. E_UNSUPPORTED: the box cannot run machines, in one sentence; E_NO_MEMORY.
 enum error vmx_init(struct reason *why);
-// Every processor: sets and locks IA32_FEATURE_CONTROL where it is unlocked, compares its capabilities with
-// the boot processor's, enters VMX operation. E_UNSUPPORTED: this processor cannot take part.
+// Another processor, before it has an id: sets and locks IA32_FEATURE_CONTROL where it is unlocked, compares its
+// capabilities with the boot processor's. NULL, or what keeps it from taking part.
+const char *vmx_cpu_differs(void);
+// Every processor: enters VMX operation. E_UNSUPPORTED, E_NO_MEMORY.
 enum error vmx_init_cpu(struct reason *why);
 // Leaves VMX operation on this processor, every VMCS active on it cleared. Harmless outside VMX operation.
 void vmx_off_cpu(void);
+
+// Processors in VMX operation. Any processor may ask.
+bool vmx_is_on(const struct pcpu *p);
+uint32_t vmx_processors(void);
 
 static inline struct vmx_cpu *this_vmx(void)
 {

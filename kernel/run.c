@@ -1,0 +1,149 @@
+#include "kernel/run.h"
+#include "arch/cpu.h"
+#include "arch/exception.h"
+#include "arch/format.h"
+#include "arch/lapic.h"
+#include "arch/log.h"
+#include "arch/memory.h"
+#include "arch/pcpu.h"
+#include "arch/power.h"
+#include "arch/string.h"
+#include "arch/tsc.h"
+#include "kernel/machines.h"
+#include "kernel/options.h"
+#include "kernel/report.h"
+#include "kernel/turn.h"
+#include "kernel/vm.h"
+#include "mm/mm.h"
+#include "mm/quarantine.h"
+#include "vmx/vmx.h"
+
+enum { START_MS = 100, STOP_MS = 100 };
+
+static volatile bool stopping; // every processor is to leave VMX operation and stand still
+
+// ---- Processors ----
+
+void run_processor(struct pcpu *p)
+{
+    struct reason why;
+    if (vmx_init_cpu(&why)) {
+        log_warn("processor %u left out: %s", p->id, why.text);
+        p->state = PCPU_REFUSED;
+        cpu_stop();
+    }
+    turn_forever();
+}
+
+void run_wait_for_processors(void)
+{
+    tsc_t limit = tsc(rdtsc().v + tsc_from_ms(START_MS).v);
+    for (uint32_t i = 0; i < pcpu_count; i++)
+        while (pcpus[i].state == PCPU_ONLINE && !vmx_is_on(&pcpus[i]) && rdtsc().v < limit.v)
+            cpu_pause();
+    log_info("%u processors run machines", vmx_processors());
+}
+
+void run_stop_if_asked(void)
+{
+    if (!stopping)
+        return;
+    vmx_off_cpu();
+    this_pcpu()->state = PCPU_STOPPED;
+    cpu_stop();
+}
+
+// Before power-off and reboot: every processor clears its VMCSs and leaves VMX operation.
+static void stop_all(void)
+{
+    stopping = true;
+    tsc_t limit = tsc(rdtsc().v + tsc_from_ms(STOP_MS).v);
+    for (uint32_t i = 0; i < pcpu_count; i++)
+        if (&pcpus[i] != this_pcpu() && pcpus[i].state == PCPU_ONLINE)
+            pcpu_kick(&pcpus[i]);
+    for (uint32_t i = 0; i < pcpu_count; i++)
+        while (&pcpus[i] != this_pcpu() && pcpus[i].state == PCPU_ONLINE && rdtsc().v < limit.v)
+            cpu_pause();
+    vmx_off_cpu();
+}
+
+// ---- Memory before and after ----
+
+static uint64_t frames_before;
+
+// Pages that belong to nobody in particular: free, zeroed in advance, or in object caches.
+static uint64_t frames_at_rest(void)
+{
+    return frames.free + buddy_owned(&frames, OWNER_CACHE) + buddy_owned(&frames, OWNER_OBJECTS);
+}
+
+static uint64_t frames_of_machines(void)
+{
+    uint64_t n = 0;
+    for (uint32_t owner = OWNER_VM; owner < OWNER_COUNT; owner++)
+        n += buddy_owned(&frames, (uint16_t)owner);
+    return n;
+}
+
+static void report_memory_returned(void)
+{
+    char detail[120];
+    while (quarantine_poll())
+        cpu_pause();
+    frame_cache_flush(this_pcpu()->frames);
+    uint64_t now = frames_at_rest(), kept = frames_of_machines();
+    format(detail, sizeof detail, "expected %lu pages at rest, 0 with machines\ngot %lu and %lu", frames_before, now, kept);
+    bool ok = now == frames_before && !kept;
+    report_point(ok ? POINT_OK : POINT_NOT_OK, "micronova", "memory-returned", ok ? NULL : detail);
+    if (options.report & REPORT_MEMORY)
+        mm_report();
+}
+
+// ---- The run ----
+
+static void all_ended(void)
+{
+    report_memory_returned();
+    uint32_t failures = report_end();
+    power_end((enum power_way)options.exit, failures ? 1 : 0);
+}
+
+// The modules of a run and what was made of them: one allocation for its whole time.
+static struct verdict *judge(const struct boot_info *boot, struct module *modules)
+{
+    uint64_t bytes = boot->module_count * sizeof(struct verdict);
+    unsigned order = 0;
+    while ((uint64_t)PAGE_SIZE << order < bytes)
+        order++;
+    pfn_t f = buddy_alloc(&frames, order, OWNER_KERNEL);
+    if (pfn_is_none(f))
+        return NULL;
+    for (uint32_t i = 0; i < boot->module_count; i++)
+        modules[i] = (struct module){boot->modules[i].line, {hpa_to_virt(boot->modules[i].base), boot->modules[i].bytes}};
+    machines_judge(modules, boot->module_count, VM_MAX, pfn_to_virt(f));
+    return pfn_to_virt(f);
+}
+
+_Noreturn void run_modules(const struct boot_info *boot)
+{
+    static struct module modules[BOOT_MODULES_MAX];
+    struct verdict *verdicts = judge(boot, modules);
+    if (!verdicts) {
+        report_bail_out("no memory to read the module lines");
+        power_end((enum power_way)options.exit, 1);
+    }
+    vm_init(all_ended);
+    power_prepare = stop_all;
+    if (options.report & REPORT_MEMORY)
+        mm_report();
+    frames_before = frames_at_rest();
+    if (!boot->module_count)
+        log_warn("no modules: nothing to run");
+    if (boot->modules_dropped)
+        log_warn("%u modules are more than %u, or malformed, and were left out", boot->modules_dropped, BOOT_MODULES_MAX);
+    for (uint32_t i = 0; i < boot->module_count; i++)
+        if (verdicts[i].role != MODULE_DATA)
+            vm_create(&verdicts[i], modules[i].file, i);
+    vm_all_built();
+    turn_forever();
+}

@@ -1,0 +1,14 @@
+// From boot modules to machines, and from the last machine's end to the end of the box.
+#pragma once
+#include "boot/multiboot2.h"
+
+struct pcpu;
+
+// What every other processor does once it is up: enters VMX operation and runs machines.
+void run_processor(struct pcpu *p);
+// Waits until all of them can run machines, or leaves out who cannot, with a line that says so.
+void run_wait_for_processors(void);
+// Stands still for good, out of VMX operation, when the box is about to end. From the scheduling loop.
+void run_stop_if_asked(void);
+// Builds a machine from each module that is one and runs them to the end.
+_Noreturn void run_modules(const struct boot_info *boot);
