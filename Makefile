@@ -12,9 +12,11 @@ NASM ?= nasm
 VERSION := $(shell cat VERSION)
 
 ROOMS := sdm boot arch mm vmx dev sched ipc kernel
-CFLAGS := -std=gnu17 -O2 -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -mcmodel=kernel \
+# Small by default, fast where exits go.
+HOT := vmx mm dev sched ipc arch/string arch/format kernel/hypercall kernel/turn kernel/log_ring
+CFLAGS := -std=gnu17 -Os -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -mcmodel=kernel \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
-	-fno-omit-frame-pointer -fno-common -fno-strict-aliasing -Wall -Wextra -Werror -Wshadow -Wvla \
+	-fno-omit-frame-pointer -fno-common -ffunction-sections -fdata-sections -fno-strict-aliasing -Wall -Wextra -Werror -Wshadow -Wvla \
 	-Wmissing-prototypes -Wstrict-prototypes -I. -I$(B)/gen -DMICRONOVA_VERSION='"$(VERSION)"'
 NASMFLAGS := -f elf64 -g -F dwarf -Werror -I$(B)/gen/ -I./
 
@@ -37,7 +39,7 @@ $(B)/gen/offsets.inc: arch/offsets.c
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(CFLAGS_$*) -MMD -MP -c -o $@ $<
+	$(CC) $(CFLAGS) $(if $(filter $(HOT),$(*D) $*),-O2) $(CFLAGS_$*) -MMD -MP -c -o $@ $<
 
 $(B)/%.asm.o: %.asm $(B)/gen/offsets.inc
 	@mkdir -p $(@D)
@@ -56,9 +58,9 @@ $(B)/symbols0.c: tools/symbols.py
 $(B)/symbols1.c: $(B)/micronova0.elf tools/symbols.py
 	$(NM) -n $< | python3 tools/symbols.py > $@
 $(B)/micronova0.elf: $(OBJS) $(B)/symbols0.o linker.ld
-	$(LD) -n -T linker.ld -o $@ $(OBJS) $(B)/symbols0.o
+	$(LD) -n --gc-sections -T linker.ld -o $@ $(OBJS) $(B)/symbols0.o
 $(KERNEL): $(OBJS) $(B)/symbols1.o linker.ld
-	$(LD) -n -T linker.ld -o $@.unstripped $(OBJS) $(B)/symbols1.o
+	$(LD) -n --gc-sections -T linker.ld -o $@.unstripped $(OBJS) $(B)/symbols1.o
 	$(OBJDUMP) -d --no-show-raw-insn $@.unstripped > $(B)/micronova.lst
 	$(NM) -n $@.unstripped > $(B)/micronova.sym
 	$(STRIP) -o $@ $@.unstripped
