@@ -88,6 +88,7 @@ static void elf64_starts_as_the_abi_says(void **state)
     assert_int_equal(tables[pdpt / 8 + 1], 0); // mem= has less than a GiB
     for (uint64_t i = 0; i < 512; i++)
         assert_int_equal(tables[directory / 8 + i], i << 21 | 0x83);
+    assert_int_equal(tables[(directory + PAGE_SIZE) / 8], 0);
     assert_in_range(directory, START_AREA, START_AREA_END - PAGE_SIZE);
 }
 

@@ -189,6 +189,12 @@ static void kernels_that_lie(void **state)
     refused(E_MALFORMED, "the kernel wants to run at 0xffffffffffffffff, outside 1M to 4G");
     make_kernel(), put(0x260, 54 * MIB, 4);
     refused(E_TOO_BIG, "the kernel needs mem= of at least 57344K");
+    make_kernel(), put(0x260, 6 * MIB + 1, 4);
+    refused(E_TOO_BIG, "the kernel needs mem= of at least 8193K");
+    make_kernel(), put(0x260, 6 * MIB, 4);
+    assert_int_equal(load(), E_OK);
+    make_kernel(), put(0x258, 1ull << 32, 8);
+    refused(E_MALFORMED, "the kernel wants to run at 0x100000000, outside 1M to 4G");
     make_kernel(), put(0x260, UINT32_MAX, 4);
     assert_int_equal(load(), E_TOO_BIG);
     make_kernel(), put(0x238, 19, 4);

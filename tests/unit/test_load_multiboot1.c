@@ -176,6 +176,17 @@ static void headers_that_lie(void **state)
     refused(E_UNSUPPORTED, "unknown format: neither an ELF file nor a Linux (HdrS) nor a Multiboot image");
 }
 
+static void no_room_for_boot_information(void **state)
+{
+    (void)state;
+    make_image(ADDRESSES), put(HEADER_ADDR, 0x10), put(LOAD_ADDR, 0), put(LOAD_END, 0x80), put(BSS_END, 0),
+        put(ENTRY, 0x30);
+    m.mem = PAGE_SIZE;
+    refused(E_NO_MEMORY, "start information needs the page at 0x1000, which mem= or the box cannot give");
+    m.mem = 2 * PAGE_SIZE;
+    assert_int_equal(load_bytes(image, sizeof(image)), E_OK);
+}
+
 static void truncated_anywhere(void **state)
 {
     (void)state;
@@ -271,11 +282,17 @@ static void memory_maps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_image_with_addresses), TEST(the_boot_information),
-        TEST(defaults_of_the_header),  TEST(headers_that_lie),
-        TEST(truncated_anywhere),      TEST(the_header_stands_in_the_first_8_kib),
-        TEST(elf_files_with_a_header), TEST(an_entry_beyond_32_bits),
-        TEST(grub_invaders),           TEST(memory_maps),
+        TEST(an_image_with_addresses),
+        TEST(the_boot_information),
+        TEST(defaults_of_the_header),
+        TEST(headers_that_lie),
+        TEST(no_room_for_boot_information),
+        TEST(truncated_anywhere),
+        TEST(the_header_stands_in_the_first_8_kib),
+        TEST(elf_files_with_a_header),
+        TEST(an_entry_beyond_32_bits),
+        TEST(grub_invaders),
+        TEST(memory_maps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
