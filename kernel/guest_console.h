@@ -1,6 +1,7 @@
 // What a machine prints, byte by byte, becomes whole log lines "# NAME| text". ANSI sequences are dropped,
 // CR and CR LF end a line like LF, a line breaks after 512 bytes, and a partial line goes out after 100 ms.
 // Bytes outside 20H..7EH go out as \xNN (kernel/tap.h), so nothing here can forge a point. Pure.
+// No locking: what guards the machine's devices guards its console.
 #pragma once
 #include "arch/types.h"
 
