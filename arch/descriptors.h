@@ -40,13 +40,13 @@ void pcpu_bind(struct pcpu *p);
 
 static inline uint64_t slot_stack_top(uint32_t slot)
 {
-    return STACKS_BASE + (uint64_t)slot * PCPU_SLOT + PAGE_SIZE + PCPU_STACK_SIZE;
+    return STACKS_BASE + (uint64_t)slot * PCPU_SLOT + PCPU_STACK + PCPU_STACK_SIZE;
 }
 
 // `ist` 0: #DF, 1: NMI, 2: #MC.
 static inline uint64_t slot_ist_top(uint32_t slot, unsigned ist)
 {
-    return slot_stack_top(slot) + (uint64_t)(ist + 1) * (PAGE_SIZE + IST_STACK_SIZE);
+    return STACKS_BASE + (uint64_t)slot * PCPU_SLOT + IST_STACK + ist * IST_STRIDE + IST_STACK_SIZE;
 }
 
 extern struct arch_cpu arch_cpus[PCPU_MAX]; // by slot

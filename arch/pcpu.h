@@ -5,12 +5,14 @@
 // A processor's slot of PCPU_SLOT bytes at STACKS_BASE + slot * PCPU_SLOT (unmapped pages are guards; slots
 // count the processors called, ids those that came):
 //
-//   +0x0000 guard | +0x1000 stack, 16 KiB | +0x5000 guard | +0x6000 #DF | +0x7000 guard | +0x8000 NMI
-//   +0x9000 guard | +0xa000 #MC           | +0xb000 guard
+//   +0x0000 guard | +0x1000 stack, 16 KiB | +0x5000 guard | +0x6000 #DF, 8 KiB | +0x8000 guard
+//   +0x9000 NMI, 8 KiB | +0xb000 guard    | +0xc000 #MC, 8 KiB                 | +0xe000 guard
 #pragma once
 #include "arch/types.h"
 
-enum { PCPU_MAX = 64, PCPU_SLOT = 0x10000, PCPU_STACK_SIZE = 0x4000, IST_STACK_SIZE = 0x1000 };
+enum { PCPU_MAX = 64, PCPU_SLOT = 0x10000 };
+enum { PCPU_STACK = 0x1000, PCPU_STACK_SIZE = 0x4000 };
+enum { IST_STACK = 0x6000, IST_STACK_SIZE = 0x2000, IST_STRIDE = 0x3000 }; // panic() needs more than a page
 
 struct runq;
 struct vcpu;
@@ -20,19 +22,19 @@ struct frame_cache;
 struct vmx_cpu;
 
 struct pcpu {
-    struct pcpu *self;       // gs:0
-    uint64_t stack_top;      // gs:8, where every VM exit starts (vmx/entry.asm)
-    struct vcpu *current;    // gs:16, the vCPU whose VMCS is current; NULL when idle
-    uint32_t id;             // 0 is the boot processor; dense
-    uint32_t apic_id;        // local APIC id
+    struct pcpu *self;          // gs:0
+    uint64_t stack_top;         // gs:8, where every VM exit starts (vmx/entry.asm)
+    struct vcpu *current;       // gs:16, the vCPU whose VMCS is current; NULL when idle
+    uint32_t id;                // 0 is the boot processor; dense
+    uint32_t apic_id;           // local APIC id
     struct runq *runq;          // sched/
-    struct timeouts *timeouts; // sched/timeout.h
-    struct log_ring *log;    // kernel/
+    struct timeouts *timeouts;  // sched/timeout.h
+    struct log_ring *log;       // kernel/
     struct frame_cache *frames; // mm/: frames zeroed in advance
-    struct vmx_cpu *vmx;     // vmx/
-    void *arch;              // struct arch_cpu: GDT, TSS (arch/descriptors.h)
-    volatile uint32_t state; // enum pcpu_state; read by others
-    volatile uint32_t kick;  // set by others with a kick IPI on its way: look at your queues
+    struct vmx_cpu *vmx;        // vmx/
+    void *arch;                 // struct arch_cpu: GDT, TSS (arch/descriptors.h)
+    volatile uint32_t state;    // enum pcpu_state; read by others
+    volatile uint32_t kick;     // set by others with a kick IPI on its way: look at your queues
 };
 
 enum pcpu_state { PCPU_ABSENT, PCPU_STARTING, PCPU_ONLINE, PCPU_REFUSED, PCPU_STOPPED };

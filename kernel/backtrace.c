@@ -6,10 +6,10 @@ struct stack_bounds backtrace_stack(uint64_t slot, uint64_t address)
     static const struct {
         uint32_t at, size;
     } stacks[] = {
-        {0x1000, PCPU_STACK_SIZE},
-        {0x6000, IST_STACK_SIZE },
-        {0x8000, IST_STACK_SIZE },
-        {0xa000, IST_STACK_SIZE },
+        {PCPU_STACK,                 PCPU_STACK_SIZE},
+        {IST_STACK,                  IST_STACK_SIZE },
+        {IST_STACK + IST_STRIDE,     IST_STACK_SIZE },
+        {IST_STACK + 2 * IST_STRIDE, IST_STACK_SIZE },
     };
     for (size_t i = 0; i < array_size(stacks); i++)
         if (address - slot - stacks[i].at < stacks[i].size)

@@ -18,6 +18,7 @@
 #include "kernel/consoles.h"
 #include "kernel/options.h"
 #include "kernel/dev_host.h"
+#include "kernel/panic.h"
 #include "kernel/report.h"
 #include "kernel/run.h"
 #include "mm/mm.h"
@@ -261,6 +262,7 @@ void boot_main(uint32_t magic, uint32_t info)
     smp_init_boot();
     features_enable();
     report_use_pcpus();
+    panic_init();
     read_boot_info(magic, hpa(info));
     build_memory_map(hpa(info));
     build_page_tables();
