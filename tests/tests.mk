@@ -39,8 +39,23 @@ $(B)/fuzz/%: $(B)/hostfuzz/tests/fuzz/%.o $(B)/hostfuzz/pure.a
 units: $(UNITS)
 fuzzers: $(FUZZERS)
 
-unit: units ## Run the host unit tests
-	@CMOCKA_MESSAGE_OUTPUT=tap prove -j2 $(PROVE_FLAGS) --exec '' $(UNITS)
+unit: units ## Run the host unit tests alone
+	tools/test $(UNITS)
+
+# The longest first: the end then does not wait for one of them alone.
+BOOT_TESTS := $(sort $(wildcard tests/boot/*.t))
+BOOT_TESTS := $(filter %/real.t,$(BOOT_TESTS)) $(filter-out %/real.t,$(BOOT_TESTS))
+HOST_TESTS := $(sort $(wildcard tests/tools/*.t))
+
+test: all units debian-guests ## Unit tests and boot tests; ends with "N passed, N failed"
+	tools/test $(BOOT_TESTS) $(HOST_TESTS) $(UNITS)
+
+test-long: all units fuzzers debian-guests ## The same, every combination, and a minute for each fuzzer
+	$(MAKE) fuzz FUZZ_SECONDS=60
+	tools/test $(wildcard tests/long/*.t) $(BOOT_TESTS) $(HOST_TESTS) $(UNITS)
+
+debian-guests:
+	tools/fetch-guests
 
 fuzz: fuzzers ## Run each fuzzer for FUZZ_SECONDS (5)
 	@set -e; for f in $(FUZZERS); do \
@@ -49,5 +64,28 @@ fuzz: fuzzers ## Run each fuzzer for FUZZ_SECONDS (5)
 			-artifact_prefix=$$corpus/../crash-$${f##*/}- $$corpus; \
 	done
 
+# Formatting of what this repository wrote in C; findings of the analysers are errors.
+CHECKED := $(sort $(C_SRCS) $(wildcard guests/*/*.c tests/*/*.c))
+FORMATTED := $(CHECKED) $(sort $(wildcard $(ROOMS:%=%/*.h) abi/*.h guests/*/*.h tests/*/*.h))
+TIDIED := $(C_SRCS:%=$(B)/tidy/%.ok)
+
+$(B)/tidy/%.ok: % .clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet --warnings-as-errors='*' $< -- $(filter-out -Werror -fno-common,$(CFLAGS)) 2>/dev/null
+	@touch $@
+
+check: check-format check-tidy check-cppcheck check-tools ## clang-format, clang-tidy, cppcheck, shellcheck
+check-format:
+	clang-format --dry-run -Werror $(FORMATTED)
+check-tidy: $(TIDIED)
+check-cppcheck:
+	cppcheck --quiet --std=c11 --enable=warning,portability --error-exitcode=1 --inline-suppr -I. -I$(B)/gen \
+		--suppress=nullPointerArithmetic -D__x86_64__ -DMICRONOVA_VERSION='""' -j2 $(C_SRCS)
+check-tools:
+	shellcheck tools/install-deps tools/usb .ci/run
+	@for f in tools/*; do [ -f $$f ] && head -n 1 $$f | grep -q python3 || continue; \
+		python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' $$f || exit 1; done
+
+.PHONY: test test-long debian-guests check check-format check-tidy check-cppcheck check-tools
 .PHONY: units unit fuzzers fuzz
 -include $(wildcard $(UNIT_OBJS:.o=.d) $(FUZZ_OBJS:.o=.d) $(B)/host/tests/unit/*.d $(B)/hostfuzz/tests/fuzz/*.d)

@@ -43,7 +43,7 @@ def find(file, folder):
     if "/" in file:
         raise Problem(f"no file {path}: give the path of an existing module")
     built = sorted(p.name for p in (BUILD / "guests").glob("*") if p.is_file() and p.suffix != ".unstripped")
-    close = difflib.get_close_matches(file, built, 1, 0.5)
+    close = difflib.get_close_matches(file, built, 1, 0.7)
     raise Problem(f"no guest {file} in build/guests: " + (f"did you mean {close[0]}?" if close else
                   "run `make guests`, or give a path with a slash in it"))
 

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+# Wrong usage of the tools ends with exit code 2 and a line that helps; words survive quoting.
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "boot"))
+from boots import ROOT, Suite  # noqa: E402
+from micronova import Problem, words  # noqa: E402
+
+USAGE = [  # command line, what the message must hold
+    ("tools/run --on moon", "invalid choice"),
+    ("tools/run --cpus 0", "from 1 to 64"),
+    ("tools/run --mem lots", "number of MB"),
+    ("tools/run --timeout -1", "from 1 to 86400"),
+    ("tools/run --nosuch", "tools/run --help"),
+    ("tools/run nosuch", "there are"),
+    ("tools/run one two", "unrecognized arguments"),
+    ("tools/run --module", "expected one argument"),
+    ("tools/run --module xyzzy.bin", "make guests"),
+    ("tools/run --module helo.elf", "hello.elf"),
+    ("tools/run --module /nosuch/file", "existing module"),
+    ("tools/run --module debian:nosuch", "memtest86+x64.bin"),
+    ("tools/run --module 'hello.elf \"x'", "is not closed"),
+    ("tools/run --on bochs --boot uefi", "--on qemu"),
+    ("tools/run --on bochs --screen x.txt", "--on qemu"),
+    ("tools/run --on bochs --model z80 small", "haswell"),
+    ("tools/run --kernel /nosuch small", "make"),
+    ("tools/run --log /nosuch/log small", "/nosuch/log"),
+    ("tools/iso", "usage"),
+    ("tools/usb", "make usb DEV="),
+    ("tools/usb VERSION /dev/null", "is not a disk"),
+    ("tools/install-deps", "usage"),
+    ("tools/bench --nosuch", "tools/bench"),
+    ("tools/debug nosuch", "there are"),
+]
+SPLIT = [
+    ("", []),
+    ("a  b\tc", ["a", "b", "c"]),
+    ("k=\"a b\" 'c d'e", ["k=a b", "c de"]),
+    (r"\"a\" b\\c \n", ['"a"', "b\\c", "\\n"]),
+    ("x='\"' y=\"'\"", ['x="', "y='"]),
+    ("'' a", ["", "a"]),
+]
+
+suite = Suite()
+for command, word in USAGE:
+    run = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                         check=False)
+    suite.equal(f"{command}: exit code", 2, run.returncode, run.stderr)
+    suite.check(word in run.stderr, f"{command}: says what to do", f"expected {word}", f"got {run.stderr}")
+for line, expected in SPLIT:
+    suite.equal(f"words of {line!r}", expected, words.split(line))
+for line in ("'a", '"a', "a\"b'c\""[:-1]):
+    try:
+        suite.check(False, f"{line}: refused", f"got {words.split(line)}")
+    except Problem as problem:
+        suite.check("not closed" in str(problem), f"{line}: refused", problem)
+suite.equal("a quote for GRUB", r"'it'\''s $x \y'", words.grub("it's $x \\y"))
+suite.done()

@@ -1,0 +1,88 @@
+"""Figures of scenario bench against tests/ceilings and the peers."""
+import dataclasses
+
+from . import BUILD, ROOT, Problem
+
+CEILINGS = ROOT / "tests" / "ceilings"
+# Instructions per round trip on the same Bochs Haswell model. Floor: the least that an exit costs in this
+# shape, registers saved, cleared and restored, RIP advanced with its side effects.
+COLUMNS = ("floor", "NOVA", "Xen 4.17", "KVM 6.1")
+PEERS = {
+    "cpuid": ("81", "572", "815", "979"),
+    "vmcall": ("81", "561", "756", "966"),
+    "rdmsr": ("81", "569", "715", "1095"),
+    "xsetbv": ("81", "527", "782", "960"),
+    "out-unclaimed": ("81", "563", "", "3082"),
+    "in-pic": ("81", "586", "1266", "1239"),
+    "touch-4k": ("81", "1479", "", "2785"),
+    "touch-4k-zeroing": ("596", "1479", "", "6104"),
+    "vmreads-cpuid": ("", "5", "10", "6"),
+    "vmwrites-cpuid": ("", "3", "3", "1"),
+    "first-guest": ("", "5300000", "189000000", "1845000000"),
+    "vm-create": ("", "66000-101000", "", "580000"),
+    "vm-bytes": ("", "33792-39936", "", "274432-393216"),
+    "kernel-elf": ("", "90 kB", "2.6 MB", "15.5 MB"),
+}
+
+
+@dataclasses.dataclass
+class Row:
+    name: str
+    bound: float
+    last: str
+    unit: str
+    optional: bool
+    value: float = None
+
+    @property
+    def good(self):
+        return self.optional if self.value is None else self.bound is None or self.value <= self.bound
+
+
+def ceilings():
+    rows = {}
+    for number, line in enumerate(CEILINGS.read_text().splitlines(), 1):
+        fields = line.split("#")[0].split()
+        if not fields:
+            continue
+        try:
+            name, bound, last, unit = fields
+            rows[name.rstrip("?")] = Row(name.rstrip("?"), float(bound), last, unit, name.endswith("?"))
+        except ValueError:
+            raise Problem(f"tests/ceilings, line {number}: expected NAME BOUND LAST UNIT") from None
+    return rows
+
+
+def compare(figures):
+    """figures: {name: (value, unit)} from a log; rows with a bound first, then the rest."""
+    rows = ceilings()
+    figures = figures | {"kernel-elf": ((BUILD / "micronova.elf").stat().st_size, "bytes")}
+    for name, (value, unit) in figures.items():
+        rows.setdefault(name, Row(name, None, "-", unit, False)).value = value
+    return list(rows.values())
+
+
+def table(rows):
+    head = ("", "now", "bound", "last", *COLUMNS, "unit")
+    lines = [head] + [(("  " if r.good else "! ") + r.name, text(r.value), text(r.bound), r.last,
+                       *PEERS.get(r.name, ("",) * len(COLUMNS)), r.unit) for r in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) if i in (0, len(head) - 1) else cell.rjust(width)
+                               for i, (cell, width) in enumerate(zip(line, widths))).rstrip() for line in lines)
+
+
+def text(value):
+    return "-" if value is None else f"{value:g}" if value < 1e5 else f"{value:.0f}"
+
+
+def record(rows):
+    """Writes what was seen into the LAST column of tests/ceilings."""
+    seen = {row.name: row for row in rows}
+    lines = []
+    for line in CEILINGS.read_text().splitlines():
+        fields = line.split()
+        if len(fields) == 4 and not line.startswith("#"):
+            fields[2] = text(seen[fields[0].rstrip("?")].value)
+            line = f"{fields[0]:<18} {fields[1]:<8} {fields[2]:<8} {fields[3]}"
+        lines.append(line)
+    CEILINGS.write_text("\n".join(lines) + "\n")
