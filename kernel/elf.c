@@ -29,14 +29,19 @@ static uint64_t get_word(const struct layout *l, const uint8_t *p)
     return l->width == 8 ? get64(p) : get32(p);
 }
 
-static enum error header_check(struct blob file, const struct layout **layout, struct reason *why)
+// NULL: too short to have a class, or of one that does not exist.
+static const struct layout *layout_find(struct blob file)
+{
+    if (file.size < IDENT_BYTES || file.bytes[CLASS] < CLASS_32 || file.bytes[CLASS] > CLASS_64)
+        return NULL;
+    return &layouts[file.bytes[CLASS]];
+}
+
+static enum error header_check(struct blob file, const struct layout *l, struct reason *why)
 {
     enum { TYPE = 16, MACHINE = 18 };
     const uint8_t *h = file.bytes;
 
-    if (file.size < IDENT_BYTES || h[CLASS] < CLASS_32 || h[CLASS] > CLASS_64)
-        return reason_set(why, E_MALFORMED, "ELF header is cut short or of unknown class");
-    const struct layout *l = *layout = &layouts[h[CLASS]];
     if (file.size < l->file_header)
         return reason_set(why, E_MALFORMED, "ELF header is cut short");
     if (h[DATA] != LITTLE_ENDIAN)
@@ -104,10 +109,12 @@ static enum error segment_add(struct elf *elf, struct elf_segment s, struct blob
 
 enum error elf_parse(struct blob file, uint64_t mem, struct elf *elf, struct reason *why)
 {
-    const struct layout *l = NULL;
+    const struct layout *l = layout_find(file);
     *elf = (struct elf){.count = 0};
 
-    enum error e = header_check(file, &l, why);
+    if (!l)
+        return reason_set(why, E_MALFORMED, "ELF header is cut short or of unknown class");
+    enum error e = header_check(file, l, why);
     if (e != E_OK)
         return e;
     elf->is64 = l->width == 8;

@@ -74,7 +74,7 @@ static enum error header_check(struct load *l, struct kernel *k)
     if (!(p[LOADFLAGS] & LOADED_HIGH))
         return reason_set(l->why, E_UNSUPPORTED, "this is a zImage, which loads low: a bzImage is needed");
     unsigned sectors = p[SETUP_SECTS] ? p[SETUP_SECTS] : 4;
-    k->setup_bytes = (sectors + 1u) * SECTOR;
+    k->setup_bytes = (sectors + 1ull) * SECTOR;
     // The last paragraph of what syssize counts need not be whole.
     uint64_t promised = get32(p + SYSSIZE) * 16ull;
     if (size <= k->setup_bytes || promised > align_up(size - k->setup_bytes, 16))
@@ -121,7 +121,7 @@ static void fill_memory_map(uint64_t mem, uint8_t *zero_page)
     struct pc_range map[PC_RANGES_MAX];
     unsigned count = load_pc_map(mem, map);
     for (unsigned i = 0; i < count; i++) {
-        uint8_t *entry = zero_page + E820_TABLE + i * E820_ENTRY;
+        uint8_t *entry = zero_page + E820_TABLE + (size_t)i * E820_ENTRY;
         put64(entry, map[i].base);
         put64(entry + 8, map[i].bytes);
         put32(entry + 16, map[i].type);

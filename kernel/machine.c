@@ -291,7 +291,7 @@ enum error machine_parse(struct machine *m, const char *line, struct reason *why
     char word[MACHINE_TEXT_MAX + sizeof("cmdline=")];
     uint32_t seen = 0;
     enum error first = E_OK; // the first error is the one that is told
-    struct reason other;
+    struct reason other = {""};
 
     memset(m, 0, sizeof(*m));
     m->mem = MACHINE_MEM_DEFAULT;
