@@ -291,7 +291,7 @@ static void read_root(struct table root, unsigned width, acpi_map map, struct ac
     unsigned done = 0;
     uint32_t count = (root.bytes - HEADER_BYTES) / width;
     for (uint32_t i = 0; i < count && i < TABLES_MAX; i++) {
-        const uint8_t *entry = root.at + HEADER_BYTES + i * width;
+        const uint8_t *entry = root.at + HEADER_BYTES + (size_t)i * width;
         uint64_t at = width == 8 ? get64(entry) : get32(entry);
         if (at)
             read_table(at, map, out, &done);

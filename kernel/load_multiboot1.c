@@ -188,7 +188,7 @@ static void fill_texts(struct load *l, struct info_page *page)
 
 enum error load_multiboot1(struct load *l)
 {
-    struct elf image;
+    struct elf image = {.count = 0};
     uint64_t entry = 0, initrd = 0;
 
     enum error e = image_parse(l, &image, &entry);

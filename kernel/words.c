@@ -115,9 +115,9 @@ bool bytes_parse(const char *text, uint64_t *bytes)
 bool time_parse(const char *text, uint64_t *us)
 {
     static const struct unit units[] = {
-        {"us", 1          },
-        {"ms", 1000       },
-        {"s",  1000 * 1000}
+        {"us", 1      },
+        {"ms", 1000   },
+        {"s",  1000000}
     };
     return unit_parse(text, units, array_size(units), us);
 }
