@@ -14,6 +14,6 @@ bool screen_open(const struct framebuffer *fb, void *base);
 // Adds text; lines wrap at the right edge.
 void screen_put(const char *bytes, size_t n);
 
-// Repaints for about `budget` units of some 6 instructions; it must exceed what comparing a row takes (2 units
-// for 8 cells). Beyond the budget it goes by at most one cell. True: not all is painted yet.
+// Repaints for about `budget` units of some 6 instructions; it must exceed what comparing a row takes (2
+// units for 8 cells). Beyond the budget it goes by at most one cell. True: not all is painted yet.
 bool screen_refresh(uint32_t budget);

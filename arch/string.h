@@ -18,13 +18,25 @@ int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 
-// A freestanding GCC takes these for functions like any other. As builtins, a copy of known size becomes a
-// few moves where it stands, instead of a call.
+// A freestanding GCC takes these for functions like any other. As builtins, a copy of a few bytes becomes
+// moves where it stands; larger ones would become byte-wise string instructions under -Os, so they stay
+// calls.
 #ifndef STRING_DEFINITIONS // arch/string.c
-#define memcpy(...)  __builtin_memcpy(__VA_ARGS__)
-#define memmove(...) __builtin_memmove(__VA_ARGS__)
-#define memset(...)  __builtin_memset(__VA_ARGS__)
-#define memcmp(...)  __builtin_memcmp(__VA_ARGS__)
-#define strlen(...)  __builtin_strlen(__VA_ARGS__)
+#define STRING_IS_SHORT(n) (__builtin_constant_p(n) && (n) <= 64)
+
+static inline __attribute__((always_inline)) void *string_copy(void *restrict to, const void *restrict from,
+                                                               size_t n)
+{
+    return STRING_IS_SHORT(n) ? __builtin_memcpy(to, from, n) : (memcpy)(to, from, n);
+}
+static inline __attribute__((always_inline)) void *string_fill(void *to, int byte, size_t n)
+{
+    return STRING_IS_SHORT(n) ? __builtin_memset(to, byte, n) : (memset)(to, byte, n);
+}
+
+#define memcpy(...) string_copy(__VA_ARGS__) // any number: a compound literal has commas of its own
+#define memset(...) string_fill(__VA_ARGS__)
+#define memcmp(...) __builtin_memcmp(__VA_ARGS__)
+#define strlen(...) __builtin_strlen(__VA_ARGS__)
 #endif
 #endif
