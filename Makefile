@@ -29,41 +29,47 @@ all: $(KERNEL) guests ## Build the hypervisor and the guests
 
 # V=1 shows whole commands.
 Q := $(if $(V),,@)
-say = $(if $(V),,@printf "  %-7s %s\n" $(1) $(2))
+say = $(if $(V),,@printf "  %-5s %s\n" $(1) $(2))
 
 # Structure offsets for assembly are generated from C, never typed.
 $(B)/gen/offsets.inc: arch/offsets.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MF $(B)/gen/offsets.d -MT $@ -S -o $(B)/gen/offsets.s $<
-	sed -n 's/^.*@@ \([A-Z0-9_]*\) \$$*\(-\?[0-9]*\).*$$/%define \1 \2/p' $(B)/gen/offsets.s > $@
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS) -MMD -MF $(B)/gen/offsets.d -MT $@ -S -o $(B)/gen/offsets.s $<
+	$(Q)sed -n 's/^.*@@ \([A-Z0-9_]*\) \$$*\(-\?[0-9]*\).*$$/%define \1 \2/p' $(B)/gen/offsets.s > $@
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(if $(filter $(HOT),$(*D) $*),-O2) $(CFLAGS_$*) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS) $(if $(filter $(HOT),$(*D) $*),-O2) $(if $(filter $(FRAMELESS),$*),-fomit-frame-pointer) -MMD -MP -c -o $@ $<
 
 $(B)/%.asm.o: %.asm $(B)/gen/offsets.inc
 	@mkdir -p $(@D)
-	$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -o $@ $<
+	$(call say,NASM,$@)
+	$(Q)$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -o $@ $<
 
 # The exit path is the root of every stack: it has no caller whose frame a backtrace would miss.
-CFLAGS_vmx/exit := -fomit-frame-pointer
+FRAMELESS := vmx/exit vmx/exit_% vmx/cpuid vmx/msr vmx/state vmx/vcpu vmx/vmcs kernel/turn sched/sched dev/io mm/space
 
 # Linked twice: the symbol table that panic() prints from stands behind all text and data, so that filling
 # it moves nothing (tools/symbols.py).
 $(B)/symbols0.o $(B)/symbols1.o: $(B)/%.o: $(B)/%.c
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 $(B)/symbols0.c: tools/symbols.py
 	@mkdir -p $(@D)
-	python3 tools/symbols.py < /dev/null > $@
+	$(Q)python3 tools/symbols.py < /dev/null > $@
 $(B)/symbols1.c: $(B)/micronova0.elf tools/symbols.py
-	$(NM) -n $< | python3 tools/symbols.py > $@
+	$(Q)$(NM) -n $< | python3 tools/symbols.py > $@
 $(B)/micronova0.elf: $(OBJS) $(B)/symbols0.o linker.ld
-	$(LD) -n --gc-sections -T linker.ld -o $@ $(OBJS) $(B)/symbols0.o
+	$(call say,LD,$@)
+	$(Q)$(LD) -n --gc-sections -T linker.ld -o $@ $(OBJS) $(B)/symbols0.o
 $(KERNEL): $(OBJS) $(B)/symbols1.o linker.ld
-	$(LD) -n --gc-sections -T linker.ld -o $@.unstripped $(OBJS) $(B)/symbols1.o
-	$(OBJDUMP) -d --no-show-raw-insn $@.unstripped > $(B)/micronova.lst
-	$(NM) -n $@.unstripped > $(B)/micronova.sym
-	$(STRIP) -o $@ $@.unstripped
+	$(call say,LD,$@)
+	$(Q)$(LD) -n --gc-sections -T linker.ld -o $@.unstripped $(OBJS) $(B)/symbols1.o
+	$(Q)$(OBJDUMP) -d --no-show-raw-insn $@.unstripped > $(B)/micronova.lst
+	$(Q)$(NM) -n $@.unstripped > $(B)/micronova.sym
+	$(Q)$(STRIP) -o $@ $@.unstripped
 
 -include guests/guests.mk iso/iso.mk tests/tests.mk
 

@@ -159,33 +159,10 @@ static int64_t (*const calls[HC_COUNT])(const struct call *) = {
 static const uint8_t registers64[6] = {RDI, RSI, RDX, R10, R8, R9};
 static const uint8_t registers32[5] = {RBX, RCX, RDX, RSI, RDI};
 
-static noinline_cold void make_call(struct vcpu *v, bool wide)
+void hypercall(struct vcpu *v, bool wide)
 {
     struct call c = {.v = v};
     for (unsigned i = 0; i < (wide ? array_size(registers64) : array_size(registers32)); i++)
         c.arg[i] = wide ? v->gpr[registers64[i]] : (uint32_t)v->gpr[registers32[i]];
-    uint64_t number = wide ? v->gpr[RAX] : (uint32_t)v->gpr[RAX];
-    v->gpr[RAX] = (uint64_t)calls[number](&c);
-    vcpu_skip_instruction(v);
-}
-
-static noinline_cold void denied(struct vcpu *v)
-{
-    v->gpr[RAX] = (uint64_t)-E_DENIED;
-    vcpu_skip_instruction(v);
-}
-
-void hypercall(struct vcpu *v)
-{
-    if (unlikely(vcpu_cpl(v) != 0)) {
-        denied(v);
-        return;
-    }
-    bool wide = vcpu_in_64bit_mode(v);
-    if ((wide ? v->gpr[RAX] : (uint32_t)v->gpr[RAX]) < HC_COUNT) {
-        make_call(v, wide);
-        return;
-    }
-    v->gpr[RAX] = (uint64_t)-E_UNKNOWN_CALL;
-    vcpu_skip_instruction(v);
+    v->gpr[RAX] = (uint64_t)calls[(uint32_t)v->gpr[RAX]](&c);
 }

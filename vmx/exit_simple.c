@@ -1,4 +1,5 @@
 // HLT, VMCALL, XSETBV.
+#include "abi/micronova.h"
 #include "arch/cpu.h"
 #include "vmx/cpuid.h"
 #include "vmx/exit.h"
@@ -10,9 +11,21 @@ void exit_hlt(struct vcpu *v)
     vcpu_upcalls.halt(v, interrupts_on);
 }
 
+// A number that fits 32 bits means the same in every mode; what stands above matters in 64-bit mode only.
+static noinline_cold bool unknown_call(struct vcpu *v)
+{
+    return vcpu_in_64bit_mode(v) || (uint32_t)v->gpr[RAX] >= HC_COUNT;
+}
+
 void exit_vmcall(struct vcpu *v)
 {
-    vcpu_upcalls.hypercall(v);
+    if (unlikely(vmread32(GUEST_SS_ACCESS_RIGHTS) & AR_DPL))
+        v->gpr[RAX] = (uint64_t)-E_DENIED;
+    else if (v->gpr[RAX] >= HC_COUNT && (v->gpr[RAX] <= UINT32_MAX || unknown_call(v)))
+        v->gpr[RAX] = (uint64_t)-E_UNKNOWN_CALL;
+    else
+        vcpu_upcalls.hypercall(v, vcpu_in_64bit_mode(v));
+    skip_instruction();
 }
 
 // The rules of SDM, "XSETBV": x87 always, AVX only with SSE, nothing that the guest does not have.
@@ -21,11 +34,12 @@ static bool xcr0_legal(uint64_t value)
     return value & XCR0_X87 && !(value & ~cpuid_xcr0_allowed) && (!(value & XCR0_AVX) || value & XCR0_SSE);
 }
 
-// At CPL > 0 and with CR4.OSXSAVE clear the processor faults before the exit. The guest's XCR0 stays in the processor while its exits are handled; the hypervisor uses no such state.
+// With CR4.OSXSAVE clear the processor faults before the exit; so it does at CPL > 0, but Bochs 2.7 does not.
+// The guest's XCR0 stays in the processor while its exits are handled; the hypervisor uses no such state.
 void exit_xsetbv(struct vcpu *v)
 {
     uint64_t value = edx_eax(v);
-    if (unlikely((uint32_t)v->gpr[RCX] != 0 || !xcr0_legal(value))) {
+    if (unlikely((uint32_t)v->gpr[RCX] != 0 || !xcr0_legal(value) || vmread32(GUEST_SS_ACCESS_RIGHTS) & AR_DPL)) {
         vcpu_inject_fault(v, EXC_GP, 0);
         return;
     }

@@ -49,7 +49,7 @@ struct vcpu {
 
 // What vmx/ asks of the rooms above, one constant table (kernel/upcalls.c).
 struct vcpu_upcalls {
-    void (*hypercall)(struct vcpu *v);                               // VMCALL at CPL 0; retires it itself
+    void (*hypercall)(struct vcpu *v, bool wide); // VMCALL at CPL 0, RAX < HC_COUNT; `wide`: 64-bit mode
     void (*halt)(struct vcpu *v, bool interrupts_on);                // HLT, already retired
     void (*end)(struct vcpu *v, enum ending how, const char *detail); // this vCPU cannot go on
     struct vcpu *(*turn)(struct vcpu *v); // timeouts, scheduling, idling: the vCPU to run next; v may be gone
