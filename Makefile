@@ -17,7 +17,7 @@ HOT := vmx mm dev sched ipc arch/string arch/format kernel/hypercall kernel/turn
 CFLAGS := -std=gnu17 -Os -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -mcmodel=kernel \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-fno-omit-frame-pointer -fno-common -ffunction-sections -fdata-sections -fno-strict-aliasing -Wall -Wextra -Werror -Wshadow -Wvla \
-	-Wmissing-prototypes -Wstrict-prototypes -I. -I$(B)/gen -DMICRONOVA_VERSION='"$(VERSION)"'
+	-Wmissing-prototypes -Wno-override-init -Wstrict-prototypes -I. -I$(B)/gen -DMICRONOVA_VERSION='"$(VERSION)"'
 NASMFLAGS := -f elf64 -g -F dwarf -Werror -I$(B)/gen/ -I./
 
 C_SRCS := $(wildcard $(ROOMS:%=%/*.c))

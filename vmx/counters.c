@@ -17,7 +17,7 @@ uint64_t vmcs_reads[PCPU_MAX], vmcs_writes[PCPU_MAX];
 struct vcpu *vmx_exit_timed(struct vcpu *v)
 {
     uint64_t begun = rdtsc().v;
-    bool turn_due = v->fuel <= 1;
+    bool turn_due = v->fuel <= 0;
     struct vcpu *next = vmx_exit(v);
     uint64_t took = rdtsc().v - begun;
     uint64_t *max = &longest[this_pcpu()->id];

@@ -101,12 +101,13 @@ EXITS(X)
 #undef X
 
 static void (*const exit_table[EXIT_REASONS_COUNTED])(struct vcpu *) = {
+    [0 ... EXIT_REASONS_COUNTED - 1] = exit_unhandled,
 #define X(reason, read, handler) [REASON_##reason] = on_##reason,
     EXITS(X)
 #undef X
 };
 
-static noinline_cold void exit_rare(struct vcpu *v, uint32_t reason)
+static noinline_cold void exit_rare(struct vcpu *v, uint64_t reason)
 {
     if (reason & REASON_ENTRY_FAILURE)
         exit_entry_failed(v);
@@ -122,14 +123,14 @@ static noinline_cold struct vcpu *turn(struct vcpu *v)
 // From the stub, with the guest's registers in `v` and this processor's stack; returns the vCPU to enter.
 struct vcpu *vmx_exit(struct vcpu *v)
 {
-    uint32_t reason = vmread32(EXIT_REASON);
-    if (unlikely(reason >= EXIT_REASONS_COUNTED || !exit_table[reason])) {
-        exit_rare(v, reason);
-    } else {
+    uint64_t reason = vmread_raw(EXIT_REASON);
+    if (likely(reason < EXIT_REASONS_COUNTED)) {
         v->exits[reason]++;
         exit_table[reason](v);
+    } else {
+        exit_rare(v, reason);
     }
-    if (likely(--v->fuel > 0))
+    if (likely(--v->fuel >= 0))
         return v;
     return turn(v);
 }

@@ -18,22 +18,21 @@ void exit_xsetbv(struct vcpu *v);
 void exit_ept_violation(struct vcpu *v, uint64_t qualification);
 
 noinline_cold uint64_t skip_truncated(uint64_t rip);
-noinline_cold void skip_slow(uint32_t interruptibility, uint64_t rflags);
+noinline_cold void skip_slow(void);
 
 // See vcpu_skip_instruction() in vmx/vcpu.h; inline because every emulated instruction ends here. A RIP that
 // does not leave its 64-KiB block needs no truncation in any mode.
 static inline void skip_instruction(void)
 {
     uint64_t rip = vmread_nat(GUEST_RIP);
-    uint64_t next = rip + vmread32(VM_EXIT_INSTRUCTION_LENGTH);
+    uint64_t next = rip + vmread_raw(VM_EXIT_INSTRUCTION_LENGTH);
     if (unlikely((rip ^ next) >> 16))
         next = skip_truncated(next);
     vmwrite_nat(GUEST_RIP, next);
 
-    uint32_t interruptibility = vmread32(GUEST_INTERRUPTIBILITY_STATE);
-    uint64_t rflags = vmread_nat(GUEST_RFLAGS);
-    if (unlikely((interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) | (rflags & RFLAGS_TF)))
-        skip_slow(interruptibility, rflags);
+    uint64_t blocking = vmread_raw(GUEST_INTERRUPTIBILITY_STATE) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+    if (unlikely(blocking | (vmread_nat(GUEST_RFLAGS) & RFLAGS_TF)))
+        skip_slow();
 }
 
 // After an emulated change that makes the processor drop translations (SDM, "Operations that Invalidate TLBs

@@ -18,7 +18,7 @@ void exit_io(struct vcpu *v, uint64_t qualification)
 {
     struct io_access a = decode_io_access(qualification);
     if (unlikely(a.string)) {
-        string_io(v, &a);
+        string_io(v, qualification);
         return;
     }
     if (a.in)

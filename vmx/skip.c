@@ -20,9 +20,10 @@ uint64_t skip_truncated(uint64_t rip)
 // An instruction that completes ends blocking by STI and MOV SS, and traps when TF was set (SDM, "Guest
 // Non-Register State": with blocking kept, or without the pending trap, the next entry would fail or the
 // guest's debugger would miss a step). With DEBUGCTL.BTF only branches trap.
-void skip_slow(uint32_t interruptibility, uint64_t rflags)
+void skip_slow(void)
 {
-    vmwrite32(GUEST_INTERRUPTIBILITY_STATE, interruptibility & ~(uint32_t)(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
-    if (rflags & RFLAGS_TF && !(vmread64(GUEST_DEBUGCTL) & DEBUGCTL_BTF))
+    uint32_t blocking = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS;
+    vmwrite32(GUEST_INTERRUPTIBILITY_STATE, vmread32(GUEST_INTERRUPTIBILITY_STATE) & ~blocking);
+    if (vmread_nat(GUEST_RFLAGS) & RFLAGS_TF && !(vmread64(GUEST_DEBUGCTL) & DEBUGCTL_BTF))
         vmwrite_nat(GUEST_PENDING_DEBUG_EXCEPTIONS, vmread_nat(GUEST_PENDING_DEBUG_EXCEPTIONS) | PENDING_DEBUG_BS);
 }

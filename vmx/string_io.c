@@ -1,6 +1,7 @@
 #include "vmx/string_io.h"
 #include "arch/cpu.h"
 #include "arch/features.h"
+#include "sdm/qualification.h"
 #include "vmx/diagnose.h"
 #include "vmx/exit.h"
 #include "vmx/guest_paging.h"
@@ -101,8 +102,9 @@ static bool one_element(struct vcpu *v, const struct io_access *a, unsigned byte
 
 // After each element interrupts, single steps and the end of the turn get their chance, as on a processor
 // (SDM, "REP/REPE/REPZ/REPNE/REPNZ").
-void string_io(struct vcpu *v, const struct io_access *a)
+void string_io(struct vcpu *v, uint64_t qualification)
 {
+    const struct io_access access = decode_io_access(qualification), *a = &access;
     unsigned bytes = address_size(v);
     uint64_t count = a->rep ? sized(v->gpr[RCX], bytes) : 1;
     if (count && !one_element(v, a, bytes))
@@ -110,7 +112,7 @@ void string_io(struct vcpu *v, const struct io_access *a)
     if (a->rep && count)
         set_sized(&v->gpr[RCX], bytes, count - 1);
     if (count > 1)
-        skip_slow(vmread32(GUEST_INTERRUPTIBILITY_STATE), vmread_nat(GUEST_RFLAGS));
+        skip_slow();
     else
         skip_instruction();
 }

@@ -31,7 +31,7 @@ struct guest_state {
 
 struct vcpu {
     uint64_t gpr[GPR_COUNT]; // stored and loaded by vmx/entry.asm; [RSP] stands in the VMCS
-    // Exits until the next turn check. Every exit takes one; at zero vmx_exit() looks whether timeouts are
+    // Exits until the next turn check. Every exit takes one; below zero vmx_exit() looks whether timeouts are
     // due, the turn is over or somebody kicked. A handler that wants that look right away sets it to zero.
     int32_t fuel;
     uint16_t vpid; // from 1: the vm id and one
