@@ -22,11 +22,12 @@ $(B)/hostfuzz/%.o: %.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(HOST_CFLAGS) $(HOST_SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
+# ar q: members of one name from two rooms both stay.
 $(B)/host/pure.a: $(UNIT_OBJS)
 $(B)/hostfuzz/pure.a: $(FUZZ_OBJS)
 $(B)/host/pure.a $(B)/hostfuzz/pure.a:
 	@rm -f $@
-	ar qcs $@ $^ # q: members of one name from two rooms both stay
+	ar qcs $@ $^
 
 $(B)/unit/%: $(B)/host/tests/unit/%.o $(B)/host/pure.a
 	@mkdir -p $(@D)

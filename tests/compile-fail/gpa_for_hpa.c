@@ -1,4 +1,4 @@
-// error: incompatible types when initializing type .hpa_t
+// error: incompatible types when initializing|invalid initializer
 // A guest-physical address is no host-physical one.
 #include "arch/types.h"
 
