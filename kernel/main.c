@@ -246,10 +246,18 @@ static void bring_up(void)
     if (!equip_processor(this_pcpu()))
         refuse("no memory for the boot processor's queues");
     init_vmx();
+    run_init();
     start_processors();
     report_use_timeouts(tsc_hz);
     log_info("bring-up took %lu ticks", rdtsc().v - tsc_boot.v);
     run_modules(&boot);
+}
+
+// The other processors stand still by now: nobody is asked to leave VMX operation.
+static void end_after_panic(void)
+{
+    power_prepare = NULL;
+    power_end((enum power_way)options.exit, 2);
 }
 
 // First C, on the boot stack and the boot page tables (boot/entry.asm).
@@ -263,6 +271,7 @@ void boot_main(uint32_t magic, uint32_t info)
     features_enable();
     report_use_pcpus();
     panic_init();
+    panic_end = end_after_panic;
     read_boot_info(magic, hpa(info));
     build_memory_map(hpa(info));
     build_page_tables();

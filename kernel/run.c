@@ -124,6 +124,12 @@ static struct verdict *judge(const struct boot_info *boot, struct module *module
     return pfn_to_virt(f);
 }
 
+void run_init(void)
+{
+    vm_init(all_ended);
+    power_prepare = stop_all;
+}
+
 _Noreturn void run_modules(const struct boot_info *boot)
 {
     static struct module modules[BOOT_MODULES_MAX];
@@ -132,8 +138,6 @@ _Noreturn void run_modules(const struct boot_info *boot)
         report_bail_out("no memory to read the module lines");
         power_end((enum power_way)options.exit, 1);
     }
-    vm_init(all_ended);
-    power_prepare = stop_all;
     if (options.report & REPORT_MEMORY)
         mm_report();
     frames_before = frames_at_rest();

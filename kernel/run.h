@@ -4,6 +4,9 @@
 
 struct pcpu;
 
+// Homes of machines and the way to power-off. Before other processors start: they look for machines at once.
+void run_init(void);
+
 // What every other processor does once it is up: enters VMX operation and runs machines.
 void run_processor(struct pcpu *p);
 // Waits until all of them can run machines, or leaves out who cannot, with a line that says so.
