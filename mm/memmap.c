@@ -1,5 +1,4 @@
 #include "mm/memmap.h"
-#include "arch/string.h"
 
 enum {
     PFN_MIB = 1 << (20 - PAGE_SHIFT), // frames in the first MiB
@@ -44,15 +43,16 @@ static bool open_gap(struct memmap *m, uint32_t at)
 {
     if (m->count >= m->limit)
         return false;
-    memmove(&m->range[at + 1], &m->range[at], (m->count - at) * sizeof(m->range[0]));
-    m->count++;
+    for (uint32_t i = m->count++; i > at; i--)
+        m->range[i] = m->range[i - 1];
     return true;
 }
 
 static void close_gap(struct memmap *m, uint32_t at)
 {
     m->count--;
-    memmove(&m->range[at], &m->range[at + 1], (m->count - at) * sizeof(m->range[0]));
+    for (uint32_t i = at; i < m->count; i++)
+        m->range[i] = m->range[i + 1];
 }
 
 // Makes `frame` a border if it lies inside a range.
