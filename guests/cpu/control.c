@@ -5,28 +5,31 @@ enum { CR4_MCE = 1 << 6, CR4_PGE = 1 << 7, CR4_PCE = 1 << 8, CR4_RESERVED = 1 <<
 
 enum target { CR0, CR4 };
 
-// Bits that are flipped, read back and flipped again.
+// clang-format off
+// Bits that are flipped, read back and flipped again. CR4's are reserved, and fault, where CPUID leaf 1 does
+// not offer their feature in EDX (0: every processor has it).
 static const struct {
     const char *name;
     enum target target;
-    uint32_t flip;
+    uint32_t flip, feature;
 } held[] = {
-    {"cr0-ne",         CR0, CR0_NE         },
-    {"cr0-mp",         CR0, CR0_MP         },
-    {"cr0-em",         CR0, CR0_EM         },
-    {"cr0-ts",         CR0, CR0_TS         },
-    {"cr0-wp",         CR0, CR0_WP         },
-    {"cr0-am",         CR0, CR0_AM         },
-    {"cr0-cd",         CR0, CR0_CD         },
-    {"cr0-cd-nw",      CR0, CR0_CD | CR0_NW},
-    {"cr4-tsd",        CR4, CR4_TSD        },
-    {"cr4-de",         CR4, CR4_DE         },
-    {"cr4-mce",        CR4, CR4_MCE        },
-    {"cr4-pge",        CR4, CR4_PGE        },
-    {"cr4-pce",        CR4, CR4_PCE        },
-    {"cr4-osfxsr",     CR4, CR4_OSFXSR     },
-    {"cr4-osxmmexcpt", CR4, CR4_OSXMMEXCPT },
+    {"cr0-ne",         CR0, CR0_NE,          0},
+    {"cr0-mp",         CR0, CR0_MP,          0},
+    {"cr0-em",         CR0, CR0_EM,          0},
+    {"cr0-ts",         CR0, CR0_TS,          0},
+    {"cr0-wp",         CR0, CR0_WP,          0},
+    {"cr0-am",         CR0, CR0_AM,          0},
+    {"cr0-cd",         CR0, CR0_CD,          0},
+    {"cr0-cd-nw",      CR0, CR0_CD | CR0_NW, 0},
+    {"cr4-de",         CR4, CR4_DE,          1 << 2},
+    {"cr4-tsd",        CR4, CR4_TSD,         1 << 4},
+    {"cr4-mce",        CR4, CR4_MCE,         1 << 7},
+    {"cr4-pge",        CR4, CR4_PGE,         1 << 13},
+    {"cr4-pce",        CR4, CR4_PCE,         0},
+    {"cr4-osfxsr",     CR4, CR4_OSFXSR,      1 << 24},
+    {"cr4-osxmmexcpt", CR4, CR4_OSXMMEXCPT,  1 << 25},
 };
+// clang-format on
 
 // Values made by setting and clearing bits that must fault with #GP(0) and change nothing.
 static const struct {
@@ -124,8 +127,13 @@ static void check_cr8(void)
 
 void control_test(void)
 {
-    for (unsigned i = 0; i < array_size(held); i++)
-        check_held(held[i].name, held[i].target, held[i].flip);
+    uint32_t features = cpuid(1, 0).edx;
+    for (unsigned i = 0; i < array_size(held); i++) {
+        if ((features & held[i].feature) == held[i].feature)
+            check_held(held[i].name, held[i].target, held[i].flip);
+        else
+            check_refused(held[i].name, held[i].target, held[i].flip, 0);
+    }
     for (unsigned i = 0; i < array_size(refused); i++) {
         if (is_64bit() || !refused[i].only_64bit)
             check_refused(refused[i].name, refused[i].target, refused[i].set, refused[i].clear);
