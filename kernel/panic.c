@@ -75,7 +75,7 @@ static void print_registers(const struct exception_frame *f)
 static struct stack_bounds stack_of(uint64_t address)
 {
     if (report_has_pcpus()) {
-        uint64_t slot = STACKS_BASE + (uint64_t)this_pcpu()->id * PCPU_SLOT;
+        uint64_t slot = align_down(this_pcpu()->stack_top - 1, PCPU_SLOT);
         struct stack_bounds s = backtrace_stack(slot, address);
         if (s.high)
             return s;

@@ -50,7 +50,8 @@ static struct log_ring *my_ring(void)
 static bool on_interrupt_stack(void)
 {
     uint64_t sp = (uint64_t)(uintptr_t)__builtin_frame_address(0);
-    return sp >= STACKS_BASE && sp < IMAGE_BASE && (sp - STACKS_BASE) % PCPU_SLOT >= 0x1000 + PCPU_STACK_SIZE;
+    return sp >= STACKS_BASE && sp < IMAGE_BASE &&
+           (sp - STACKS_BASE) % PCPU_SLOT >= PCPU_STACK + PCPU_STACK_SIZE;
 }
 
 static void drain_leave(void)
@@ -248,26 +249,25 @@ static void put_losses(void)
 
 uint32_t report_end(void)
 {
-    char text[TAP_LINE_MAX];
     drain_enter();
     drain_all(&drain);
     put_losses();
-    drain_text(&drain, text, tap_end(&drain.tap, text));
+    drain_text(&drain, drain.line, tap_end(&drain.tap, drain.line));
     drain_settle(&drain);
     uint32_t failed = drain.tap.failed;
     drain_leave();
     return failed;
 }
 
+// Once all is drained, the buffer of the line in transit is free: a panic's stack may be short.
 static void bail_out(const char *sentence)
 {
-    char text[TAP_LINE_MAX];
     struct log_record record = {.kind = RECORD_LINE, .length = (uint16_t)strnlen(sentence, RECORD_TEXT_MAX)};
     drain_all(&drain);
     drain_text(&drain, "# ", drain.tap.off ? 2 : 0);
     drain_text(&drain, "Bail out! ", 10);
-    size_t n = tap_render(&drain.tap, &record, sentence, text);
-    drain_text(&drain, text + 2, n - 2); // without "# "
+    size_t n = tap_render(&drain.tap, &record, sentence, drain.line);
+    drain_text(&drain, drain.line + 2, n - 2); // without "# "
     drain.tap.ended = true;
 }
 
@@ -287,10 +287,9 @@ void report_seize(const char *sentence)
 
 void report_seized_line(enum log_level level, const char *line, size_t len)
 {
-    char text[TAP_LINE_MAX];
     struct log_record record = {.kind = RECORD_LINE, .length = (uint16_t)min_u64(len, RECORD_TEXT_MAX)};
     (void)level;
-    drain_text(&drain, text, tap_render(&drain.tap, &record, line, text));
+    drain_text(&drain, drain.line, tap_render(&drain.tap, &record, line, drain.line));
 }
 
 void report_settle(void)
