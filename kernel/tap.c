@@ -51,12 +51,13 @@ static void put_point(struct tap *t, struct cursor *c, enum point_result result,
 {
     const char *space = result == POINT_SKIP ? memchr(text, ' ', n) : NULL;
     size_t identity = space ? (size_t)(space - text) : n;
-    if (t->off || t->ended)
-        put_plain(c, "# ");
-    else
+    bool numbered = !t->off && !t->ended;
+    if (!t->ended)
         count(t, result);
+    if (!numbered)
+        put_plain(c, "# ");
     put_plain(c, result == POINT_NOT_OK ? "not ok " : "ok ");
-    if (!t->off && !t->ended) {
+    if (numbered) {
         put_number(c, t->points);
         put_plain(c, " - ");
     }
@@ -85,12 +86,11 @@ size_t tap_render(struct tap *t, const struct log_record *record, const char *te
 
 size_t tap_end(struct tap *t, char *out)
 {
-    t->ended = true;
-    if (t->off)
-        return 0;
-    size_t n = format(out, TAP_LINE_MAX, "1..%u\n# %u passed, %u failed", t->points, t->passed, t->failed);
+    size_t n = t->off ? 0 : format(out, TAP_LINE_MAX, "1..%u\n", t->points);
+    n += format(out + n, TAP_LINE_MAX - n, "# %u passed, %u failed", t->passed, t->failed);
     if (t->skipped)
         n += format(out + n, TAP_LINE_MAX - n, ", %u skipped", t->skipped);
+    t->ended = true;
     return n + format(out + n, TAP_LINE_MAX - n, "\n");
 }
 

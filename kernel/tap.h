@@ -6,7 +6,7 @@
 enum { TAP_LINE_MAX = 4 * RECORD_TEXT_MAX + 40, TAP_IDENTITY_MAX = 160 };
 
 struct tap {
-    bool off;   // no TAP: points become "# " lines
+    bool off;   // no TAP: points become "# " lines and there is no plan
     bool ended; // the plan is out: a late point would contradict it
     uint32_t points, passed, failed, skipped;
 };

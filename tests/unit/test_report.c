@@ -185,7 +185,7 @@ static void tap_off_leaves_only_lines(void **state)
     report_point(POINT_OK, "a", "b", "detail");
     report_bail_out("the end");
     report_end();
-    assert_string_equal(wire, "# early\n# ok a/b\n# detail\n# Bail out! the end\n");
+    assert_string_equal(wire, "# early\n# ok a/b\n# detail\n# Bail out! the end\n# 1 passed, 0 failed\n");
 }
 
 static void a_panic_needs_no_lock(void **state)
