@@ -14,19 +14,21 @@ static struct frame_cache caches[PCPU_MAX];
 // (or firmware so wrong) that the records would eat it.
 static uint64_t covered(const struct memmap *m)
 {
-    uint64_t ram = 0, count = 0;
+    uint64_t ram = 0, count = 0, left_out = 0; // the first frame above what is covered
     for (uint32_t i = 0; i < m->count; i++) {
         const struct mem_range *r = &m->range[i];
         if (r->type != MEM_RAM)
             continue;
         ram += r->end - r->first;
-        if (r->end * sizeof(struct frame) / PAGE_SIZE > ram / RECORDS_SHARE + 1 || r->end >> 32) {
-            log_warn("memory above %llu MiB is too sparse to manage and left out",
-                     (unsigned long long)r->first >> (20 - PAGE_SHIFT));
-            break;
-        }
-        count = r->end;
+        // A splinter between modules may look sparse: what lies above it decides.
+        bool sparse = r->end * sizeof(struct frame) / PAGE_SIZE > ram / RECORDS_SHARE + 1 || r->end >> 32;
+        if (!sparse)
+            count = r->end, left_out = 0;
+        else if (!left_out)
+            left_out = r->first;
     }
+    if (left_out)
+        log_warn("memory above %lu MiB is too sparse to manage and left out", left_out >> (20 - PAGE_SHIFT));
     return count;
 }
 
