@@ -11,63 +11,63 @@ void buddy_init(struct buddy *b, struct frame *records, uint64_t count)
 
 // ---- Free lists: doubly linked through the records, 0 ends a list ----
 
-static void push(struct buddy *b, uint32_t f, unsigned order)
+static inline void push(struct buddy *b, uint32_t f, unsigned order)
 {
     struct frame *r = &b->frames[f];
     uint32_t next = b->list[order];
-    *r = (struct frame){.next = next, .state = FRAME_FREE, .order = (uint8_t)order};
+    r->next = next;
+    r->prev = 0;
+    r->kind = frame_kind(FRAME_FREE, order);
     if (next)
         b->frames[next].prev = f;
     b->list[order] = f;
     b->nonempty |= 1u << order;
 }
 
-static void unlink(struct buddy *b, uint32_t f, unsigned order)
+static inline void unlink(struct buddy *b, struct frame *r, unsigned order)
 {
-    struct frame *r = &b->frames[f];
     if (r->next)
         b->frames[r->next].prev = r->prev;
     if (r->prev)
         b->frames[r->prev].next = r->next;
     else if (!(b->list[order] = r->next))
         b->nonempty &= ~(1u << order);
-    r->state = FRAME_NONE;
 }
 
 // ---- Blocks, under the lock ----
 
 // Puts a block on its list, merged with its buddies as far as they are free.
-static void insert(struct buddy *b, uint32_t f, unsigned order)
+static inline void insert(struct buddy *b, uint32_t f, unsigned order)
 {
     for (; order < BUDDY_ORDERS - 1; order++) {
         uint32_t other = f ^ 1u << order;
-        if (other >= b->count)
-            break;
         struct frame *r = &b->frames[other];
-        if (r->state != FRAME_FREE || r->order != order)
+        if (other >= b->count || r->kind != frame_kind(FRAME_FREE, order))
             break;
-        unlink(b, other, order);
-        b->frames[f].state = FRAME_NONE; // whichever of the two is now the inside of the bigger block
-        f &= ~(1u << order);
+        unlink(b, r, order);
+        b->frames[f | other].state = FRAME_NONE; // the upper of the two is now inside the bigger block
+        f &= other;
     }
     push(b, f, order);
 }
 
 // Takes a block off the lists, the smallest that fits, and cuts it down; 0: none. Promises are the caller's.
-static uint32_t take(struct buddy *b, unsigned order, uint16_t owner)
+static inline uint32_t take(struct buddy *b, unsigned order, uint16_t owner)
 {
     uint32_t fitting = b->nonempty & ~0u << order;
     if (unlikely(!fitting))
         return 0;
     unsigned k = (unsigned)__builtin_ctz(fitting);
     uint32_t f = b->list[k];
-    unlink(b, f, k);
+    struct frame *r = &b->frames[f];
+    if ((b->list[k] = r->next))
+        b->frames[r->next].prev = 0;
+    else
+        b->nonempty &= ~(1u << k);
     while (k-- > order)
         push(b, f + (1u << k), k);
-    struct frame *r = &b->frames[f];
     r->owner = owner;
-    r->state = FRAME_USED;
-    r->order = (uint8_t)order;
+    r->kind = frame_kind(FRAME_USED, order);
     b->free -= 1u << order;
     return f;
 }

@@ -29,8 +29,18 @@ enum frame_state {
 struct frame {
     uint32_t next, prev; // free: links of its order's list; used: `next` is its owner's (quarantine)
     uint16_t owner;      // used: enum owner
-    uint8_t state;       // enum frame_state
-    uint8_t order;       // head: the block has 2^order pages
+    union {
+        struct {
+            uint8_t order; // head: the block has 2^order pages
+            uint8_t state; // enum frame_state
+        };
+        uint16_t kind; // both at once: frame_kind()
+    };
     uint32_t spare;
 };
 _Static_assert(sizeof(struct frame) == 16, "records cost 1/256 of RAM");
+
+static inline uint16_t frame_kind(enum frame_state state, unsigned order)
+{
+    return (uint16_t)((unsigned)state << 8 | order);
+}

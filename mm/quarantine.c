@@ -3,7 +3,7 @@
 #include "mm/mm.h"
 #include "mm/space_impl.h"
 
-enum { RELEASE_BATCH = 96 }; // frames one poll gives back
+enum { RELEASE_BATCH = 64 }; // frames one poll gives back
 
 struct seat seats[PCPU_MAX];
 void (*quarantine_kick)(uint32_t pcpu);
