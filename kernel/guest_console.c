@@ -80,17 +80,6 @@ static bool dropped(struct guest_console *c, uint8_t byte)
     return true;
 }
 
-static bool take_text(struct guest_console *c, char byte, tsc_t now)
-{
-    if (c->length == GUEST_LINE_MAX && !send(c, true))
-        return false;
-    if (!c->length)
-        c->deadline = tsc(now.v + c->hold.v);
-    c->line[c->length++] = byte;
-    c->broken = false;
-    return true;
-}
-
 // CR ends a line that has text; the LF behind it, and behind a line that went out early, adds nothing.
 static bool take_line_end(struct guest_console *c, char byte)
 {
@@ -104,13 +93,46 @@ static bool take_line_end(struct guest_console *c, char byte)
     return true;
 }
 
+static void lengthen(struct guest_console *c, size_t by, tsc_t now)
+{
+    if (!c->length)
+        c->deadline = tsc(now.v + c->hold.v);
+    c->length = (uint16_t)(c->length + by);
+    c->broken = false;
+}
+
+// Takes the text before the next control byte, as far as the line has room: most of what guests print.
+static size_t take_run(struct guest_console *c, const char *bytes, size_t n, tsc_t now)
+{
+    size_t run = 0, room = min_u64(n, GUEST_LINE_MAX - c->length);
+    if (c->state != ESC_NONE)
+        return 0;
+    for (char *to = c->line + c->length; run < room && (uint8_t)bytes[run] >= 0x20; run++)
+        to[run] = bytes[run];
+    if (run)
+        lengthen(c, run, now);
+    return run;
+}
+
+// One byte, whatever it is. False: the ring is full.
+static bool take_byte(struct guest_console *c, char byte, tsc_t now)
+{
+    if (dropped(c, (uint8_t)byte))
+        return true;
+    if (byte == '\n' || byte == '\r')
+        return take_line_end(c, byte);
+    if (c->length == GUEST_LINE_MAX && !send(c, true))
+        return false;
+    c->line[c->length] = byte;
+    lengthen(c, 1, now);
+    return true;
+}
+
 size_t guest_console_write(struct guest_console *c, const char *bytes, size_t n, tsc_t now)
 {
     for (size_t i = 0; i < n; i++) {
-        bool is_end = bytes[i] == '\n' || bytes[i] == '\r';
-        if (dropped(c, (uint8_t)bytes[i]))
-            continue;
-        if (!(is_end ? take_line_end(c, bytes[i]) : take_text(c, bytes[i], now)))
+        i += take_run(c, bytes + i, n - i, now);
+        if (i < n && !take_byte(c, bytes[i], now))
             return i;
     }
     return n;
