@@ -20,5 +20,9 @@ enum error mm_init(struct memmap *m);
 // The zeroed-frame cache of processor `id`, to be put in struct pcpu's `frames`. Empty at first.
 struct frame_cache *mm_cpu_init(uint32_t id);
 
+// Pages that belong to nobody in particular: free, zeroed in advance by any processor, in object caches. The
+// same before the first machine and after the last, whatever the caches hold; exact while nobody allocates.
+uint64_t mm_at_rest(void);
+
 // Logs total, free, promised and every owner that holds something, one line each.
 void mm_report(void);

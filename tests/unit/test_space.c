@@ -42,9 +42,11 @@ static int finish(void **state)
         space_destroy(s);
     while (quarantine_poll())
         ;
+    assert_int_equal(mm_at_rest(), free_at_start); // whatever the cache holds
     frame_cache_flush(host_frame_cache);
     assert_int_equal(frames.promised, 0);
     assert_int_equal(frames.free, free_at_start);
+    assert_int_equal(mm_at_rest(), free_at_start);
     assert_int_equal(buddy_owned(&frames, VM), 0);
     assert_int_equal(frames.account[VM].bytes, 0);
     assert_int_equal(objects->used, 0);
