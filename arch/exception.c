@@ -31,7 +31,7 @@ static const uint8_t ist_of[EXC_COUNT] = {
 // SDM, "64-Bit IDT Gate Descriptors": interrupt gates, present, DPL 0.
 void exception_init(void)
 {
-    for (unsigned v = 0; v < VECTOR_COUNT; v++) {
+    for (size_t v = 0; v < VECTOR_COUNT; v++) {
         uint64_t at = (uint64_t)(uintptr_t)exception_stubs[v], ist = v < EXC_COUNT ? ist_of[v] : 0;
         idt[2 * v] =
             (at & 0xffff) | SELECTOR_CODE << 16 | ist << 32 | 0x8eull << 40 | (at >> 16 & 0xffff) << 48;
@@ -91,9 +91,10 @@ static _Noreturn void noinline_cold fatal(const struct exception_frame *f, const
 
 static bool fixed_up(struct exception_frame *f)
 {
-    for (const struct fixup *p = fixups_start; p < fixups_end; p++) {
-        if (p->from == f->rip) {
-            f->rip = p->to;
+    const size_t count = ((uintptr_t)fixups_end - (uintptr_t)fixups_start) / sizeof(struct fixup);
+    for (size_t i = 0; i < count; i++) {
+        if (fixups_start[i].from == f->rip) {
+            f->rip = fixups_start[i].to;
             return true;
         }
     }

@@ -27,7 +27,7 @@ static void read_brand(struct features *f)
     uint32_t words[12];
     for (uint32_t i = 0; i < 3; i++) {
         struct cpuid c = cpuid(0x80000002 + i, 0);
-        memcpy(&words[i * 4], (uint32_t[]){c.eax, c.ebx, c.ecx, c.edx}, 16);
+        memcpy(&words[(size_t)i * 4], (uint32_t[]){c.eax, c.ebx, c.ecx, c.edx}, 16);
     }
     read_text(f->brand, words, 12);
     size_t blanks = 0; // some processors right-justify the name
@@ -98,7 +98,7 @@ void features_read(struct features *f)
 
 const char *features_differ(const struct features *f)
 {
-    if (f->signature != features.signature || strcmp(f->vendor, features.vendor))
+    if (f->signature != features.signature || strcmp(f->vendor, features.vendor) != 0)
         return "vendor, family, model or stepping";
     if (f->physical_bits != features.physical_bits || f->linear_bits != features.linear_bits)
         return "address widths";

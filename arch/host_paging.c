@@ -89,13 +89,13 @@ void paging_load(const struct paging *p)
 
 void *device_map(hpa_t at, uint64_t bytes, enum caching caching)
 {
-    enum { LARGE = 2 << 20 };
+    const uint64_t large = 2 << 20;
     static uint64_t next = DEVICE_BASE;
     uint64_t first = align_down(at.v, PAGE_SIZE), end = align_up(at.v + bytes, PAGE_SIZE);
-    if (!bytes || end <= first || end - first > DEVICE_BASE + DEVICE_SIZE - next - 2 * LARGE)
+    if (!bytes || end <= first || end - first > DEVICE_BASE + DEVICE_SIZE - next - 2 * large)
         return NULL;
-    if (end - first >= LARGE) // the same place within 2 MiB as in memory lets large pages be used
-        next = align_up(next, LARGE) + (first & (LARGE - 1));
+    if (end - first >= large) // the same place within 2 MiB as in memory lets large pages be used
+        next = align_up(next, large) + (first & (large - 1));
     uint64_t va = next;
     next += end - first + PAGE_SIZE; // a page between neighbours stays unmapped
     if (!paging_map(&host_paging, va, hpa(first), end - first, PAGE_WRITE, caching))

@@ -53,14 +53,14 @@ static struct {
 static void write_reg(enum reg reg, uint32_t value)
 {
     if (lapic.page)
-        lapic.page[reg * 4] = value;
+        lapic.page[(size_t)reg * 4] = value;
     else
         wrmsr(MSR_X2APIC_FIRST + reg, value);
 }
 
 static uint32_t read_reg(enum reg reg)
 {
-    return lapic.page ? lapic.page[reg * 4] : (uint32_t)rdmsr(MSR_X2APIC_FIRST + reg);
+    return lapic.page ? lapic.page[(size_t)reg * 4] : (uint32_t)rdmsr(MSR_X2APIC_FIRST + reg);
 }
 
 uint32_t lapic_id(void)

@@ -190,7 +190,7 @@ void smp_start(const struct smp_plan *the_plan)
     const uint32_t slots = call_the_roll();
     if (slots == 1)
         return;
-    memcpy(pfn_to_virt(plan->trampoline), trampoline, (size_t)(trampoline_end - trampoline));
+    memcpy(pfn_to_virt(plan->trampoline), trampoline, (uintptr_t)trampoline_end - (uintptr_t)trampoline);
     smp_efer = rdmsr(MSR_EFER);
     smp_slots = slots;
     wake_all(slots);
