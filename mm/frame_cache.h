@@ -53,7 +53,7 @@ void frame_cache_flush(struct frame_cache *c);
 
 // The cache of the processor this runs on.
 #ifdef MICRONOVA_HOST
-extern struct frame_cache *host_frame_cache; // whichever the test lets this thread be
+extern _Thread_local struct frame_cache *host_frame_cache; // the test lets each thread be a processor
 static inline struct frame_cache *frame_cache_here(void)
 {
     return host_frame_cache;

@@ -2,4 +2,4 @@
 #include <stddef.h>
 #include "mm/frame_cache.h"
 
-struct frame_cache *host_frame_cache;
+_Thread_local struct frame_cache *host_frame_cache;

@@ -1,0 +1,111 @@
+// Threads as processors: they touch, unmap, enter, leave and give back in the same spaces at once, without
+// ever waiting for one another outside the short locks; in the end every frame is back.
+#include "mm/mm.h"
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "arch/memory.h"
+#include "mm/space_impl.h"
+
+enum { FRAMES = 4096, CPUS = 3, PAGES = 200, STEPS = 4000 };
+
+static struct memmap map;
+static struct space *shared;
+static uint64_t at_rest;
+static unsigned failures; // of all threads: cmocka's assertions belong to the first
+
+static void expect(bool ok)
+{
+    if (!ok)
+        __atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
+}
+
+static void work_on(struct space *s, uint32_t id, unsigned *seed)
+{
+    uint64_t page = (unsigned)rand_r(seed) % PAGES, done;
+    uint32_t value = (uint32_t)page;
+    switch (rand_r(seed) % 8) {
+    case 0:
+        expect(space_unmap(s, gfn(page), 1 + page % (PAGES - page), &done) == E_OK);
+        break;
+    case 1:
+        expect(guest_write(s, gpa(page << 12 | id * 8), &value, 4) == E_OK);
+        break;
+    case 2:
+        expect(guest_read(s, gpa(page << 12 | id * 8), &value, 4) == E_OK);
+        expect(value == page || value == 0); // written here by this thread alone, or unmapped since
+        break;
+    case 3:
+        frame_cache_refill_idle(host_frame_cache);
+        break;
+    case 4:
+        quarantine_poll();
+        break;
+    default:
+        expect(space_fault(s, gfn_to_gpa(gfn(page)), ACCESS_WRITE) == E_OK);
+    }
+}
+
+static void *processor(void *arg)
+{
+    uint32_t id = (uint32_t)(uintptr_t)arg;
+    unsigned seed = id + 1;
+    host_frame_cache = mm_cpu_init(id);
+    for (int i = 0; i < STEPS; i++) {
+        struct space *own = i % 50 ? NULL : space_create((uint16_t)(OWNER_VM + 1 + id));
+        if (own && space_add_slot(own, gfn(0), PAGES, SLOT_RAM) == E_OK) {
+            space_enter(own, id);
+            for (int k = 0; k < 50; k++)
+                work_on(own, id, &seed);
+        }
+        if (seat_stale(shared, &seats[id]))
+            space_enter(shared, id);
+        if (own)
+            space_destroy(own);
+        work_on(shared, id, &seed);
+        if (rand_r(&seed) % 5 == 0)
+            space_leave(id);
+    }
+    space_leave(id);
+    frame_cache_flush(host_frame_cache);
+    return NULL;
+}
+
+static void everything_comes_back(void **state)
+{
+    (void)state;
+    pthread_t threads[CPUS];
+    host_ram = aligned_alloc(PAGE_SIZE, FRAMES * PAGE_SIZE);
+    memmap_init(&map);
+    memmap_add(&map, 0, FRAMES * PAGE_SIZE, 1);
+    memmap_seal(&map);
+    assert_int_equal(mm_init(&map), E_OK);
+    host_frame_cache = mm_cpu_init(CPUS);
+    at_rest = mm_at_rest();
+    shared = space_create(OWNER_VM);
+    assert_int_equal(space_add_slot(shared, gfn(0), PAGES, SLOT_RAM), E_OK);
+    for (uintptr_t i = 0; i < CPUS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, processor, (void *)i), 0);
+    for (int i = 0; i < CPUS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(failures, 0);
+    space_destroy(shared);
+    while (quarantine_poll())
+        ;
+    frame_cache_flush(host_frame_cache);
+    assert_int_equal(frames.promised, 0);
+    assert_int_equal(mm_at_rest(), at_rest);
+    assert_null(buddy_check(&frames));
+    free(host_ram);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_comes_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
