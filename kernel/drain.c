@@ -1,6 +1,6 @@
 #include "kernel/drain.h"
 
-enum { STEPS_PER_REFRESH = 8, UNITS_PER_BYTE = 12 };
+enum { STEPS_PER_REFRESH = 8, UNITS_PER_BYTE = 6 };
 
 static struct log_ring *oldest(struct drain *d, struct log_record *record)
 {

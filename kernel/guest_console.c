@@ -14,6 +14,9 @@ enum escape {
 // A guest that never ends its control string shall not fall silent for good.
 enum { STRING_MAX = 2048 };
 
+// A call's work is bounded: so many control bytes, some 60 instructions each; a line costs as much as eight.
+enum { FUEL = 192, LINE_FUEL = 8 };
+
 static const tsc_t NEVER = {~0ull};
 
 void guest_console_init(struct guest_console *c, const char *machine, uint64_t tsc_hz)
@@ -130,10 +133,15 @@ static bool take_byte(struct guest_console *c, char byte, tsc_t now)
 
 size_t guest_console_write(struct guest_console *c, const char *bytes, size_t n, tsc_t now)
 {
+    unsigned fuel = FUEL;
     for (size_t i = 0; i < n; i++) {
         i += take_run(c, bytes + i, n - i, now);
-        if (i < n && !take_byte(c, bytes[i], now))
+        if (i == n)
+            break;
+        unsigned cost = bytes[i] == '\n' || bytes[i] == '\r' ? LINE_FUEL : 1;
+        if (fuel < cost || !take_byte(c, bytes[i], now))
             return i;
+        fuel -= cost;
     }
     return n;
 }

@@ -21,8 +21,8 @@ struct guest_console {
 // `machine` must live as long as the console.
 void guest_console_init(struct guest_console *c, const char *machine, uint64_t tsc_hz);
 
-// Takes bytes until the processor's log ring is full; returns how many. Fewer than n: the guest is to try
-// again with the rest (-E_AGAIN, or THRE stays clear).
+// Takes bytes until the processor's log ring is full, or the bytes have cost some 12,000 instructions;
+// returns how many it took. Fewer than n: the guest is to try again with the rest (-E_AGAIN if it is 0).
 size_t guest_console_write(struct guest_console *c, const char *bytes, size_t n, tsc_t now);
 
 // Sends a partial line that is due at `now`; c->deadline says when that is. False: the ring is full, and

@@ -18,17 +18,17 @@ static void put_plain(struct cursor *c, const char *text)
 static void put_escaped(struct cursor *c, const char *text, size_t n)
 {
     static const char digits[] = "0123456789abcdef";
+    char *at = c->at;
     for (size_t i = 0; i < n; i++) {
         uint8_t byte = (uint8_t)text[i];
         if (byte >= 0x20 && byte < 0x7f) {
-            *c->at++ = (char)byte;
+            *at++ = (char)byte;
             continue;
         }
-        *c->at++ = '\\';
-        *c->at++ = 'x';
-        *c->at++ = digits[byte >> 4];
-        *c->at++ = digits[byte & 15];
+        memcpy(at, (char[]){'\\', 'x', digits[byte >> 4], digits[byte & 15]}, 4);
+        at += 4;
     }
+    c->at = at;
 }
 
 static void put_number(struct cursor *c, uint32_t n)

@@ -133,7 +133,7 @@ static void paints_seldom_while_text_flows(void **state)
         put(0, i, RECORD_LINE, "0123456789abcdef");
     for (unsigned i = 0; i < 32; i++)
         assert_true(drain_step(&d, 10));
-    assert_int_equal(consoles[1].refreshed, 4 * 120);
+    assert_int_equal(consoles[1].refreshed, 4 * 60);
 }
 
 static void waiting_finishes_the_line_in_transit_first(void **state)

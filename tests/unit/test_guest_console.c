@@ -153,6 +153,24 @@ static void stops_when_the_ring_is_full_and_loses_nothing(void **state)
     assert_string_equal(got, "a|b|c||last|x|");
 }
 
+static void a_call_is_bounded_and_the_next_goes_on(void **state)
+{
+    (void)state;
+    static const char patterns[] = {'\n', '\r', 1, 0x1b};
+    for (size_t i = 0; i < array_size(patterns); i++) {
+        char text[512];
+        memset(text, patterns[i], sizeof text);
+        unsigned calls = 0;
+        for (size_t at = 0; at < sizeof text; calls++) {
+            size_t taken = guest_console_write(&c, text + at, sizeof text - at, tsc(0));
+            assert_in_range(taken, 1, 200);
+            at += taken;
+        }
+        assert_in_range(calls, 2, 30);
+    }
+    assert_int_equal(strspn(got, "|"), 512); // every LF is a line
+}
+
 static void flushes_at_the_end(void **state)
 {
     (void)state;
@@ -171,6 +189,7 @@ int main(void)
         cmocka_unit_test_setup(breaks_long_lines, start),
         cmocka_unit_test_setup(sends_partial_lines_in_time, start),
         cmocka_unit_test_setup(stops_when_the_ring_is_full_and_loses_nothing, start),
+        cmocka_unit_test_setup(a_call_is_bounded_and_the_next_goes_on, start),
         cmocka_unit_test_setup(flushes_at_the_end, start),
     };
     return cmocka_run_group_tests_name("guest_console", tests, NULL, NULL);
