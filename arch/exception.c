@@ -7,7 +7,8 @@
 #include "sdm/bits.h"
 #include "sdm/msr.h"
 
-uint64_t idt[2 * VECTOR_COUNT] __attribute__((aligned(PAGE_SIZE)));
+// Filled while the boot tables are in force, which ignore rights; read-only ever after (linker.ld).
+uint64_t idt[2 * VECTOR_COUNT] __attribute__((aligned(PAGE_SIZE), section(".bss.sealed")));
 
 void (*nmi_handler)(const struct exception_frame *frame);
 void (*exception_fatal)(const struct exception_frame *frame, const char *name);

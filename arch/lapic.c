@@ -104,6 +104,7 @@ void lapic_init_cpu(void)
     write_reg(TPR, 0);
     write_reg(SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
     write_reg(LVT_TIMER, lapic.deadline ? LVT_TSC_DEADLINE | VECTOR_TIMER : VECTOR_TIMER);
+    __asm__ volatile("mfence" ::: "memory"); // the LVT's mode before any deadline: SDM, "TSC-Deadline Mode"
     write_reg(TIMER_INITIAL, 0);
     write_reg(TIMER_DIVIDE, DIVIDE_BY_16);
     write_reg(ESR, 0);
