@@ -104,3 +104,5 @@ global vcpu_run
 vcpu_run:
         mov rax, rdi
         jmp enter
+
+section .note.GNU-stack noalloc noexec nowrite progbits
