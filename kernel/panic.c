@@ -116,13 +116,9 @@ static bool take_over(void)
     return depth == 1;
 }
 
-static _Noreturn void die(const struct exception_frame *frame, uint64_t rbp, const char *fmt, va_list args)
+static _Noreturn void die(const struct exception_frame *frame, uint64_t rbp, const char *sentence)
 {
-    char sentence[LOG_LINE_MAX];
-    bool first = take_over();
-    size_t n = min_u64(format(sentence, sizeof sentence, "panic: "), sizeof sentence);
-    format_v(sentence + n, sizeof sentence - n, fmt, args);
-    if (!first) {
+    if (!take_over()) {
         log_sink = report_seized_line;
         log_error("again: %s", sentence);
         end();
@@ -137,18 +133,32 @@ static _Noreturn void die(const struct exception_frame *frame, uint64_t rbp, con
     end();
 }
 
+enum { SENTENCE_MAX = 240 };
+
+static void write_sentence(char *sentence, const char *fmt, va_list args)
+{
+    size_t n = format(sentence, SENTENCE_MAX, "panic: ");
+    format_v(sentence + n, SENTENCE_MAX - n, fmt, args);
+}
+
 void panic(const char *fmt, ...)
 {
+    char sentence[SENTENCE_MAX];
     va_list args;
     va_start(args, fmt);
-    die(NULL, (uint64_t)(uintptr_t)__builtin_frame_address(0), fmt, args);
+    write_sentence(sentence, fmt, args);
+    va_end(args);
+    die(NULL, (uint64_t)(uintptr_t)__builtin_frame_address(0), sentence);
 }
 
 void panic_registers(const struct exception_frame *frame, const char *fmt, ...)
 {
+    char sentence[SENTENCE_MAX];
     va_list args;
     va_start(args, fmt);
-    die(frame, frame->rbp, fmt, args);
+    write_sentence(sentence, fmt, args);
+    va_end(args);
+    die(frame, frame->rbp, sentence);
 }
 
 static void fatal_exception(const struct exception_frame *frame, const char *name)
