@@ -166,11 +166,14 @@ static unsigned take_pages(struct buddy *b, uint32_t *to, unsigned order, uint16
     uint32_t f = take(b, order, owner);
     if (!f)
         return 0;
-    for (uint32_t i = 0; i < 1u << order; i++) {
-        b->frames[f + i] = (struct frame){.owner = owner, .state = FRAME_USED};
+    unsigned pages = 1u << order;
+    struct frame *r = &b->frames[f];
+    for (unsigned i = 0; i < pages; i++, r++) {
+        r->owner = owner;
+        r->kind = frame_kind(FRAME_USED, 0);
         to[i] = f + i;
     }
-    return 1u << order;
+    return pages;
 }
 
 unsigned buddy_alloc_batch(struct buddy *b, uint32_t *to, unsigned n, uint16_t owner, uint64_t redeem)

@@ -15,14 +15,23 @@ static void square_account(struct frame_cache *c)
     c->charged = c->count;
 }
 
+// A batch is one block as a rule: each run of neighbours is cleared in one go.
+static void clear(const uint32_t *frame, unsigned count)
+{
+    for (unsigned i = 0, run; i < count; i += run) {
+        for (run = 1; i + run < count && frame[i + run] == frame[i] + run;)
+            run++;
+        memset(pfn_to_virt(pfn(frame[i])), 0, (size_t)run * PAGE_SIZE);
+    }
+}
+
 static void refill(struct frame_cache *c)
 {
     uint32_t *to = &c->frame[c->count];
     square_account(c);
     unsigned got = buddy_alloc_batch(c->buddy, to, FRAME_CACHE_BATCH, OWNER_CACHE, c->redeemed);
     c->redeemed = 0;
-    for (unsigned i = 0; i < got; i++)
-        memset(pfn_to_virt(pfn(to[i])), 0, PAGE_SIZE);
+    clear(to, got);
     c->count += got;
     c->charged = c->count;
 }
