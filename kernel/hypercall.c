@@ -11,10 +11,16 @@ enum { UNIT_MAX = 16 };
 
 struct call {
     struct vcpu *v;
-    uint64_t arg[6];
+    bool wide; // 64-bit mode
 };
 
 // ---- Arguments ----
+
+static uint64_t arg(const struct call *c, unsigned i)
+{
+    static const uint8_t registers64[] = {RDI, RSI, RDX, R10, R8, R9}, registers32[] = {RBX, RCX, RDX, RSI, RDI};
+    return c->wide ? c->v->gpr[registers64[i]] : (uint32_t)c->v->gpr[registers32[i]];
+}
 
 // Copies guest text of `bytes` into buf[max + 1] and terminates it.
 static enum error read_text(const struct call *c, uint64_t at, uint64_t bytes, char *buf, size_t max)
@@ -53,11 +59,11 @@ static int64_t call_VERSION(const struct call *c)
 static int64_t call_CONSOLE_WRITE(const struct call *c)
 {
     char text[CONSOLE_WRITE_MAX + 1];
-    enum error e = read_text(c, c->arg[0], c->arg[1], text, CONSOLE_WRITE_MAX);
+    enum error e = read_text(c, arg(c, 0), arg(c, 1), text, CONSOLE_WRITE_MAX);
     if (e)
-        return -e;
-    size_t taken = vm_console_write(c->v->vm, text, c->arg[1]);
-    return taken || !c->arg[1] ? (int64_t)taken : -E_AGAIN;
+        return -(int64_t)e;
+    size_t taken = vm_console_write(c->v->vm, text, arg(c, 1));
+    return taken || !arg(c, 1) ? (int64_t)taken : -(int64_t)E_AGAIN;
 }
 
 static int64_t call_TAP_PLAN(const struct call *c)
@@ -65,10 +71,10 @@ static int64_t call_TAP_PLAN(const struct call *c)
     struct vm *vm = c->v->vm;
     if (vm->has_plan)
         return -E_EXISTS;
-    if (c->arg[0] > TAP_PLAN_MAX)
+    if (arg(c, 0) > TAP_PLAN_MAX)
         return -E_TOO_BIG;
     vm->has_plan = true;
-    vm->planned = (uint32_t)c->arg[0];
+    vm->planned = (uint32_t)arg(c, 0);
     return 0;
 }
 
@@ -77,36 +83,29 @@ static int64_t call_TAP_POINT(const struct call *c)
     static const enum point_result results[] = {
         [TAP_NOT_OK] = POINT_NOT_OK, [TAP_OK] = POINT_OK, [TAP_SKIP] = POINT_SKIP};
     char name[TAP_NAME_MAX + 1], detail[TAP_DETAIL_MAX + 1];
-    enum error e = read_name(c, c->arg[1], c->arg[2], name, TAP_NAME_MAX);
+    enum error e = read_name(c, arg(c, 1), arg(c, 2), name, TAP_NAME_MAX);
     if (!e)
-        e = read_text(c, c->arg[3], c->arg[4], detail, TAP_DETAIL_MAX);
-    if (!e && c->arg[0] >= array_size(results))
+        e = read_text(c, arg(c, 3), arg(c, 4), detail, TAP_DETAIL_MAX);
+    if (!e && arg(c, 0) >= array_size(results))
         e = E_INVALID;
     if (!e && !report_has_room())
         e = E_AGAIN;
     if (e)
-        return -e;
-    report_point(results[c->arg[0]], c->v->vm->machine->name, name, *detail ? detail : NULL);
+        return -(int64_t)e;
+    report_point(results[arg(c, 0)], c->v->vm->machine->name, name, *detail ? detail : NULL);
     c->v->vm->delivered++;
     return 0;
 }
 
 static int64_t call_EXIT(const struct call *c)
 {
-    vm_end(c->v->vm, END_EXIT, c->arg[0], NULL);
-    return 0;
-}
-
-static int64_t call_YIELD(const struct call *c)
-{
-    sched_yield(&c->v->sched);
-    vcpu_attention(c->v);
+    vm_end(c->v->vm, END_EXIT, arg(c, 0), NULL);
     return 0;
 }
 
 static int64_t call_TIME(const struct call *c)
 {
-    switch (c->arg[0]) {
+    switch (arg(c, 0)) {
     case TIME_TSC_HZ:
         return (int64_t)tsc_hz;
     case TIME_TSC_BOOT:
@@ -118,21 +117,21 @@ static int64_t call_TIME(const struct call *c)
 static int64_t call_BENCH(const struct call *c)
 {
     char name[TAP_NAME_MAX + 1], unit[UNIT_MAX + 1];
-    enum error e = read_name(c, c->arg[1], c->arg[2], name, TAP_NAME_MAX);
+    enum error e = read_name(c, arg(c, 1), arg(c, 2), name, TAP_NAME_MAX);
     if (!e)
-        e = read_name(c, c->arg[3], c->arg[4], unit, UNIT_MAX);
+        e = read_name(c, arg(c, 3), arg(c, 4), unit, UNIT_MAX);
     if (!e && !report_has_room())
         e = E_AGAIN;
     if (e)
-        return -e;
-    log_info("bench %s %lu %s", name, c->arg[0], unit);
+        return -(int64_t)e;
+    log_info("bench %s %lu %s", name, arg(c, 0), unit);
     return 0;
 }
 
 static int64_t call_QUERY(const struct call *c)
 {
     const struct vm *vm = c->v->vm;
-    switch (c->arg[0]) {
+    switch (arg(c, 0)) {
     case QUERY_VM_BYTES:
         return (int64_t)vm_bytes(vm);
     case QUERY_VM_CREATE:
@@ -149,20 +148,24 @@ static int64_t call_QUERY(const struct call *c)
     return -E_INVALID;
 }
 
-static int64_t (*const calls[HC_COUNT])(const struct call *) = {
-#define X(name, number) [HC_##name] = call_##name,
-    HYPERCALLS(X)
-#undef X
-};
+// The calls that take arguments or give a result, as vmx/ calls them. A yield does neither.
+#define WRAP(name)                                                                                           \
+    void hypercall_##name(struct vcpu *v)                                                                    \
+    {                                                                                                        \
+        v->gpr[RAX] = (uint64_t)call_##name(&(struct call){v, vcpu_in_64bit_mode(v)});                       \
+    }
+WRAP(VERSION)
+WRAP(CONSOLE_WRITE)
+WRAP(TAP_PLAN)
+WRAP(TAP_POINT)
+WRAP(EXIT)
+WRAP(TIME)
+WRAP(BENCH)
+WRAP(QUERY)
 
-// Registers of the arguments, by mode.
-static const uint8_t registers64[6] = {RDI, RSI, RDX, R10, R8, R9};
-static const uint8_t registers32[5] = {RBX, RCX, RDX, RSI, RDI};
-
-void hypercall(struct vcpu *v, bool wide)
+void hypercall_YIELD(struct vcpu *v)
 {
-    struct call c = {.v = v};
-    for (unsigned i = 0; i < (wide ? array_size(registers64) : array_size(registers32)); i++)
-        c.arg[i] = wide ? v->gpr[registers64[i]] : (uint32_t)v->gpr[registers32[i]];
-    v->gpr[RAX] = (uint64_t)calls[(uint32_t)v->gpr[RAX]](&c);
+    v->gpr[RAX] = 0;
+    sched_yield(&v->sched);
+    vcpu_attention(v);
 }

@@ -1,7 +1,8 @@
-// Hypercalls: docs/abi.md, abi/micronova.h.
+// Hypercalls: docs/abi.md, abi/micronova.h. One function each, for the table of upcalls (kernel/turn.c): the
+// machine called at CPL 0; the result goes to RAX; the instruction is retired by the caller.
 #pragma once
 #include "vmx/vcpu.h"
 
-// The number is known (RAX < HC_COUNT, in 32 bits unless `wide`); the result goes to RAX. The instruction is
-// retired by the caller.
-void hypercall(struct vcpu *v, bool wide);
+#define X(name, number) void hypercall_##name(struct vcpu *v);
+HYPERCALLS(X)
+#undef X

@@ -53,6 +53,12 @@ void run_stop_if_asked(void)
     cpu_stop();
 }
 
+static void kick(uint32_t id)
+{
+    pcpus[id].kick = 1;
+    pcpu_kick(&pcpus[id]);
+}
+
 // Before power-off and reboot: every processor clears its VMCSs and leaves VMX operation.
 static void stop_all(void)
 {
@@ -60,7 +66,7 @@ static void stop_all(void)
     tsc_t limit = tsc(rdtsc().v + tsc_from_ms(STOP_MS).v);
     for (uint32_t i = 0; i < pcpu_count; i++)
         if (&pcpus[i] != this_pcpu() && pcpus[i].state == PCPU_ONLINE)
-            pcpu_kick(&pcpus[i]);
+            kick(i);
     for (uint32_t i = 0; i < pcpu_count; i++)
         while (&pcpus[i] != this_pcpu() && pcpus[i].state == PCPU_ONLINE && rdtsc().v < limit.v)
             cpu_pause();
@@ -128,6 +134,7 @@ void run_init(void)
 {
     vm_init(all_ended);
     power_prepare = stop_all;
+    quarantine_kick = kick;
 }
 
 _Noreturn void run_modules(const struct boot_info *boot)

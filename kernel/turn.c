@@ -14,8 +14,7 @@
 static bool idle_work(struct pcpu *p)
 {
     report_drain_step(64);
-    bool more = frame_cache_refill_idle(p->frames);
-    return quarantine_poll() ? true : more;
+    return frame_cache_refill_idle(p->frames) || p->kick;
 }
 
 static void idle(struct pcpu *p)
@@ -29,13 +28,21 @@ static void idle(struct pcpu *p)
     lapic_timer_arm(tsc(~0ull));
 }
 
-static struct vcpu *enter(struct pcpu *p, struct sched_node *n)
+// What comes seldom: machines that were built for this processor or ended on it, their memory, the end.
+static noinline_cold void chores(struct pcpu *p)
 {
-    struct vcpu *v = container_of(n, struct vcpu, sched);
-    vcpu_switch(v);
-    v->fuel = FUEL;
-    vcpu_set_deadline(v, tsc(min_u64(n->turn_end.v, timeouts_next(p->timeouts).v)));
-    return v;
+    __atomic_store_n(&p->kick, 0, __ATOMIC_SEQ_CST);
+    run_stop_if_asked();
+    vm_adopt();
+    sched_take_inbox(p->runq);
+    vm_reap();
+    if (quarantine_poll())
+        p->kick = 1;
+}
+
+static noinline_cold void fire_timeouts(struct pcpu *p)
+{
+    timeouts_run(p->timeouts, rdtsc());
 }
 
 // The vCPU that this processor enters next. Idles until there is one.
@@ -44,23 +51,20 @@ static struct vcpu *next_vcpu(void)
     struct pcpu *p = this_pcpu();
     for (;;) {
         tsc_t now = rdtsc();
-        if (now.v >= timeouts_next(p->timeouts).v)
-            timeouts_run(p->timeouts, now);
-        run_stop_if_asked();
-        vm_adopt();
+        if (unlikely(now.v >= timeouts_next(p->timeouts).v))
+            fire_timeouts(p);
+        if (unlikely(p->kick))
+            chores(p);
         struct sched_node *n = sched_pick(p->runq, now);
-        vm_reap();
-        if (n)
-            return enter(p, n);
+        if (likely(n)) {
+            struct vcpu *v = container_of(n, struct vcpu, sched);
+            vcpu_switch(v);
+            vcpu_set_deadline(v, now, tsc(min_u64(n->turn_end.v, timeouts_next(p->timeouts).v)));
+            return v;
+        }
         vcpu_switch(NULL);
         idle(p);
     }
-}
-
-static struct vcpu *turn(struct vcpu *v)
-{
-    (void)v;
-    return next_vcpu();
 }
 
 _Noreturn void turn_forever(void)
@@ -76,7 +80,7 @@ static void halt(struct vcpu *v, bool interrupts_on)
         vm_end(v->vm, END_STUCK, 0, NULL);
         return;
     }
-    sched_park(&v->sched);
+    sched_park(&v->sched, rdtsc());
     vcpu_attention(v);
 }
 
@@ -86,8 +90,13 @@ static void end(struct vcpu *v, enum ending how, const char *detail)
 }
 
 const struct vcpu_upcalls vcpu_upcalls = {
-    .hypercall = hypercall,
+    .hypercalls =
+        {
+#define X(name, number) [HC_##name] = hypercall_##name,
+            HYPERCALLS(X)
+#undef X
+        },
     .halt = halt,
     .end = end,
-    .turn = turn,
+    .turn = next_vcpu,
 };

@@ -215,6 +215,7 @@ static void hand_over(struct vm *vm, struct home *home)
     lock_take(&home->lock);
     list_push_back(&home->built, &vm->link);
     lock_release(&home->lock);
+    p->kick = 1;
     if (p != this_pcpu())
         pcpu_kick(p);
 }
@@ -334,9 +335,10 @@ void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail)
     guest_console_flush(&vm->console);
     report(vm, how, code, detail ? detail : ending_text(how));
     cancel_timeouts(vm);
-    sched_end(&vm->vcpu->sched);
-    vcpu_attention(vm->vcpu);
+    sched_end(&vm->vcpu->sched, rdtsc());
     list_push_back(&homes[this_pcpu()->id].ended, &vm->link);
+    this_pcpu()->kick = 1;
+    vcpu_attention(vm->vcpu);
 }
 
 static void one_less(void)

@@ -68,11 +68,6 @@ void timeout_cancel(struct timeouts *ts, struct timeout *t)
         settle(ts, last, hole);
 }
 
-tsc_t timeouts_next(const struct timeouts *ts)
-{
-    return ts->count ? ts->heap[0]->deadline : tsc(~0ull);
-}
-
 void timeouts_run(struct timeouts *ts, tsc_t now)
 {
     // No more rounds than there are timeouts at the start: one that sets itself into the past again and again

@@ -23,6 +23,9 @@ void timeout_init(struct timeout *t, void (*fire)(struct timeout *));
 bool timeout_set(struct timeouts *ts, struct timeout *t, tsc_t deadline);
 void timeout_cancel(struct timeouts *ts, struct timeout *t);
 // The nearest deadline, or ~0 when none is set.
-tsc_t timeouts_next(const struct timeouts *ts);
+static inline tsc_t timeouts_next(const struct timeouts *ts)
+{
+    return ts->count ? ts->heap[0]->deadline : tsc(~0ull);
+}
 // Fires everything due at `now`, in order of deadline.
 void timeouts_run(struct timeouts *ts, tsc_t now);

@@ -26,7 +26,7 @@ static const struct control_policy primary_policy[] = {
     {PRIMARY_CR3_STORE_EXITING, CONTROL_AVOIDED, "EPT leaves CR3 to the guest"},
     {PRIMARY_INVLPG_EXITING, CONTROL_AVOIDED, "EPT leaves paging to the guest"},
     {PRIMARY_RDTSC_EXITING, CONTROL_AVOIDED, "the TSC is the guest's clock"},
-    {PRIMARY_MOV_DR_EXITING, CONTROL_AVOIDED, "debug registers are switched with the vCPU"},
+    {PRIMARY_MOV_DR_EXITING, CONTROL_REQUIRED, "debug registers are switched from their first use on"},
     {PRIMARY_PAUSE_EXITING, CONTROL_AVOIDED, "spinning is the guest's business"},
     {PRIMARY_TPR_SHADOW, CONTROL_AVOIDED, "no virtual-APIC page exists"},
     {PRIMARY_MONITOR_TRAP_FLAG, CONTROL_AVOIDED, "single steps are the guest's own"},

@@ -56,7 +56,7 @@ struct retry vmx_entry_failed(struct vcpu *v)
     else
         format(text, sizeof text, "VM entry failed: no VMCS is current");
     vcpu_upcalls.end(v, END_ENTRY_FAILED, text);
-    return (struct retry){vcpu_upcalls.turn(v), false};
+    return (struct retry){vcpu_upcalls.turn(), false};
 }
 
 // ---- Registers ----

@@ -4,6 +4,7 @@
 #include "arch/pcpu.h"
 #include "sdm/exit_reason.h"
 #include "vmx/diagnose.h"
+#include "vmx/state.h"
 
 struct vcpu *vmx_exit(struct vcpu *v);
 
@@ -79,6 +80,7 @@ static noinline_cold void exit_entry_failed(struct vcpu *v)
     X(VMXOFF,                   NOTHING,       exit_undefined) \
     X(VMXON,                    NOTHING,       exit_undefined) \
     X(CR_ACCESS,                QUALIFICATION, exit_cr_access) \
+    X(MOV_DR,                   NOTHING,       state_use_debug) \
     X(IO_INSTRUCTION,           QUALIFICATION, exit_io) \
     X(RDMSR,                    NOTHING,       exit_rdmsr) \
     X(WRMSR,                    NOTHING,       exit_wrmsr) \
@@ -115,11 +117,6 @@ static noinline_cold void exit_rare(struct vcpu *v, uint64_t reason)
         exit_unhandled(v);
 }
 
-static noinline_cold struct vcpu *turn(struct vcpu *v)
-{
-    return vcpu_upcalls.turn(v);
-}
-
 // From the stub, with the guest's registers in `v` and this processor's stack; returns the vCPU to enter.
 struct vcpu *vmx_exit(struct vcpu *v)
 {
@@ -132,5 +129,5 @@ struct vcpu *vmx_exit(struct vcpu *v)
     }
     if (likely(--v->fuel >= 0))
         return v;
-    return turn(v);
+    return vcpu_upcalls.turn();
 }

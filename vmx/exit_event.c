@@ -4,6 +4,7 @@
 #include "sdm/qualification.h"
 #include "vmx/diagnose.h"
 #include "vmx/exit.h"
+#include "vmx/state.h"
 
 void exit_external_interrupt(struct vcpu *v, uint32_t interruption)
 {
@@ -15,6 +16,7 @@ void exit_external_interrupt(struct vcpu *v, uint32_t interruption)
 // Debug Exceptions"): that is done here, and the event delivered.
 static void reflect_debug(struct vcpu *v)
 {
+    state_use_debug(v);
     uint64_t conditions = vmread_nat(EXIT_QUALIFICATION);
     uint64_t flipped = DR6_RTM | DR6_BLD; // these two mean "happened" by 0
     uint64_t set = conditions & (DR6_B0 | DR6_B1 | DR6_B2 | DR6_B3 | DR6_BD | DR6_BS);
@@ -27,7 +29,6 @@ static void reflect_debug(struct vcpu *v)
     uint32_t blocking = vmread32(GUEST_INTERRUPTIBILITY_STATE) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
     if (blocking && vmread_nat(GUEST_RFLAGS) & RFLAGS_TF && !(vmread64(GUEST_DEBUGCTL) & DEBUGCTL_BTF))
         vmwrite_nat(GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
-    (void)v;
 }
 
 // The event that the exit kept from a guest, delivered as it was.

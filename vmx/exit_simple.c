@@ -1,8 +1,8 @@
 // HLT, VMCALL, XSETBV.
 #include "abi/micronova.h"
-#include "arch/cpu.h"
 #include "vmx/cpuid.h"
 #include "vmx/exit.h"
+#include "vmx/state.h"
 
 void exit_hlt(struct vcpu *v)
 {
@@ -24,7 +24,7 @@ void exit_vmcall(struct vcpu *v)
     else if (v->gpr[RAX] >= HC_COUNT && (v->gpr[RAX] <= UINT32_MAX || unknown_call(v)))
         v->gpr[RAX] = (uint64_t)-E_UNKNOWN_CALL;
     else
-        vcpu_upcalls.hypercall(v, vcpu_in_64bit_mode(v));
+        vcpu_upcalls.hypercalls[(uint32_t)v->gpr[RAX]](v);
     skip_instruction();
 }
 
@@ -43,7 +43,6 @@ void exit_xsetbv(struct vcpu *v)
         vcpu_inject_fault(v, EXC_GP, 0);
         return;
     }
-    xsetbv(0, value);
-    v->state.xcr0 = value;
+    state_enable_xcr0(v, value);
     skip_instruction();
 }

@@ -6,6 +6,7 @@
 #include "sdm/msr.h"
 #include "vmx/cpuid.h"
 #include "vmx/exit.h"
+#include "vmx/state.h"
 #include "vmx/vmx.h"
 
 const uint32_t kept_msr_number[KEPT_COUNT] = {
@@ -73,7 +74,7 @@ static bool write_kept(struct vcpu *v, enum kept_msr i, uint64_t value)
 {
     if (!kept_msr_exists[i] || !wrmsr_safe(kept_msr_number[i], value))
         return false;
-    v->state.msr[i] = value;
+    state_note_msr(v, i, value);
     return true;
 }
 

@@ -1,8 +1,11 @@
 #include "vmx/state.h"
 #include "arch/cpu.h"
 #include "arch/features.h"
+#include "arch/panic.h"
 #include "mm/mm.h"
+#include "mm/space_impl.h"
 #include "sdm/msr.h"
+#include "vmx/exit.h"
 #include "vmx/msr.h"
 #include "vmx/vmx.h"
 
@@ -17,12 +20,14 @@ enum { FCW_AFTER_FNINIT = 0x37f, MXCSR_AFTER_RESET = 0x1f80 };
 _Static_assert(offsetof(struct fpu_area, mxcsr) == 24 && sizeof(struct fpu_area) == 512, "FXSAVE image");
 
 static struct object_cache fpu_cache;
+static bool has_xsave;
 // KEPT_MSRS as they are in each processor.
 static uint64_t loaded_msr[PCPU_MAX][KEPT_COUNT];
 
 void state_init(void)
 {
-    size_t size = cpu_has(FEATURE_XSAVE) ? features.xsave_size : sizeof(struct fpu_area);
+    has_xsave = cpu_has(FEATURE_XSAVE);
+    size_t size = has_xsave ? features.xsave_size : sizeof(struct fpu_area);
     object_cache_init(&fpu_cache, "FPU areas", &frames, size, 64);
 }
 
@@ -33,7 +38,7 @@ enum error state_create(struct vcpu *v, uint16_t owner)
         return E_NO_MEMORY;
     v->state.fpu->control = FCW_AFTER_FNINIT;
     v->state.fpu->mxcsr = MXCSR_AFTER_RESET;
-    v->state.xcr0 = XCR0_X87;
+    v->state.xcr0 = v->state.xcr0_ever = XCR0_X87;
     v->state.dr6 = DR6_INIT & 0xffffffffu;
     return E_OK;
 }
@@ -50,83 +55,182 @@ uint64_t state_bytes(void)
     return object_cost(&fpu_cache);
 }
 
-// The whole XSAVE state goes, also parts that the guest's XCR0 does not enable now but did before. `enabled` is
-// the XCR0 that is in the processor.
-static void save_fpu(struct fpu_area *area, uint64_t enabled)
+// ---- XSAVE state. What a guest never enabled in XCR0 it can neither see nor change, so it is neither stored
+// nor loaded: both happen with XCR0 = all that the guest ever enabled. A component that it enables for the
+// first time is set to its initial state then (state_enable_xcr0), whoever left something there. ----
+
+static inline void save_fpu(const struct guest_state *s)
 {
-    if (!cpu_has(FEATURE_XSAVE)) {
-        fxsave(area);
+    if (unlikely(!has_xsave)) {
+        fxsave(s->fpu);
         return;
     }
-    if (enabled != features.xcr0_supported)
-        xsetbv(0, features.xcr0_supported);
-    xsave(area, ~0ull);
+    if (unlikely(s->xcr0 != s->xcr0_ever))
+        xsetbv(0, s->xcr0_ever);
+    xsave(s->fpu, ~0ull);
 }
 
-static void load_fpu(const struct fpu_area *area, uint64_t enable)
+// `enabled`: XCR0 as it is in the processor.
+static inline void load_fpu(const struct guest_state *s, uint64_t enabled)
 {
-    if (!cpu_has(FEATURE_XSAVE)) {
-        fxrstor(area);
+    if (unlikely(!has_xsave)) {
+        fxrstor(s->fpu);
         return;
     }
-    xrstor(area, ~0ull);
-    if (enable != features.xcr0_supported)
-        xsetbv(0, enable);
+    if (unlikely(s->xcr0_ever != enabled))
+        xsetbv(0, s->xcr0_ever);
+    xrstor(s->fpu, ~0ull);
+    if (unlikely(s->xcr0 != s->xcr0_ever))
+        xsetbv(0, s->xcr0);
 }
 
-static void save(struct vcpu *v)
+void state_enable_xcr0(struct vcpu *v, uint64_t value)
 {
-    struct guest_state *s = &v->state;
-    s->cr2 = read_cr2();
+    static const struct {
+        struct fpu_area legacy;
+        uint8_t header[64]; // XSTATE_BV = 0: everything is in its initial state
+    } initial __attribute__((aligned(64))) = {.legacy = {.control = FCW_AFTER_FNINIT, .mxcsr = MXCSR_AFTER_RESET}};
+    uint64_t first = value & ~v->state.xcr0_ever;
+    xsetbv(0, value);
+    if (first)
+        xrstor(&initial, first);
+    v->state.xcr0 = value;
+    v->state.xcr0_ever |= value;
+}
+
+// ---- The rest ----
+
+static noinline_cold void save_debug(struct guest_state *s)
+{
     s->dr[0] = read_dr0();
     s->dr[1] = read_dr1();
     s->dr[2] = read_dr2();
     s->dr[3] = read_dr3();
     s->dr6 = read_dr6();
-    s->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-    save_fpu(s->fpu, s->xcr0);
 }
 
-static void load(struct vcpu *v)
+static noinline_cold void load_debug(const struct guest_state *s)
 {
-    const struct guest_state *s = &v->state;
-    write_cr2(s->cr2);
     write_dr0(s->dr[0]);
     write_dr1(s->dr[1]);
     write_dr2(s->dr[2]);
     write_dr3(s->dr[3]);
     write_dr6(s->dr6);
-    wrmsr(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
-    load_fpu(s->fpu, s->xcr0);
+}
+
+// From the first use on a guest has the debug registers for itself.
+void state_use_debug(struct vcpu *v)
+{
+    if (v->state.has_debug)
+        return;
+    v->state.has_debug = true;
+    load_debug(&v->state);
+    vmwrite32(PRIMARY_CONTROLS, vmread32(PRIMARY_CONTROLS) & ~(uint32_t)PRIMARY_MOV_DR_EXITING);
+}
+
+static noinline_cold void load_msrs(const struct guest_state *s)
+{
+    struct vmx_cpu *cpu = this_vmx();
     uint64_t *here = loaded_msr[this_pcpu()->id];
     for (unsigned i = 0; i < KEPT_COUNT; i++)
         if (s->msr[i] != here[i] && kept_msr_exists[i]) {
             wrmsr(kept_msr_number[i], s->msr[i]);
             here[i] = s->msr[i];
         }
+    cpu->has_msrs = s->has_msrs;
+}
+
+void state_note_msr(struct vcpu *v, unsigned kept, uint64_t value)
+{
+    v->state.msr[kept] = loaded_msr[this_pcpu()->id][kept] = value;
+    v->state.has_msrs |= value != 0;
+    this_vmx()->has_msrs |= value != 0;
+}
+
+static inline void save(struct guest_state *s)
+{
+    s->cr2 = read_cr2();
+    s->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+    if (unlikely(s->has_debug))
+        save_debug(s);
+    save_fpu(s);
+}
+
+static inline void load(const struct guest_state *s, uint64_t kernel_gs_base, uint64_t xcr0)
+{
+    write_cr2(s->cr2);
+    if (s->kernel_gs_base != kernel_gs_base)
+        wrmsr(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
+    if (unlikely(s->has_debug))
+        load_debug(s);
+    if (unlikely(s->has_msrs | this_vmx()->has_msrs))
+        load_msrs(s);
+    load_fpu(s, xcr0);
 }
 
 // What firmware or the boot loader left in the kept MSRs is not known: the first vCPU on a processor sets all.
-static void take_over(void)
+static noinline_cold void take_over(void)
 {
     for (unsigned i = 0; i < KEPT_COUNT; i++) {
         loaded_msr[this_pcpu()->id][i] = 0;
         if (kept_msr_exists[i])
             wrmsr(kept_msr_number[i], 0);
     }
-    if (cpu_has(FEATURE_XSAVE))
+    this_vmx()->has_msrs = false;
+    wrmsr(MSR_KERNEL_GS_BASE, 0);
+    if (has_xsave)
         xsetbv(0, features.xcr0_supported);
 }
 
-void state_switch(struct vcpu *to)
+static inline void switch_state(struct vmx_cpu *cpu, struct vcpu *to)
 {
-    struct vmx_cpu *cpu = this_vmx();
-    if (cpu->loaded == to)
+    struct vcpu *from = cpu->loaded;
+    if (unlikely(from == to))
         return;
-    if (cpu->loaded)
-        save(cpu->loaded);
-    else
+    if (likely(from)) {
+        save(&from->state);
+        load(&to->state, from->state.kernel_gs_base, from->state.xcr0_ever);
+    } else {
         take_over();
-    load(to);
+        load(&to->state, 0, features.xcr0_supported);
+    }
     cpu->loaded = to;
+}
+
+// ---- Switching ----
+
+static void invept_all(void)
+{
+    struct {
+        uint64_t eptp, zero;
+    } none = {0, 0};
+    enum { INVEPT_ALL_CONTEXTS = 2 };
+    bool failed;
+    __asm__ volatile("invept %1, %2" : "=@ccbe"(failed) : "m"(none), "r"((uint64_t)INVEPT_ALL_CONTEXTS) : "memory");
+    if (failed)
+        panic("INVEPT of all contexts failed");
+}
+
+static noinline_cold void go_idle(struct pcpu *p)
+{
+    space_leave(p->id);
+    p->current = NULL;
+}
+
+void vcpu_switch(struct vcpu *to)
+{
+    struct pcpu *p = this_pcpu();
+    if (unlikely(!to)) {
+        go_idle(p);
+        return;
+    }
+    if (p->current != to) {
+        vmcs_bind(to->vmcs);
+        switch_state(p->vmx, to);
+        p->current = to;
+    } else if (likely(!seat_stale(to->space, &seats[p->id]))) {
+        return;
+    }
+    if (unlikely(space_enter(to->space, p->id)))
+        invept_all();
 }

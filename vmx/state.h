@@ -2,10 +2,11 @@
 //
 //   state                     where it is while others run   saved                loaded
 //   RAX..R15 but RSP          vcpu.gpr                       every exit           every entry
-//   CR2, DR0-DR3, DR6         state.cr2, .dr, .dr6           another vCPU enters  when it differs in owner
+//   CR2                       state.cr2                      another vCPU enters  it enters
+//   DR0-DR3, DR6              state.dr, .dr6                 another vCPU enters  it enters, once it used them
 //   XCR0                      state.xcr0                     by XSETBV exits      when it differs
 //   x87, SSE, AVX             state.fpu (XSAVE area)         another vCPU enters  it enters
-//   KERNEL_GS_BASE            state.kernel_gs_base           another vCPU enters  it enters
+//   KERNEL_GS_BASE            state.kernel_gs_base           another vCPU enters  when it differs
 //   STAR LSTAR CSTAR FMASK    state.msr                      by WRMSR exits       when it differs
 //   TSC_AUX, SPEC_CTRL        state.msr                      by WRMSR exits       when it differs
 //
@@ -22,5 +23,11 @@ enum error state_create(struct vcpu *v, uint16_t owner);
 void state_destroy(struct vcpu *v, uint16_t owner);
 uint64_t state_bytes(void);
 
-// Makes `to`'s state the processor's; whose state was in it gets it stored.
-void state_switch(struct vcpu *to);
+// XSETBV of the current vCPU with a legal value.
+void state_enable_xcr0(struct vcpu *v, uint64_t value);
+
+// Before anything touches DR0-DR3 or DR6 of the current vCPU: from now on they are switched, and MOV DR does
+// not exit any more.
+void state_use_debug(struct vcpu *v);
+// The current vCPU wrote `value` to a kept MSR (enum kept_msr of vmx/msr.h), which the processor has by now.
+void state_note_msr(struct vcpu *v, unsigned kept, uint64_t value);

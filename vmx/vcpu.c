@@ -5,7 +5,6 @@
 #include "arch/memory.h"
 #include "arch/panic.h"
 #include "mm/mm.h"
-#include "mm/space_impl.h"
 #include "sdm/bits.h"
 #include "vmx/exit.h"
 #include "vmx/state.h"
@@ -64,18 +63,6 @@ uint64_t vcpu_bytes(void)
     return PAGE_SIZE + state_bytes();
 }
 
-static void invept_all(void)
-{
-    struct {
-        uint64_t eptp, zero;
-    } none = {0, 0};
-    enum { INVEPT_ALL_CONTEXTS = 2 };
-    bool failed;
-    __asm__ volatile("invept %1, %2" : "=@ccbe"(failed) : "m"(none), "r"((uint64_t)INVEPT_ALL_CONTEXTS) : "memory");
-    if (failed)
-        panic("INVEPT of all contexts failed");
-}
-
 // Without VPIDs every entry and exit drops the guest's translations anyway.
 void flush_guest_tlb(struct vcpu *v)
 {
@@ -92,37 +79,19 @@ void flush_guest_tlb(struct vcpu *v)
         panic("INVVPID of VPID %u failed", v->vpid);
 }
 
-void vcpu_switch(struct vcpu *to)
-{
-    struct pcpu *p = this_pcpu();
-    if (!to) {
-        space_leave(p->id);
-        p->current = NULL;
-        return;
-    }
-    if (p->current != to) {
-        vmcs_bind(to->vmcs);
-        state_switch(to);
-        p->current = to;
-    }
-    if (seat_stale(to->space, &seats[p->id]) && space_enter(to->space, p->id))
-        invept_all();
-}
-
 // The timer counts down by one whenever bit `rate` of the TSC changes, and ends the guest's turn at zero. With
 // "save VMX preemption-timer value" it goes on where it stopped; without it every entry starts it anew, so
 // that the deadline has to be set before each (SDM, "VMX-Preemption Timer").
-void vcpu_set_deadline(struct vcpu *v, tsc_t deadline)
+void vcpu_set_deadline(struct vcpu *v, tsc_t now, tsc_t deadline)
 {
-    if (!(vmx_controls.pin & PIN_PREEMPTION_TIMER)) {
+    v->fuel = vmx_controls.exit & EXIT_SAVE_PREEMPTION_TIMER ? FUEL : 0;
+    if (unlikely(!(vmx_controls.pin & PIN_PREEMPTION_TIMER))) {
+        v->fuel = FUEL;
         lapic_timer_arm(deadline);
         return;
     }
-    uint64_t now = rdtsc().v;
-    uint64_t ticks = deadline.v > now ? (deadline.v - now) >> vmx_misc_timer_rate(vmx_caps.misc) : 0;
+    uint64_t ticks = deadline.v > now.v ? (deadline.v - now.v) >> vmx_timer_rate : 0;
     vmwrite32(PREEMPTION_TIMER_VALUE, (uint32_t)min_u64(ticks, 0xffffffff));
-    if (!(vmx_controls.exit & EXIT_SAVE_PREEMPTION_TIMER))
-        vcpu_attention(v);
 }
 
 unsigned vcpu_cpl(const struct vcpu *v)

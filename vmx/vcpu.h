@@ -4,6 +4,7 @@
 // All functions are for the processor on which the vCPU is current, unless they say otherwise.
 #pragma once
 #include "abi/ending.h"
+#include "abi/micronova.h"
 #include "arch/types.h"
 #include "dev/io.h"
 #include "mm/space.h"
@@ -24,8 +25,11 @@ struct vmcs {
 
 // What a guest can change outside its VMCS and the processor keeps while other vCPUs run (vmx/state.c).
 struct guest_state {
-    uint64_t cr2, dr[4], dr6, xcr0, kernel_gs_base;
+    uint64_t cr2, dr[4], dr6, kernel_gs_base;
+    uint64_t xcr0, xcr0_ever; // now, and all bits that were ever set
     uint64_t msr[GUEST_MSRS_KEPT];
+    bool has_msrs;  // one of msr[] is not zero
+    bool has_debug; // it uses DR0-DR3 and DR6; until then MOV DR exits
     struct fpu_area *fpu;
 };
 
@@ -49,10 +53,10 @@ struct vcpu {
 
 // What vmx/ asks of the rooms above, one constant table (kernel/upcalls.c).
 struct vcpu_upcalls {
-    void (*hypercall)(struct vcpu *v, bool wide); // VMCALL at CPL 0, RAX < HC_COUNT; `wide`: 64-bit mode
+    void (*hypercalls[HC_COUNT])(struct vcpu *v); // VMCALL at CPL 0, by number: the result goes to RAX
     void (*halt)(struct vcpu *v, bool interrupts_on);                // HLT, already retired
     void (*end)(struct vcpu *v, enum ending how, const char *detail); // this vCPU cannot go on
-    struct vcpu *(*turn)(struct vcpu *v); // timeouts, scheduling, idling: the vCPU to run next; v may be gone
+    struct vcpu *(*turn)(void); // timeouts, scheduling, idling: the vCPU to run next; the last one may be gone
 };
 extern const struct vcpu_upcalls vcpu_upcalls;
 
@@ -68,8 +72,8 @@ uint64_t vcpu_bytes(void);
 void vcpu_switch(struct vcpu *to);
 // Runs `v` and whatever vmx_exit() returns after it, for ever.
 _Noreturn void vcpu_run(struct vcpu *v);
-// Ends the guest's turn on the hardware at `deadline` at the latest.
-void vcpu_set_deadline(struct vcpu *v, tsc_t deadline);
+// Ends the guest's turn on the hardware at `deadline` at the latest, and gives it fuel.
+void vcpu_set_deadline(struct vcpu *v, tsc_t now, tsc_t deadline);
 
 unsigned vcpu_cpl(const struct vcpu *v);
 bool vcpu_in_64bit_mode(const struct vcpu *v);

@@ -11,13 +11,6 @@ static bool vmclear(hpa_t region)
     return !failed;
 }
 
-static bool vmptrld(hpa_t region)
-{
-    bool failed;
-    __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(region.v) : "memory");
-    return !failed;
-}
-
 static uint64_t gs_base(const struct pcpu *p)
 {
     return (uint64_t)(uintptr_t)p;
@@ -32,18 +25,18 @@ static void write_host_of(const struct pcpu *p)
     vmwrite_nat(HOST_GDTR_BASE, (uint64_t)(uintptr_t)arch->gdt);
 }
 
-void vmcs_bind(struct vmcs *m)
+void vmcs_first_bind(struct vmcs *m)
 {
     struct pcpu *here = this_pcpu();
-    assert(!m->active_on || m->active_on == here);
-    bool fresh = !m->active_on;
-    if (!vmptrld(m->region))
-        panic("VMPTRLD of %lx failed", m->region.v);
-    if (fresh) {
-        m->active_on = here;
-        list_push_back(&this_vmx()->active, &m->link);
-        write_host_of(here);
-    }
+    assert(!m->active_on);
+    m->active_on = here;
+    list_push_back(&this_vmx()->active, &m->link);
+    write_host_of(here);
+}
+
+void vmcs_bind_failed(struct vmcs *m)
+{
+    panic("VMPTRLD of %lx failed", m->region.v);
 }
 
 void vmcs_clear(struct vmcs *m)

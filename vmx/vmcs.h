@@ -47,7 +47,17 @@ DEFINE_ACCESS(_nat, enum vmcsnat, uint64_t)
 // Makes `m` current on this processor. One that is active elsewhere is a bug: its own processor clears it
 // first (SDM, "Software Use of Virtual-Machine Control Structures"). Host fields that differ between
 // processors are written when it was clear.
-void vmcs_bind(struct vmcs *m);
+noinline_cold void vmcs_first_bind(struct vmcs *m);
+_Noreturn noinline_cold void vmcs_bind_failed(struct vmcs *m);
+static inline void vmcs_bind(struct vmcs *m)
+{
+    bool failed;
+    __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(m->region.v) : "memory");
+    if (unlikely(failed))
+        vmcs_bind_failed(m);
+    if (unlikely(m->active_on != this_pcpu()))
+        vmcs_first_bind(m);
+}
 // VMCLEAR, on the processor where it is active (or anywhere when it is active nowhere).
 void vmcs_clear(struct vmcs *m);
 // Clears every VMCS that is active on this processor.

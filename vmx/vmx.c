@@ -15,6 +15,7 @@ struct vmx_caps vmx_caps;
 struct controls vmx_controls;
 hpa_t vmx_msr_bitmap;
 bool vmx_time_handlers;
+uint8_t vmx_timer_rate;
 uint64_t vmx_cr0_must, vmx_cr4_must;
 static struct vmx_cpu vmx_cpus[PCPU_MAX];
 
@@ -52,6 +53,7 @@ enum error vmx_init(struct reason *why)
     ept_features.accessed_dirty = vmx_caps.ept_vpid & EPT_CAP_ACCESSED_DIRTY;
     ept_features.pages_2m = vmx_caps.ept_vpid & EPT_CAP_PAGE_2M;
     ept_features.pages_1g = vmx_caps.ept_vpid & EPT_CAP_PAGE_1G;
+    vmx_timer_rate = (uint8_t)vmx_misc_timer_rate(vmx_caps.misc);
     cpuid_policy_init();
     state_init();
     return msr_policy_init(why);

@@ -17,6 +17,7 @@ struct vmx_cpu {
     hpa_t vmxon_region;
     bool on;
     struct vcpu *loaded; // whose state outside the VMCS is in the processor; survives idling
+    bool has_msrs;       // one of its kept MSRs (vmx/msr.h) is not zero
     struct list active;  // every struct vmcs that was loaded here and not cleared
 };
 
@@ -24,6 +25,7 @@ extern struct vmx_caps vmx_caps; // of the boot processor
 extern struct controls vmx_controls;     // what every VMCS gets
 extern hpa_t vmx_msr_bitmap;             // one for all machines: the policy is the same for all
 extern bool vmx_time_handlers;           // kernel option report=handlers: exits go through the timed stub
+extern uint8_t vmx_timer_rate;           // the preemption timer counts TSC ticks >> rate
 extern uint64_t vmx_cr0_must, vmx_cr4_must; // bits that are 1 in a guest whatever it wants
 
 // Boot processor, after its page tables and features: reads capabilities, negotiates controls, builds what all
