@@ -13,8 +13,9 @@ VERSION := $(shell cat VERSION)
 
 ROOMS := sdm boot arch mm vmx dev sched ipc kernel
 # Small by default, fast where exits go.
-HOT := vmx mm dev sched ipc arch/string arch/format kernel/hypercall kernel/turn kernel/log_ring
-CFLAGS := -std=gnu17 -Os -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -mcmodel=kernel \
+HOT := vmx/exit vmx/exit_% vmx/cpuid vmx/msr vmx/state vmx/vcpu mm/space mm/frame_cache mm/buddy dev/io dev/uart sched/% \
+	arch/string kernel/hypercall kernel/turn kernel/log_ring
+CFLAGS := -std=gnu17 -Oz -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -mcmodel=kernel \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-fno-omit-frame-pointer -fno-common -ffunction-sections -fdata-sections -fno-strict-aliasing -Wall -Wextra -Werror -Wshadow -Wvla \
 	-Wmissing-prototypes -Wno-override-init -Wstrict-prototypes -I. -I$(B)/gen -DMICRONOVA_VERSION='"$(VERSION)"'
@@ -41,7 +42,7 @@ $(B)/gen/offsets.inc: arch/offsets.c
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(CFLAGS) $(if $(filter $(HOT),$(*D) $*),-O2) $(if $(filter $(FRAMELESS),$*),-fomit-frame-pointer) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) $(if $(filter $(HOT),$*),-O2) $(if $(filter $(FRAMELESS),$*),-fomit-frame-pointer) -MMD -MP -c -o $@ $<
 
 $(B)/%.asm.o: %.asm $(B)/gen/offsets.inc
 	@mkdir -p $(@D)
