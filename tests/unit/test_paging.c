@@ -147,7 +147,7 @@ static void caching_is_in_the_bits_of_the_page_size(void **state)
     assert_int_equal(translate(DIRECT).entry & (pwt | pcd | pat_4k), pwt | pcd);
     assert_int_equal(translate(DIRECT + KIB4).entry & (pwt | pcd | pat_4k), pat_4k);
     assert_int_equal(translate(DIRECT + MIB2).entry & (pwt | pcd | pat_large), pat_large);
-    assert_int_equal(HOST_PAT >> 32 & 7, 1); // entry 4 is what pat selects: write combining
+    assert_int_equal(PAGING_PAT >> 32 & 7, 1); // entry 4 is what pat selects: write combining
 }
 
 static void nx_is_left_out_where_there_is_none(void **state)
