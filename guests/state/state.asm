@@ -5,6 +5,8 @@ default rel
 %define WITH_AVX 120
 %define FX       128
 %define YMM_HIGH 640
+%define XCR0_IN_CALL 896
+%define XCR0_AROUND  904
 
 global state_round
 
@@ -36,6 +38,16 @@ state_round:
 %assign i i + 1
 %endrep
 .loaded:
+    mov rax, [rdi + XCR0_AROUND]
+    mov [around], rax
+    mov rax, [rdi + XCR0_IN_CALL]
+    test rax, rax
+    jz .narrowed
+    xor ecx, ecx
+    mov rdx, rax
+    shr rdx, 32
+    xsetbv
+.narrowed:
     mov rcx, [rdi + 1 * 8]
     mov rdx, [rdi + 2 * 8]
     mov rbx, [rdi + 3 * 8]
@@ -71,6 +83,17 @@ state_round:
     mov [rbx + 12 * 8], r13
     mov [rbx + 13 * 8], r14
     mov [rbx + 14 * 8], r15
+    mov eax, [around]
+    test eax, eax
+    jz .widened
+    xor ecx, ecx
+    xgetbv
+    mov [rbx + XCR0_IN_CALL], eax
+    mov [rbx + XCR0_IN_CALL + 4], edx
+    mov eax, [around]
+    mov edx, [around + 4]
+    xsetbv
+.widened:
     mov rax, [avx]
     mov [rbx + WITH_AVX], rax
     fxsave64 [rbx + FX]
@@ -94,4 +117,5 @@ section .bss
 got: resq 1
 number: resq 1
 avx: resq 1
+around: resq 1
 section .note.GNU-stack noalloc noexec nowrite progbits

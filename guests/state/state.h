@@ -22,10 +22,13 @@ struct state {
     uint64_t with_avx;
     struct fx_area fx;
     uint64_t ymm_high[VECTORS][2];
+    uint64_t xcr0_in_call; // during the VMCALL, 0 without XSAVE; in the result: as found behind it
+    uint64_t xcr0_around;  // before and after
 };
 _Static_assert(offsetof(struct state, with_avx) == 120, "state.asm: WITH_AVX");
 _Static_assert(offsetof(struct state, fx) == 128, "state.asm: FX");
 _Static_assert(offsetof(struct state, ymm_high) == 640, "state.asm: YMM_HIGH");
+_Static_assert(offsetof(struct state, xcr0_in_call) == 896, "state.asm: XCR0_IN_CALL");
 
 // Loads everything from `set`, executes one VMCALL with RAX = number, stores everything to `got`.
 void state_round(const struct state *set, struct state *got, uint64_t number);
