@@ -73,6 +73,7 @@ enum {
     TAP_NAME_MAX = 64,       // [A-Za-z0-9._+-]: the point is called MACHINE/NAME
     TAP_DETAIL_MAX = 256,    // text for the "# " lines that follow (lines split at \n), e.g. "expected 1\ngot 2"
     TAP_PLAN_MAX = 100000,
+    BENCH_UNIT_MAX = 16,     // a unit is spelled like a name
 };
 
 enum tap_flag { TAP_NOT_OK = 0, TAP_OK = 1, TAP_SKIP = 2 }; // TAP_SKIP: ok, with the detail as the reason
