@@ -77,12 +77,6 @@ static void stop_all(void)
 
 static uint64_t frames_before;
 
-// Pages that belong to nobody in particular: free, zeroed in advance, or in object caches.
-static uint64_t frames_at_rest(void)
-{
-    return frames.free + buddy_owned(&frames, OWNER_CACHE) + buddy_owned(&frames, OWNER_OBJECTS);
-}
-
 static uint64_t frames_of_machines(void)
 {
     uint64_t n = 0;
@@ -97,7 +91,7 @@ static void report_memory_returned(void)
     while (quarantine_poll())
         cpu_pause();
     frame_cache_flush(this_pcpu()->frames);
-    uint64_t now = frames_at_rest(), kept = frames_of_machines();
+    uint64_t now = mm_at_rest(), kept = frames_of_machines();
     format(detail, sizeof detail, "expected %lu pages at rest, 0 with machines\ngot %lu and %lu", frames_before, now, kept);
     bool ok = now == frames_before && !kept;
     report_point(ok ? POINT_OK : POINT_NOT_OK, "micronova", "memory-returned", ok ? NULL : detail);
@@ -147,7 +141,7 @@ _Noreturn void run_modules(const struct boot_info *boot)
     }
     if (options.report & REPORT_MEMORY)
         mm_report();
-    frames_before = frames_at_rest();
+    frames_before = mm_at_rest();
     if (!boot->module_count)
         log_warn("no modules: nothing to run");
     if (boot->modules_dropped)

@@ -68,6 +68,7 @@ extern vmx_entry_failed
 
 section .text
 
+
 ; HOST_RIP while handlers are being timed (kernel option report=handlers).
 global vmx_exit_stub_timed
 vmx_exit_stub_timed:
@@ -105,4 +106,5 @@ vcpu_run:
         mov rax, rdi
         jmp enter
 
+section .note.GNU-stack noalloc noexec nowrite progbits
 section .note.GNU-stack noalloc noexec nowrite progbits

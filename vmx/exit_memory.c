@@ -10,6 +10,14 @@ static noinline_cold void cannot_back(struct vcpu *v, enum error e)
     diagnose_end(v, e == E_NO_MEMORY ? END_NO_MEMORY : END_OUTSIDE);
 }
 
+// The single step of an instruction that has not run yet is not pending (SDM, "Saving Non-Register State"): it
+// is only where MOV SS or STI blocks. Bochs 2.7 says it is whenever TF is set, and the guest would get two.
+static noinline_cold void drop_false_step(uint64_t pending)
+{
+    if (!(vmread32(GUEST_INTERRUPTIBILITY_STATE) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)))
+        vmwrite_nat(GUEST_PENDING_DEBUG_EXCEPTIONS, pending & ~(uint64_t)PENDING_DEBUG_BS);
+}
+
 // The access is made again at the next entry, with the event that it belonged to, if any.
 void exit_ept_violation(struct vcpu *v, uint64_t qualification)
 {
@@ -18,6 +26,9 @@ void exit_ept_violation(struct vcpu *v, uint64_t qualification)
         cannot_back(v, e);
         return;
     }
+    uint64_t pending = vmread_nat(GUEST_PENDING_DEBUG_EXCEPTIONS);
+    if (unlikely(pending))
+        drop_false_step(pending);
     bool was_delivering = reinject_vectored_event();
     if (unlikely(!was_delivering && decode_ept_violation(qualification).nmi_unblocking))
         restore_nmi_blocking();

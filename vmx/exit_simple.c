@@ -43,6 +43,6 @@ void exit_xsetbv(struct vcpu *v)
         vcpu_inject_fault(v, EXC_GP, 0);
         return;
     }
-    state_enable_xcr0(v, value);
+    state_set_xcr0(v, value);
     skip_instruction();
 }

@@ -39,6 +39,7 @@ enum error state_create(struct vcpu *v, uint16_t owner)
     v->state.fpu->control = FCW_AFTER_FNINIT;
     v->state.fpu->mxcsr = MXCSR_AFTER_RESET;
     v->state.xcr0 = v->state.xcr0_ever = XCR0_X87;
+    v->state.rare = has_xsave ? 0 : RARE_FXSAVE;
     v->state.dr6 = DR6_INIT & 0xffffffffu;
     return E_OK;
 }
@@ -57,50 +58,22 @@ uint64_t state_bytes(void)
 
 // ---- XSAVE state. What a guest never enabled in XCR0 it can neither see nor change, so it is neither stored
 // nor loaded: both happen with XCR0 = all that the guest ever enabled. A component that it enables for the
-// first time is set to its initial state then (state_enable_xcr0), whoever left something there. ----
+// first time is set to its initial state then, whoever left something there. ----
 
-static inline void save_fpu(const struct guest_state *s)
-{
-    if (unlikely(!has_xsave)) {
-        fxsave(s->fpu);
-        return;
-    }
-    if (unlikely(s->xcr0 != s->xcr0_ever))
-        xsetbv(0, s->xcr0_ever);
-    xsave(s->fpu, ~0ull);
-}
-
-// `enabled`: XCR0 as it is in the processor.
-static inline void load_fpu(const struct guest_state *s, uint64_t enabled)
-{
-    if (unlikely(!has_xsave)) {
-        fxrstor(s->fpu);
-        return;
-    }
-    if (unlikely(s->xcr0_ever != enabled))
-        xsetbv(0, s->xcr0_ever);
-    xrstor(s->fpu, ~0ull);
-    if (unlikely(s->xcr0 != s->xcr0_ever))
-        xsetbv(0, s->xcr0);
-}
-
-void state_enable_xcr0(struct vcpu *v, uint64_t value)
+void state_enable_first(struct vcpu *v, uint64_t value)
 {
     static const struct {
         struct fpu_area legacy;
         uint8_t header[64]; // XSTATE_BV = 0: everything is in its initial state
     } initial __attribute__((aligned(64))) = {.legacy = {.control = FCW_AFTER_FNINIT, .mxcsr = MXCSR_AFTER_RESET}};
-    uint64_t first = value & ~v->state.xcr0_ever;
     xsetbv(0, value);
-    if (first)
-        xrstor(&initial, first);
-    v->state.xcr0 = value;
+    xrstor(&initial, value & ~v->state.xcr0_ever);
     v->state.xcr0_ever |= value;
 }
 
-// ---- The rest ----
+// ---- What is rare ----
 
-static noinline_cold void save_debug(struct guest_state *s)
+static void save_debug(struct guest_state *s)
 {
     s->dr[0] = read_dr0();
     s->dr[1] = read_dr1();
@@ -109,7 +82,7 @@ static noinline_cold void save_debug(struct guest_state *s)
     s->dr6 = read_dr6();
 }
 
-static noinline_cold void load_debug(const struct guest_state *s)
+static void load_debug(const struct guest_state *s)
 {
     write_dr0(s->dr[0]);
     write_dr1(s->dr[1]);
@@ -118,54 +91,76 @@ static noinline_cold void load_debug(const struct guest_state *s)
     write_dr6(s->dr6);
 }
 
-// From the first use on a guest has the debug registers for itself.
 void state_use_debug(struct vcpu *v)
 {
-    if (v->state.has_debug)
+    if (v->state.rare & RARE_DEBUG)
         return;
-    v->state.has_debug = true;
+    v->state.rare |= RARE_DEBUG;
     load_debug(&v->state);
     vmwrite32(PRIMARY_CONTROLS, vmread32(PRIMARY_CONTROLS) & ~(uint32_t)PRIMARY_MOV_DR_EXITING);
 }
 
-static noinline_cold void load_msrs(const struct guest_state *s)
+static void load_msrs(const struct guest_state *s)
 {
-    struct vmx_cpu *cpu = this_vmx();
     uint64_t *here = loaded_msr[this_pcpu()->id];
     for (unsigned i = 0; i < KEPT_COUNT; i++)
         if (s->msr[i] != here[i] && kept_msr_exists[i]) {
             wrmsr(kept_msr_number[i], s->msr[i]);
             here[i] = s->msr[i];
         }
-    cpu->has_msrs = s->has_msrs;
 }
 
 void state_note_msr(struct vcpu *v, unsigned kept, uint64_t value)
 {
     v->state.msr[kept] = loaded_msr[this_pcpu()->id][kept] = value;
-    v->state.has_msrs |= value != 0;
-    this_vmx()->has_msrs |= value != 0;
+    v->state.rare |= value ? RARE_MSRS : 0;
 }
+
+static noinline_cold void save_rare(struct guest_state *s)
+{
+    if (s->rare & RARE_DEBUG)
+        save_debug(s);
+    if (s->rare & RARE_FXSAVE)
+        fxsave(s->fpu);
+    else if (s->rare & RARE_XCR0)
+        xsetbv(0, s->xcr0_ever);
+}
+
+// Before the state is loaded: `to` or the one before it has something rare, or they differ in XCR0.
+static noinline_cold void prepare_rare(const struct guest_state *to)
+{
+    load_msrs(to);
+    if (to->rare & RARE_DEBUG)
+        load_debug(to);
+    if (to->rare & RARE_FXSAVE)
+        fxrstor(to->fpu);
+    else
+        xsetbv(0, to->xcr0_ever);
+}
+
+// ---- Both ways. Registers in the processor: XCR0 is xcr0_ever of the one that was saved. ----
 
 static inline void save(struct guest_state *s)
 {
     s->cr2 = read_cr2();
     s->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-    if (unlikely(s->has_debug))
-        save_debug(s);
-    save_fpu(s);
+    if (unlikely(s->rare))
+        save_rare(s);
+    if (likely(!(s->rare & RARE_FXSAVE)))
+        xsave(s->fpu, ~0ull);
 }
 
-static inline void load(const struct guest_state *s, uint64_t kernel_gs_base, uint64_t xcr0)
+static inline void load(const struct guest_state *s, uint64_t kernel_gs_base, bool rare)
 {
+    if (unlikely(rare))
+        prepare_rare(s);
     write_cr2(s->cr2);
     if (s->kernel_gs_base != kernel_gs_base)
         wrmsr(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
-    if (unlikely(s->has_debug))
-        load_debug(s);
-    if (unlikely(s->has_msrs | this_vmx()->has_msrs))
-        load_msrs(s);
-    load_fpu(s, xcr0);
+    if (likely(!(s->rare & RARE_FXSAVE)))
+        xrstor(s->fpu, ~0ull);
+    if (unlikely(s->rare & RARE_XCR0))
+        xsetbv(0, s->xcr0);
 }
 
 // What firmware or the boot loader left in the kept MSRs is not known: the first vCPU on a processor sets all.
@@ -176,7 +171,6 @@ static noinline_cold void take_over(void)
         if (kept_msr_exists[i])
             wrmsr(kept_msr_number[i], 0);
     }
-    this_vmx()->has_msrs = false;
     wrmsr(MSR_KERNEL_GS_BASE, 0);
     if (has_xsave)
         xsetbv(0, features.xcr0_supported);
@@ -185,16 +179,17 @@ static noinline_cold void take_over(void)
 static inline void switch_state(struct vmx_cpu *cpu, struct vcpu *to)
 {
     struct vcpu *from = cpu->loaded;
+    struct guest_state *s = &to->state;
     if (unlikely(from == to))
         return;
+    cpu->loaded = to;
     if (likely(from)) {
         save(&from->state);
-        load(&to->state, from->state.kernel_gs_base, from->state.xcr0_ever);
+        load(s, from->state.kernel_gs_base, (from->state.xcr0_ever ^ s->xcr0_ever) | from->state.rare | s->rare);
     } else {
         take_over();
-        load(&to->state, 0, features.xcr0_supported);
+        load(s, 0, true);
     }
-    cpu->loaded = to;
 }
 
 // ---- Switching ----

@@ -25,12 +25,12 @@ struct vmcs {
 
 // What a guest can change outside its VMCS and the processor keeps while other vCPUs run (vmx/state.c).
 struct guest_state {
-    uint64_t cr2, dr[4], dr6, kernel_gs_base;
-    uint64_t xcr0, xcr0_ever; // now, and all bits that were ever set
-    uint64_t msr[GUEST_MSRS_KEPT];
-    bool has_msrs;  // one of msr[] is not zero
-    bool has_debug; // it uses DR0-DR3 and DR6; until then MOV DR exits
+    uint64_t cr2, kernel_gs_base;
+    uint64_t xcr0_ever; // all bits that were ever set in XCR0
+    uint64_t rare;      // enum rare_state: what switching has to look at
     struct fpu_area *fpu;
+    uint64_t xcr0, dr[4], dr6;
+    uint64_t msr[GUEST_MSRS_KEPT];
 };
 
 struct vcpu {

@@ -16,6 +16,7 @@ struct controls vmx_controls;
 hpa_t vmx_msr_bitmap;
 bool vmx_time_handlers;
 uint8_t vmx_timer_rate;
+int8_t vmx_timer_fuel = -1;
 uint64_t vmx_cr0_must, vmx_cr4_must;
 static struct vmx_cpu vmx_cpus[PCPU_MAX];
 
@@ -53,6 +54,8 @@ enum error vmx_init(struct reason *why)
     ept_features.accessed_dirty = vmx_caps.ept_vpid & EPT_CAP_ACCESSED_DIRTY;
     ept_features.pages_2m = vmx_caps.ept_vpid & EPT_CAP_PAGE_2M;
     ept_features.pages_1g = vmx_caps.ept_vpid & EPT_CAP_PAGE_1G;
+    if (vmx_controls.pin & PIN_PREEMPTION_TIMER)
+        vmx_timer_fuel = vmx_controls.exit & EXIT_SAVE_PREEMPTION_TIMER ? FUEL : 0;
     vmx_timer_rate = (uint8_t)vmx_misc_timer_rate(vmx_caps.misc);
     cpuid_policy_init();
     state_init();

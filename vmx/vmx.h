@@ -17,7 +17,6 @@ struct vmx_cpu {
     hpa_t vmxon_region;
     bool on;
     struct vcpu *loaded; // whose state outside the VMCS is in the processor; survives idling
-    bool has_msrs;       // one of its kept MSRs (vmx/msr.h) is not zero
     struct list active;  // every struct vmcs that was loaded here and not cleared
 };
 
@@ -26,6 +25,9 @@ extern struct controls vmx_controls;     // what every VMCS gets
 extern hpa_t vmx_msr_bitmap;             // one for all machines: the policy is the same for all
 extern bool vmx_time_handlers;           // kernel option report=handlers: exits go through the timed stub
 extern uint8_t vmx_timer_rate;           // the preemption timer counts TSC ticks >> rate
+// Fuel that goes with a setting of the preemption timer: FUEL where it is saved on exit, 0 where every exit
+// starts it anew, so that it has to be set before every entry; -1: there is no such timer.
+extern int8_t vmx_timer_fuel;
 extern uint64_t vmx_cr0_must, vmx_cr4_must; // bits that are 1 in a guest whatever it wants
 
 // Boot processor, after its page tables and features: reads capabilities, negotiates controls, builds what all
