@@ -186,8 +186,7 @@ static bool equip_processor(struct pcpu *p)
     pfn_t heap = zeroed(HEAP_ORDER);
     if (pfn_is_none(heap))
         return false;
-    heaps[p->id] = (struct timeouts){.heap = pfn_to_virt(heap),
-                                     .capacity = (PAGE_SIZE << HEAP_ORDER) / sizeof(struct timeout *)};
+    timeouts_init(&heaps[p->id], pfn_to_virt(heap), (PAGE_SIZE << HEAP_ORDER) / sizeof(struct timeout *));
     runq_init(&runqs[p->id]);
     p->timeouts = &heaps[p->id];
     p->runq = &runqs[p->id];

@@ -8,7 +8,7 @@ enum { RELEASE_BATCH = 64 }; // frames one poll gives back
 struct seat seats[PCPU_MAX];
 void (*quarantine_kick)(uint32_t pcpu);
 
-static uint64_t newest; // the generation drawn last
+uint64_t quarantine_newest; // the generation drawn last
 
 // Spaces that have something to give back. The lock is held for a few instructions only, and innermost.
 static struct {
@@ -21,28 +21,10 @@ static struct {
 
 uint64_t generation_draw(void)
 {
-    return __atomic_add_fetch(&newest, 1, __ATOMIC_SEQ_CST);
+    return __atomic_add_fetch(&quarantine_newest, 1, __ATOMIC_SEQ_CST);
 }
 
 // ---- Seats ----
-
-bool space_enter(struct space *s, uint32_t pcpu)
-{
-    struct seat *seat = &seats[pcpu];
-    if (seat->space != s) {
-        // Not passed until compared. The exchange is a full fence: we are seen here before we read below.
-        __atomic_store_n(&seat->generation, 0, __ATOMIC_RELAXED);
-        (void)__atomic_exchange_n(&seat->space, s, __ATOMIC_SEQ_CST);
-    }
-    uint64_t generation = __atomic_load_n(&s->generation, __ATOMIC_SEQ_CST);
-    bool owed = generation > seat->flushed;
-    // All entries of generations up to this one are cleared already, and the INVEPT comes after this read.
-    if (owed)
-        seat->flushed = __atomic_load_n(&newest, __ATOMIC_SEQ_CST);
-    // The guest does not run before that INVEPT, so we count as passed from here.
-    __atomic_store_n(&seat->generation, generation, __ATOMIC_RELEASE);
-    return owed;
-}
 
 void space_leave(uint32_t pcpu)
 {

@@ -22,9 +22,7 @@ struct seat {
 
 extern struct seat seats[PCPU_MAX];
 
-// Before entry to a guest of `s` on processor `pcpu`, when the space or its generation is not what the seat
-// says (seat_stale). Returns true when an all-context INVEPT is owed before entry. No lock.
-bool space_enter(struct space *s, uint32_t pcpu);
+extern uint64_t quarantine_newest; // the generation drawn last
 // The processor goes idle, or will not run its space again. No lock.
 void space_leave(uint32_t pcpu);
 

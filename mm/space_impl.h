@@ -40,3 +40,22 @@ static inline bool seat_stale(const struct space *s, const struct seat *seat)
 {
     return seat->space != s || seat->generation != __atomic_load_n(&s->generation, __ATOMIC_RELAXED);
 }
+
+// Before entry to a guest of `s`, when the space or its generation is not what this processor's seat says
+// (seat_stale). Returns true when an all-context INVEPT is owed before entry. No lock.
+static inline bool space_enter(struct space *s, struct seat *seat)
+{
+    if (seat->space != s) {
+        // Not passed until compared. The exchange is a full fence: we are seen here before we read below.
+        __atomic_store_n(&seat->generation, 0, __ATOMIC_RELAXED);
+        (void)__atomic_exchange_n(&seat->space, s, __ATOMIC_SEQ_CST);
+    }
+    uint64_t generation = __atomic_load_n(&s->generation, __ATOMIC_SEQ_CST);
+    bool owed = generation > seat->flushed;
+    // All entries of generations up to this one are cleared already, and the INVEPT comes after this read.
+    if (unlikely(owed))
+        seat->flushed = __atomic_load_n(&quarantine_newest, __ATOMIC_SEQ_CST);
+    // The guest does not run before that INVEPT, so we count as passed from here.
+    __atomic_store_n(&seat->generation, generation, __ATOMIC_RELEASE);
+    return owed;
+}

@@ -11,14 +11,12 @@ static inline void change_state(struct sched_node *n, unsigned from, enum sched_
 
 enum {
     ASLEEP = 1 << SCHED_CREATED | 1 << SCHED_PARKED,
-    ALIVE = ASLEEP | 1 << SCHED_RUNNABLE | 1 << SCHED_RUNNING,
+    ALIVE = ASLEEP | 1 << SCHED_RUNNABLE,
 };
 
 void runq_init(struct runq *q)
 {
-    q->current = NULL;
-    q->inbox = NULL;
-    list_init(&q->runnable);
+    *q = (struct runq){0};
 }
 
 void sched_node_init(struct sched_node *n, struct pcpu *home, tsc_t quantum)
@@ -27,12 +25,18 @@ void sched_node_init(struct sched_node *n, struct pcpu *home, tsc_t quantum)
     list_init(&n->link);
 }
 
+// The tail of a ring is the place before the one that runs.
 static void wake_here(struct sched_node *n)
 {
+    struct runq *q = n->home->runq;
     if (!(ASLEEP >> n->state & 1))
         return;
     change_state(n, ASLEEP, SCHED_RUNNABLE);
-    list_push_back(&n->home->runq->runnable, &n->link);
+    struct sched_node *head = q->current ? q->current : q->next;
+    if (head)
+        list_push_back(&head->link, &n->link);
+    else
+        q->next = n;
 }
 
 // The exchange decides between several wakers: one of them puts the node in the inbox, and until the home has
@@ -68,13 +72,17 @@ void sched_take_inbox(struct runq *q)
     }
 }
 
-// Takes the running vCPU off the processor, or a waiting one out of its queue.
+// Takes a vCPU out of the ring; who was behind the running one is next.
 static void leave(struct sched_node *n, unsigned from, enum sched_state to, tsc_t now)
 {
     struct runq *q = n->home->runq;
+    struct sched_node *behind = list_empty(&n->link) ? NULL : list_entry(n->link.next, struct sched_node, link);
     if (q->current == n) {
         n->run_ticks += now.v - n->turn_start.v;
         q->current = NULL;
+        q->next = behind;
+    } else if (!q->current && q->next == n) {
+        q->next = behind;
     }
     change_state(n, from, to);
     list_remove(&n->link);
@@ -82,7 +90,7 @@ static void leave(struct sched_node *n, unsigned from, enum sched_state to, tsc_
 
 void sched_park(struct sched_node *n, tsc_t now)
 {
-    leave(n, 1 << SCHED_RUNNING, SCHED_PARKED, now);
+    leave(n, 1 << SCHED_RUNNABLE, SCHED_PARKED, now);
 }
 
 void sched_end(struct sched_node *n, tsc_t now)
@@ -90,41 +98,19 @@ void sched_end(struct sched_node *n, tsc_t now)
     leave(n, ALIVE, SCHED_ENDED, now);
 }
 
-static inline void to_tail(struct runq *q, struct sched_node *n, tsc_t now)
+struct sched_node *sched_resume(struct runq *q, tsc_t now)
 {
-    n->run_ticks += now.v - n->turn_start.v;
-    change_state(n, 1 << SCHED_RUNNING, SCHED_RUNNABLE);
-    list_push_back(&q->runnable, &n->link);
-}
-
-static inline struct sched_node *take_head(struct runq *q, tsc_t now)
-{
-    struct sched_node *n = list_entry(q->runnable.next, struct sched_node, link);
-    list_remove(&n->link);
-    change_state(n, 1 << SCHED_RUNNABLE, SCHED_RUNNING);
-    n->turn_start = now;
-    n->turn_end = tsc(now.v + n->quantum.v);
-    q->current = n;
-    return n;
-}
-
-// Who is `current` runs: a vCPU that parked or ended has left it empty.
-struct sched_node *sched_pick(struct runq *q, tsc_t now)
-{
-    struct sched_node *n = q->current;
-    if (n && now.v < n->turn_end.v)
-        return n;
-    if (likely(!list_empty(&q->runnable))) {
-        if (n)
-            to_tail(q, n, now);
-        return take_head(q, now);
-    }
-    if (n)
+    struct sched_node *n = q->next;
+    if (n) {
+        n->turn_start = now;
         n->turn_end = tsc(now.v + n->quantum.v);
+        q->next = NULL;
+        q->current = n;
+    }
     return n;
 }
 
 uint64_t sched_run_ticks(const struct sched_node *n, tsc_t now)
 {
-    return n->run_ticks + (n->state == SCHED_RUNNING ? now.v - n->turn_start.v : 0);
+    return n->run_ticks + (n->home->runq->current == n ? now.v - n->turn_start.v : 0);
 }

@@ -1,36 +1,36 @@
-// The scheduler: per processor a round-robin queue of runnable vCPUs, picked in O(1). It knows neither
-// VMCS nor guest memory: a vCPU is a sched_node to it.
+// The scheduler: per processor a ring of the vCPUs that want to run, picked in O(1). It knows neither VMCS nor
+// guest memory: a vCPU is a sched_node to it.
 //
-// No locks: a queue belongs to its processor alone, and so do the nodes whose home it is. Whoever wakes a vCPU
+// No locks: a ring belongs to its processor alone, and so do the nodes whose home it is. Whoever wakes a vCPU
 // from elsewhere leaves it in the home's inbox, a lock-free stack, and kicks; the home takes it from there.
-// Invariants: a node is in its home's list exactly when it is RUNNABLE; at most one node is RUNNING, and that
-// is `current`.
+// Invariants: a node is in its home's ring exactly when it is RUNNABLE; `current`, the one that runs, is in the
+// ring too, so that going round moves nothing; NULL when none runs, and then `next` is who would be picked, or
+// NULL when the ring is empty.
 #pragma once
 #include "arch/list.h"
 #include "arch/types.h"
 
-// States of a vCPU and the only changes that sched_set_state() allows:
-//   CREATED -> RUNNABLE <-> RUNNING -> PARKED -> RUNNABLE;  anything -> ENDED
-enum sched_state { SCHED_CREATED, SCHED_RUNNABLE, SCHED_RUNNING, SCHED_PARKED, SCHED_ENDED };
+// States of a vCPU: CREATED -> RUNNABLE <-> PARKED; anything -> ENDED.
+enum sched_state { SCHED_CREATED, SCHED_RUNNABLE, SCHED_PARKED, SCHED_ENDED };
 
 struct pcpu;
 
 struct sched_node {
-    struct list link;
+    struct list link; // in the ring, or alone
     struct pcpu *home;
     enum sched_state state;
     uint32_t waking;          // in the inbox of its home
     struct sched_node *inbox; // next one there
     tsc_t quantum;            // a full turn, TSC ticks
-    tsc_t turn_end;           // when the present turn is over; meaningful while RUNNING
+    tsc_t turn_end;           // when the present turn is over; meaningful while it runs
     tsc_t turn_start;         // when it was last switched in
     uint64_t run_ticks;       // TSC ticks run in all turns that are over
 };
 
 struct runq {
-    struct sched_node *current;
-    struct list runnable;
-    struct sched_node *inbox; // pushed by any processor, taken whole by the home
+    struct sched_node *current; // who runs
+    struct sched_node *next;    // with current NULL: who runs next
+    struct sched_node *inbox;   // pushed by any processor, taken whole by the home
 };
 
 void runq_init(struct runq *q);
@@ -46,9 +46,24 @@ void sched_take_inbox(struct runq *q);
 void sched_park(struct sched_node *n, tsc_t now);
 void sched_end(struct sched_node *n, tsc_t now);
 
+struct sched_node *sched_resume(struct runq *q, tsc_t now); // a part of sched_pick()
+
 // The next vCPU of this processor at `now`, or NULL: the running one goes on while its turn lasts or nobody
-// else waits (then a new turn begins), else it goes to the tail. Own processor only.
-struct sched_node *sched_pick(struct runq *q, tsc_t now);
+// else waits (then a new turn begins), else the one behind it in the ring. Own processor only.
+static inline struct sched_node *sched_pick(struct runq *q, tsc_t now)
+{
+    struct sched_node *n = q->current;
+    if (unlikely(!n))
+        return sched_resume(q, now);
+    if (now.v < n->turn_end.v)
+        return n;
+    n->run_ticks += now.v - n->turn_start.v;
+    n = list_entry(n->link.next, struct sched_node, link);
+    n->turn_start = now;
+    n->turn_end = tsc(now.v + n->quantum.v);
+    q->current = n;
+    return n;
+}
 
 // The running vCPU gives up the rest of its turn: the next sched_pick() takes another if one waits.
 static inline void sched_yield(struct sched_node *n)

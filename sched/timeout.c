@@ -48,12 +48,23 @@ void timeout_init(struct timeout *t, void (*fire)(struct timeout *))
     *t = (struct timeout){.fire = fire, .index = TIMEOUT_IDLE};
 }
 
+void timeouts_init(struct timeouts *ts, struct timeout **heap, uint32_t capacity)
+{
+    *ts = (struct timeouts){.next = {~0ull}, .heap = heap, .capacity = capacity};
+}
+
+static void note_next(struct timeouts *ts)
+{
+    ts->next = ts->count ? ts->heap[0]->deadline : tsc(~0ull);
+}
+
 bool timeout_set(struct timeouts *ts, struct timeout *t, tsc_t deadline)
 {
     if (t->index == TIMEOUT_IDLE && ts->count == ts->capacity)
         return false;
     t->deadline = deadline;
     settle(ts, t, t->index == TIMEOUT_IDLE ? ts->count++ : (uint32_t)t->index);
+    note_next(ts);
     return true;
 }
 
@@ -66,6 +77,7 @@ void timeout_cancel(struct timeouts *ts, struct timeout *t)
     t->index = TIMEOUT_IDLE;
     if (last != t)
         settle(ts, last, hole);
+    note_next(ts);
 }
 
 void timeouts_run(struct timeouts *ts, tsc_t now)

@@ -14,9 +14,12 @@ struct timeout {
 };
 
 struct timeouts {
+    tsc_t next;            // deadline of the head, ~0 when there is none
     struct timeout **heap; // [capacity]
     uint32_t count, capacity;
 };
+
+void timeouts_init(struct timeouts *ts, struct timeout **heap, uint32_t capacity);
 
 void timeout_init(struct timeout *t, void (*fire)(struct timeout *));
 // Sets or moves `t`. False when the heap is full (its capacity is sized for all machines of the box).
@@ -25,7 +28,7 @@ void timeout_cancel(struct timeouts *ts, struct timeout *t);
 // The nearest deadline, or ~0 when none is set.
 static inline tsc_t timeouts_next(const struct timeouts *ts)
 {
-    return ts->count ? ts->heap[0]->deadline : tsc(~0ull);
+    return ts->next;
 }
 // Fires everything due at `now`, in order of deadline.
 void timeouts_run(struct timeouts *ts, tsc_t now);

@@ -60,7 +60,7 @@ uint64_t state_bytes(void)
 // nor loaded: both happen with XCR0 = all that the guest ever enabled. A component that it enables for the
 // first time is set to its initial state then, whoever left something there. ----
 
-void state_enable_first(struct vcpu *v, uint64_t value)
+static void enable_first(struct vcpu *v, uint64_t value)
 {
     static const struct {
         struct fpu_area legacy;
@@ -69,6 +69,15 @@ void state_enable_first(struct vcpu *v, uint64_t value)
     xsetbv(0, value);
     xrstor(&initial, value & ~v->state.xcr0_ever);
     v->state.xcr0_ever |= value;
+}
+
+// To something else than all that was ever enabled. RARE_XCR0 stays from the first time on.
+void state_change_xcr0(struct vcpu *v, uint64_t value)
+{
+    if (value & ~v->state.xcr0_ever)
+        enable_first(v, value);
+    if (value != v->state.xcr0_ever)
+        v->state.rare |= RARE_XCR0;
 }
 
 // ---- What is rare ----
@@ -116,53 +125,6 @@ void state_note_msr(struct vcpu *v, unsigned kept, uint64_t value)
     v->state.rare |= value ? RARE_MSRS : 0;
 }
 
-static noinline_cold void save_rare(struct guest_state *s)
-{
-    if (s->rare & RARE_DEBUG)
-        save_debug(s);
-    if (s->rare & RARE_FXSAVE)
-        fxsave(s->fpu);
-    else if (s->rare & RARE_XCR0)
-        xsetbv(0, s->xcr0_ever);
-}
-
-// Before the state is loaded: `to` or the one before it has something rare, or they differ in XCR0.
-static noinline_cold void prepare_rare(const struct guest_state *to)
-{
-    load_msrs(to);
-    if (to->rare & RARE_DEBUG)
-        load_debug(to);
-    if (to->rare & RARE_FXSAVE)
-        fxrstor(to->fpu);
-    else
-        xsetbv(0, to->xcr0_ever);
-}
-
-// ---- Both ways. Registers in the processor: XCR0 is xcr0_ever of the one that was saved. ----
-
-static inline void save(struct guest_state *s)
-{
-    s->cr2 = read_cr2();
-    s->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-    if (unlikely(s->rare))
-        save_rare(s);
-    if (likely(!(s->rare & RARE_FXSAVE)))
-        xsave(s->fpu, ~0ull);
-}
-
-static inline void load(const struct guest_state *s, uint64_t kernel_gs_base, bool rare)
-{
-    if (unlikely(rare))
-        prepare_rare(s);
-    write_cr2(s->cr2);
-    if (s->kernel_gs_base != kernel_gs_base)
-        wrmsr(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
-    if (likely(!(s->rare & RARE_FXSAVE)))
-        xrstor(s->fpu, ~0ull);
-    if (unlikely(s->rare & RARE_XCR0))
-        xsetbv(0, s->xcr0);
-}
-
 // What firmware or the boot loader left in the kept MSRs is not known: the first vCPU on a processor sets all.
 static noinline_cold void take_over(void)
 {
@@ -176,20 +138,74 @@ static noinline_cold void take_over(void)
         xsetbv(0, features.xcr0_supported);
 }
 
+// ---- Both ways ----
+
+static inline void save_plain(struct guest_state *s)
+{
+    s->cr2 = read_cr2();
+    s->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+}
+
+static inline void load_plain(const struct guest_state *s, uint64_t kernel_gs_base)
+{
+    write_cr2(s->cr2);
+    if (s->kernel_gs_base != kernel_gs_base)
+        wrmsr(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
+}
+
+static void save_all(struct guest_state *s)
+{
+    save_plain(s);
+    if (s->rare & RARE_DEBUG)
+        save_debug(s);
+    if (s->rare & RARE_FXSAVE) {
+        fxsave(s->fpu);
+        return;
+    }
+    xsetbv(0, s->xcr0_ever);
+    xsave(s->fpu, ~0ull);
+}
+
+static void load_all(const struct guest_state *s)
+{
+    load_plain(s, ~s->kernel_gs_base);
+    load_msrs(s);
+    if (s->rare & RARE_DEBUG)
+        load_debug(s);
+    if (s->rare & RARE_FXSAVE) {
+        fxrstor(s->fpu);
+        return;
+    }
+    xsetbv(0, s->xcr0_ever);
+    xrstor(s->fpu, ~0ull);
+    xsetbv(0, s->xcr0);
+}
+
+static noinline_cold void switch_all(struct vcpu *from, struct vcpu *to)
+{
+    if (from)
+        save_all(&from->state);
+    else
+        take_over();
+    load_all(&to->state);
+}
+
+// XCR0 in the processor is xcr0_ever of both, and nothing rare is there: registers that every guest has.
 static inline void switch_state(struct vmx_cpu *cpu, struct vcpu *to)
 {
     struct vcpu *from = cpu->loaded;
-    struct guest_state *s = &to->state;
     if (unlikely(from == to))
         return;
     cpu->loaded = to;
-    if (likely(from)) {
-        save(&from->state);
-        load(s, from->state.kernel_gs_base, (from->state.xcr0_ever ^ s->xcr0_ever) | from->state.rare | s->rare);
-    } else {
-        take_over();
-        load(s, 0, true);
+    struct guest_state *old = &from->state, *new = &to->state;
+    if (unlikely(!from || (old->xcr0_ever ^ new->xcr0_ever) | old->rare | new->rare)) {
+        switch_all(from, to);
+        return;
     }
+    save_plain(old);
+    xsave(old->fpu, ~0ull);
+    load_plain(new, old->kernel_gs_base);
+    xrstor(new->fpu, ~0ull);
 }
 
 // ---- Switching ----
@@ -219,13 +235,14 @@ void vcpu_switch(struct vcpu *to)
         go_idle(p);
         return;
     }
+    struct vmx_cpu *cpu = p->vmx;
     if (p->current != to) {
         vmcs_bind(to->vmcs);
-        switch_state(p->vmx, to);
+        switch_state(cpu, to);
         p->current = to;
-    } else if (likely(!seat_stale(to->space, &seats[p->id]))) {
+    } else if (likely(!seat_stale(to->space, cpu->seat))) {
         return;
     }
-    if (unlikely(space_enter(to->space, p->id)))
+    if (unlikely(space_enter(to->space, cpu->seat)))
         invept_all();
 }

@@ -23,7 +23,7 @@
 enum rare_state {
     RARE_MSRS = 1,  // one of state.msr is not zero
     RARE_DEBUG = 2, // it uses DR0-DR3 and DR6; until then MOV DR exits
-    RARE_XCR0 = 4,  // XCR0 is less than it once was
+    RARE_XCR0 = 4,  // XCR0 was at times less than it once was
     RARE_FXSAVE = 8 // the processor has no XSAVE
 };
 
@@ -33,14 +33,13 @@ void state_destroy(struct vcpu *v, uint16_t owner);
 uint64_t state_bytes(void);
 
 // XSETBV of the current vCPU with a legal value: see "XSAVE state" in state.c.
-noinline_cold void state_enable_first(struct vcpu *v, uint64_t value);
+noinline_cold void state_change_xcr0(struct vcpu *v, uint64_t value);
 static inline void state_set_xcr0(struct vcpu *v, uint64_t value)
 {
-    if (unlikely(value & ~v->state.xcr0_ever))
-        state_enable_first(v, value);
+    if (unlikely(value != v->state.xcr0_ever))
+        state_change_xcr0(v, value);
     xsetbv(0, value);
     v->state.xcr0 = value;
-    v->state.rare = (v->state.rare & ~(uint64_t)RARE_XCR0) | (value != v->state.xcr0_ever ? RARE_XCR0 : 0);
 }
 
 // Before anything touches DR0-DR3 or DR6 of the current vCPU: from now on they are switched, and MOV DR does

@@ -5,6 +5,7 @@
 #include "arch/string.h"
 #include "mm/ept.h"
 #include "mm/mm.h"
+#include "mm/quarantine.h"
 #include "sdm/msr.h"
 #include "vmx/cpuid.h"
 #include "vmx/msr.h"
@@ -106,6 +107,7 @@ static enum error take_region(struct vmx_cpu *c, struct reason *why)
 enum error vmx_init_cpu(struct reason *why)
 {
     struct vmx_cpu *c = &vmx_cpus[this_pcpu()->id];
+    c->seat = &seats[this_pcpu()->id];
     this_pcpu()->vmx = c;
     const char *locked = unlock_feature_control();
     if (locked)

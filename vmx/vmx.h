@@ -17,6 +17,7 @@ struct vmx_cpu {
     hpa_t vmxon_region;
     bool on;
     struct vcpu *loaded; // whose state outside the VMCS is in the processor; survives idling
+    struct seat *seat;   // in mm/: which space runs here
     struct list active;  // every struct vmcs that was loaded here and not cleared
 };
 

@@ -57,12 +57,12 @@ static void *processor(void *arg)
     for (int i = 0; i < STEPS; i++) {
         struct space *own = i % 50 ? NULL : space_create((uint16_t)(OWNER_VM + 1 + id));
         if (own && space_add_slot(own, gfn(0), PAGES, SLOT_RAM) == E_OK) {
-            space_enter(own, id);
+            space_enter(own, &seats[id]);
             for (int k = 0; k < 50; k++)
                 work_on(own, id, &seed);
         }
         if (seat_stale(shared, &seats[id]))
-            space_enter(shared, id);
+            space_enter(shared, &seats[id]);
         if (own)
             space_destroy(own);
         work_on(shared, id, &seed);

@@ -97,11 +97,11 @@ static void an_unmapped_frame_waits_for_those_who_run_the_space(void **state)
     struct space *s = make(VM), *other = make(VM + 1);
     uint64_t done, pages = PAGES + 4; // RAM and tables
     assert_true(seat_stale(s, &seats[0]));
-    assert_true(space_enter(s, 0)); // a new space owes an INVEPT everywhere
+    assert_true(space_enter(s, &seats[0])); // a new space owes an INVEPT everywhere
     assert_false(seat_stale(s, &seats[0]));
-    assert_true(space_enter(other, 1));
-    assert_true(space_enter(s, 2));
-    assert_false(space_enter(s, 2)); // once done, not again
+    assert_true(space_enter(other, &seats[1]));
+    assert_true(space_enter(s, &seats[2]));
+    assert_false(space_enter(s, &seats[2])); // once done, not again
 
     assert_int_equal(space_unmap(s, gfn(3), 2, &done), E_OK);
     assert_int_equal(done, 2);
@@ -111,13 +111,13 @@ static void an_unmapped_frame_waits_for_those_who_run_the_space(void **state)
     assert_true(quarantine_poll());
     assert_int_equal(buddy_owned(&frames, VM), pages);
     assert_true(seat_stale(s, &seats[0]));
-    assert_true(space_enter(s, 0));
+    assert_true(space_enter(s, &seats[0]));
     assert_true(quarantine_poll()); // processor 2 has not passed
     assert_int_equal(buddy_owned(&frames, VM), pages);
     space_leave(2);
     assert_false(quarantine_poll());
     assert_int_equal(buddy_owned(&frames, VM), pages - 2);
-    assert_true(space_enter(s, 2)); // it compares before it comes back
+    assert_true(space_enter(s, &seats[2])); // it compares before it comes back
 
     char byte = 1;
     assert_int_equal(guest_read(s, gpa(0x3000), &byte, 1), E_OK);
@@ -125,7 +125,7 @@ static void an_unmapped_frame_waits_for_those_who_run_the_space(void **state)
     assert_int_equal(space_fault(s, gpa(0x3000), ACCESS_READ), E_OK); // the promise was renewed
     space_destroy(s);
     assert_true(quarantine_poll());
-    assert_false(space_enter(other, 0)); // older than the last INVEPT there
+    assert_false(space_enter(other, &seats[0])); // older than the last INVEPT there
     space_leave(2);
     assert_false(quarantine_poll());
     assert_int_equal(buddy_owned(&frames, VM), 0);
@@ -215,7 +215,7 @@ static void guest_access(struct cpu *c, uint64_t page)
 static void enter(struct cpu *c, struct space *s)
 {
     uint32_t id = (uint32_t)(c - cpus);
-    if (seat_stale(s, &seats[id]) && space_enter(s, id))
+    if (seat_stale(s, &seats[id]) && space_enter(s, &seats[id]))
         c->count = 0; // INVEPT, all contexts
     c->in_guest = s;
 }

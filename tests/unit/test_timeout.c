@@ -22,7 +22,7 @@ static void note(struct timeout *t)
 static int start(void **state)
 {
     (void)state;
-    ts = (struct timeouts){.heap = heap, .capacity = CAPACITY};
+    timeouts_init(&ts, heap, CAPACITY);
     fired_count = 0;
     for (unsigned i = 0; i < array_size(timer); i++)
         timeout_init(&timer[i], note);
