@@ -40,31 +40,36 @@ static noinline_cold void chores(struct pcpu *p)
         p->kick = 1;
 }
 
-static noinline_cold void fire_timeouts(struct pcpu *p)
+static inline struct vcpu *enter(struct pcpu *p, struct sched_node *n, tsc_t now)
 {
-    timeouts_run(p->timeouts, rdtsc());
+    tsc_t deadline = tsc(min_u64(n->turn_end.v, timeouts_next(p->timeouts).v));
+    return vcpu_enter(container_of(n, struct vcpu, sched), now, deadline);
 }
 
-// The vCPU that this processor enters next. Idles until there is one.
+// With timeouts due, chores, or nobody to run: idles until somebody is.
+static noinline_cold struct vcpu *wait_for_vcpu(struct pcpu *p)
+{
+    for (;;) {
+        timeouts_run(p->timeouts, rdtsc());
+        if (p->kick)
+            chores(p);
+        tsc_t now = rdtsc();
+        struct sched_node *n = sched_pick(p->runq, now);
+        if (n)
+            return enter(p, n, now);
+        vcpu_leave();
+        idle(p);
+    }
+}
+
+// The vCPU that this processor enters next.
 static struct vcpu *next_vcpu(void)
 {
     struct pcpu *p = this_pcpu();
-    for (;;) {
-        tsc_t now = rdtsc();
-        if (unlikely(now.v >= timeouts_next(p->timeouts).v))
-            fire_timeouts(p);
-        if (unlikely(p->kick))
-            chores(p);
-        struct sched_node *n = sched_pick(p->runq, now);
-        if (likely(n)) {
-            struct vcpu *v = container_of(n, struct vcpu, sched);
-            vcpu_switch(v);
-            vcpu_set_deadline(v, now, tsc(min_u64(n->turn_end.v, timeouts_next(p->timeouts).v)));
-            return v;
-        }
-        vcpu_switch(NULL);
-        idle(p);
-    }
+    tsc_t now = rdtsc();
+    if (unlikely(now.v >= timeouts_next(p->timeouts).v || p->kick || !p->runq->current))
+        return wait_for_vcpu(p);
+    return enter(p, sched_next(p->runq, now), now);
 }
 
 _Noreturn void turn_forever(void)

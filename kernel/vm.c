@@ -157,7 +157,7 @@ static enum error build_vcpu(struct vm *vm, struct pcpu *home, const struct gues
         v->vm_id = vm->id;
         v->rights = vm->machine->rights;
         v->vpid = (uint16_t)(vm->id + 1);
-        sched_node_init(&v->sched, home, tsc_from_us(slice));
+        sched_node_init(&v->sched, home, tsc(min_u64(tsc_from_us(slice).v, vcpu_longest_turn().v)));
     }
     if (!v || vcpu_create(v, owner_of(vm), start))
         return reason_set(why, E_NO_MEMORY, "no memory left for its vCPU");
@@ -359,7 +359,7 @@ void vm_reap(void)
         struct vm *vm = list_entry(list->next, struct vm, link);
         list_remove(&vm->link);
         if (this_pcpu()->current == vm->vcpu)
-            vcpu_switch(NULL);
+            vcpu_leave();
         destroy(vm);
         one_less();
     }

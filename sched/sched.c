@@ -98,8 +98,10 @@ void sched_end(struct sched_node *n, tsc_t now)
     leave(n, ALIVE, SCHED_ENDED, now);
 }
 
-struct sched_node *sched_resume(struct runq *q, tsc_t now)
+struct sched_node *sched_pick(struct runq *q, tsc_t now)
 {
+    if (q->current)
+        return sched_next(q, now);
     struct sched_node *n = q->next;
     if (n) {
         n->turn_start = now;

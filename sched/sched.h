@@ -46,15 +46,11 @@ void sched_take_inbox(struct runq *q);
 void sched_park(struct sched_node *n, tsc_t now);
 void sched_end(struct sched_node *n, tsc_t now);
 
-struct sched_node *sched_resume(struct runq *q, tsc_t now); // a part of sched_pick()
-
-// The next vCPU of this processor at `now`, or NULL: the running one goes on while its turn lasts or nobody
-// else waits (then a new turn begins), else the one behind it in the ring. Own processor only.
-static inline struct sched_node *sched_pick(struct runq *q, tsc_t now)
+// Who runs at `now` on a processor that runs somebody: the same one while its turn lasts, else the one behind it
+// in the ring, who may be the same one again. Own processor only.
+static inline struct sched_node *sched_next(struct runq *q, tsc_t now)
 {
     struct sched_node *n = q->current;
-    if (unlikely(!n))
-        return sched_resume(q, now);
     if (now.v < n->turn_end.v)
         return n;
     n->run_ticks += now.v - n->turn_start.v;
@@ -64,6 +60,9 @@ static inline struct sched_node *sched_pick(struct runq *q, tsc_t now)
     q->current = n;
     return n;
 }
+
+// The same on any processor; NULL when nobody wants to run.
+struct sched_node *sched_pick(struct runq *q, tsc_t now);
 
 // The running vCPU gives up the rest of its turn: the next sched_pick() takes another if one waits.
 static inline void sched_yield(struct sched_node *n)

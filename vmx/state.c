@@ -1,6 +1,7 @@
 #include "vmx/state.h"
 #include "arch/cpu.h"
 #include "arch/features.h"
+#include "arch/lapic.h"
 #include "arch/panic.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
@@ -181,7 +182,7 @@ static void load_all(const struct guest_state *s)
     xsetbv(0, s->xcr0);
 }
 
-static noinline_cold void switch_all(struct vcpu *from, struct vcpu *to)
+static void switch_all(struct vcpu *from, struct vcpu *to)
 {
     if (from)
         save_all(&from->state);
@@ -190,27 +191,23 @@ static noinline_cold void switch_all(struct vcpu *from, struct vcpu *to)
     load_all(&to->state);
 }
 
-// XCR0 in the processor is xcr0_ever of both, and nothing rare is there: registers that every guest has.
-static inline void switch_state(struct vmx_cpu *cpu, struct vcpu *to)
+// XCR0 in the processor is xcr0_ever of both, and nothing rare is there.
+static inline bool switches_plainly(const struct guest_state *old, const struct guest_state *new)
 {
-    struct vcpu *from = cpu->loaded;
-    if (unlikely(from == to))
-        return;
-    cpu->loaded = to;
-    struct guest_state *old = &from->state, *new = &to->state;
-    if (unlikely(!from || (old->xcr0_ever ^ new->xcr0_ever) | old->rare | new->rare)) {
-        switch_all(from, to);
-        return;
-    }
+    return !((old->xcr0_ever ^ new->xcr0_ever) | old->rare | new->rare);
+}
+
+static inline void switch_plainly(struct guest_state *old, const struct guest_state *new)
+{
     save_plain(old);
     xsave(old->fpu, ~0ull);
     load_plain(new, old->kernel_gs_base);
     xrstor(new->fpu, ~0ull);
 }
 
-// ---- Switching ----
+// ---- Entering ----
 
-static void invept_all(void)
+static noinline_cold void invept_all(void)
 {
     struct {
         uint64_t eptp, zero;
@@ -222,27 +219,77 @@ static void invept_all(void)
         panic("INVEPT of all contexts failed");
 }
 
-static noinline_cold void go_idle(struct pcpu *p)
+static noinline_cold struct vcpu *set_apic_deadline(struct vcpu *v, tsc_t deadline)
 {
-    space_leave(p->id);
-    p->current = NULL;
+    v->fuel = FUEL;
+    lapic_timer_arm(deadline);
+    return v;
 }
 
-void vcpu_switch(struct vcpu *to)
+// The timer counts down by one whenever bit `rate` of the TSC changes, and ends the guest's turn at zero. With
+// "save VMX preemption-timer value" it goes on where it stopped; without it every entry starts it anew, so
+// that the deadline has to be set before each (SDM, "VMX-Preemption Timer"). It has 32 bits: who calls keeps to
+// vcpu_longest_turn().
+static inline struct vcpu *set_deadline(struct vcpu *v, tsc_t now, tsc_t deadline)
+{
+    if (unlikely(vmx_timer_fuel < 0))
+        return set_apic_deadline(v, deadline);
+    v->fuel = vmx_timer_fuel;
+    vmwrite_raw(PREEMPTION_TIMER_VALUE, deadline.v > now.v ? (deadline.v - now.v) >> vmx_timer_rate : 0);
+    return v;
+}
+
+static noinline_cold struct vcpu *flush_and_set_deadline(struct vcpu *v, tsc_t now, tsc_t deadline)
+{
+    invept_all();
+    return set_deadline(v, now, deadline);
+}
+
+static inline struct vcpu *enter_space(struct vmx_cpu *cpu, struct vcpu *v, tsc_t now, tsc_t deadline)
+{
+    if (unlikely(space_enter(v->space, cpu->seat)))
+        return flush_and_set_deadline(v, now, deadline);
+    return set_deadline(v, now, deadline);
+}
+
+// Any switch, also of a vCPU that is new on this processor or comes back after idling.
+static noinline_cold struct vcpu *switch_slowly(struct pcpu *p, struct vcpu *to, tsc_t now, tsc_t deadline)
+{
+    struct vmx_cpu *cpu = p->vmx;
+    vmcs_bind(to->vmcs);
+    if (cpu->loaded != to)
+        switch_all(cpu->loaded, to);
+    cpu->loaded = to;
+    p->current = to;
+    return enter_space(cpu, to, now, deadline);
+}
+
+// Written so that the common switch calls nothing: what is rare leaves by a tail call.
+struct vcpu *vcpu_enter(struct vcpu *to, tsc_t now, tsc_t deadline)
 {
     struct pcpu *p = this_pcpu();
-    if (unlikely(!to)) {
-        go_idle(p);
-        return;
-    }
     struct vmx_cpu *cpu = p->vmx;
-    if (p->current != to) {
-        vmcs_bind(to->vmcs);
-        switch_state(cpu, to);
-        p->current = to;
-    } else if (likely(!seat_stale(to->space, cpu->seat))) {
-        return;
+    struct vcpu *from = p->current;
+    if (from == to) {
+        if (likely(!seat_stale(to->space, cpu->seat)))
+            return set_deadline(to, now, deadline);
+        return enter_space(cpu, to, now, deadline);
     }
-    if (unlikely(space_enter(to->space, cpu->seat)))
-        invept_all();
+    if (unlikely(!from || to->vmcs->active_on != p || !switches_plainly(&from->state, &to->state)))
+        return switch_slowly(p, to, now, deadline);
+    vmcs_load(to->vmcs);
+    switch_plainly(&from->state, &to->state);
+    cpu->loaded = p->current = to;
+    return enter_space(cpu, to, now, deadline);
+}
+
+tsc_t vcpu_longest_turn(void)
+{
+    return tsc((uint64_t)UINT32_MAX << vmx_timer_rate);
+}
+
+void vcpu_leave(void)
+{
+    space_leave(this_pcpu()->id);
+    this_pcpu()->current = NULL;
 }

@@ -1,6 +1,5 @@
 #include "vmx/vcpu.h"
 #include "arch/cpu.h"
-#include "arch/lapic.h"
 #include "arch/string.h"
 #include "arch/memory.h"
 #include "arch/panic.h"
@@ -77,26 +76,6 @@ void flush_guest_tlb(struct vcpu *v)
     __asm__ volatile("invvpid %1, %2" : "=@ccbe"(failed) : "m"(what), "r"(type) : "memory");
     if (failed)
         panic("INVVPID of VPID %u failed", v->vpid);
-}
-
-// The timer counts down by one whenever bit `rate` of the TSC changes, and ends the guest's turn at zero. With
-// "save VMX preemption-timer value" it goes on where it stopped; without it every entry starts it anew, so
-// that the deadline has to be set before each (SDM, "VMX-Preemption Timer").
-static noinline_cold void set_apic_deadline(struct vcpu *v, tsc_t deadline)
-{
-    v->fuel = FUEL;
-    lapic_timer_arm(deadline);
-}
-
-void vcpu_set_deadline(struct vcpu *v, tsc_t now, tsc_t deadline)
-{
-    if (unlikely(vmx_timer_fuel < 0)) {
-        set_apic_deadline(v, deadline);
-        return;
-    }
-    v->fuel = vmx_timer_fuel;
-    uint64_t ticks = deadline.v > now.v ? (deadline.v - now.v) >> vmx_timer_rate : 0;
-    vmwrite_raw(PREEMPTION_TIMER_VALUE, min_u64(ticks, UINT32_MAX));
 }
 
 unsigned vcpu_cpl(const struct vcpu *v)

@@ -68,13 +68,14 @@ void vcpu_destroy(struct vcpu *v, uint16_t owner);
 // Hypervisor memory that one vCPU costs beside struct vcpu itself.
 uint64_t vcpu_bytes(void);
 
-// Makes `to` the vCPU of this processor: VMCS, state outside it, address space. NULL: none (idle).
-void vcpu_switch(struct vcpu *to);
+// Makes `to` the vCPU of this processor: VMCS, state outside it, address space; ends its turn on the hardware at
+// `deadline` at the latest; gives it fuel. Returns it.
+struct vcpu *vcpu_enter(struct vcpu *to, tsc_t now, tsc_t deadline);
+tsc_t vcpu_longest_turn(void); // how far behind `now` the deadline may be
+// This processor has no vCPU: it idles, or its vCPU is about to be destroyed.
+void vcpu_leave(void);
 // Runs `v` and whatever vmx_exit() returns after it, for ever.
 _Noreturn void vcpu_run(struct vcpu *v);
-// Ends the guest's turn on the hardware at `deadline` at the latest, and gives it fuel.
-void vcpu_set_deadline(struct vcpu *v, tsc_t now, tsc_t deadline);
-
 unsigned vcpu_cpl(const struct vcpu *v);
 bool vcpu_in_64bit_mode(const struct vcpu *v);
 // The only way past an emulated instruction: RIP truncated to the mode, blocking by STI and MOV SS cleared,

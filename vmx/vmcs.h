@@ -49,12 +49,17 @@ DEFINE_ACCESS(_nat, enum vmcsnat, uint64_t)
 // processors are written when it was clear.
 noinline_cold void vmcs_first_bind(struct vmcs *m);
 _Noreturn noinline_cold void vmcs_bind_failed(struct vmcs *m);
-static inline void vmcs_bind(struct vmcs *m)
+// VMPTRLD of one that is active here.
+static inline void vmcs_load(struct vmcs *m)
 {
     bool failed;
     __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(m->region.v) : "memory");
     if (unlikely(failed))
         vmcs_bind_failed(m);
+}
+static inline void vmcs_bind(struct vmcs *m)
+{
+    vmcs_load(m);
     if (unlikely(m->active_on != this_pcpu()))
         vmcs_first_bind(m);
 }
