@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Real software, unmodified: a whole pass of memtest86+, 64 and 32 bit, beside the test guests; grub-invaders;
+# Real software, unmodified: memtest86+, 64 and 32 bit, up to test 3, beside the test guests; grub-invaders;
 # and a memtest86+ whose memory has a bit that flips, which must not pass.
 from boots import Suite
 
