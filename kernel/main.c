@@ -21,6 +21,7 @@
 #include "kernel/panic.h"
 #include "kernel/report.h"
 #include "kernel/run.h"
+#include "mm/ept.h"
 #include "mm/mm.h"
 #include "sched/sched.h"
 #include "sched/timeout.h"
@@ -203,6 +204,29 @@ static bool prepare_processor(struct pcpu *p)
     return equip_processor(p);
 }
 
+// The memory type of a leaf, from the MTRRs (SDM, "Memory Type Used for Translated Guest-Physical Addresses").
+static bool leaf_type(hpa_t at, enum ept_level level, enum cache_type *type)
+{
+    uint64_t run;
+    *type = mtrr_type(&mtrrs, at, &run);
+    return run >= (uint64_t)PAGE_SIZE << 9 * level;
+}
+
+// Nearly always all RAM is write-back, and nobody needs to ask again.
+static void init_memory_types(void)
+{
+    mtrr_read(&mtrrs);
+    for (uint32_t i = 0; i < map.count; i++) {
+        uint64_t at = map.range[i].first << PAGE_SHIFT, run;
+        for (; map.range[i].type == MEM_RAM && at < map.range[i].end << PAGE_SHIFT; at += run)
+            if (mtrr_type(&mtrrs, hpa(at), &run) != MT_WB) {
+                log_info("RAM at %lx is not write-back: memory types by MTRRs, page by page", at);
+                ept_features.memory_type = leaf_type;
+                return;
+            }
+    }
+}
+
 static void start_processors(void)
 {
     static uint32_t apic_ids[ACPI_CPUS_MAX];
@@ -210,7 +234,6 @@ static void start_processors(void)
     for (uint32_t i = 0; i < acpi.cpu_count; i++)
         if (acpi.cpus[i].enabled)
             apic_ids[count++] = acpi.cpus[i].apic_id;
-    mtrr_read(&mtrrs);
     smp_start(&(struct smp_plan){
         .apic_ids = apic_ids,
         .count = count,
@@ -246,6 +269,7 @@ static void bring_up(void)
     if (!equip_processor(this_pcpu()))
         refuse("no memory for the boot processor's queues");
     init_vmx();
+    init_memory_types();
     run_init();
     start_processors();
     report_use_timeouts(tsc_hz);

@@ -116,7 +116,7 @@ enum error ept_map(struct ept *e, gpa_t at, hpa_t to, enum ept_level level, uint
     uint64_t *entry, size = leaf_size(level);
     if (at.v >> 48 || at.v % size || to.v % size || to.v & ~EPT_ADDRESS || !rights_are_sane(rights))
         return E_INVALID;
-    enum memory_type type = TYPE_WB;
+    enum cache_type type = MT_WB;
     if (ept_features.memory_type && !ept_features.memory_type(to, level, &type))
         return E_UNSUPPORTED;
     enum error error = descend(e, at, level, &entry);
@@ -136,7 +136,7 @@ static struct ept_leaf decode(uint64_t entry, unsigned level, gpa_t at)
         .at = hpa((entry & EPT_ADDRESS & ~inside) | (at.v & inside)),
         .rights = entry & EPT_RIGHTS,
         .level = (enum ept_level)level,
-        .type = (enum memory_type)((entry & EPT_TYPE) >> EPT_TYPE_SHIFT),
+        .type = (enum cache_type)((entry & EPT_TYPE) >> EPT_TYPE_SHIFT),
         .accessed = entry & EPT_ACCESSED,
         .dirty = entry & EPT_DIRTY,
     };
@@ -263,5 +263,5 @@ uint64_t ept_pointer(const struct ept *e)
 {
     uint64_t walk_length = 3ull << 3; // 4 levels, less one
     uint64_t dirty = ept_features.accessed_dirty ? 1ull << 6 : 0;
-    return pfn_to_hpa(e->root).v | TYPE_WB | walk_length | dirty;
+    return pfn_to_hpa(e->root).v | MT_WB | walk_length | dirty;
 }

@@ -6,6 +6,7 @@
 #include "abi/error.h"
 #include "arch/memory.h"
 #include "arch/types.h"
+#include "sdm/msr.h"
 
 enum ept_level { EPT_4K, EPT_2M, EPT_1G }; // of a leaf; tables are named PT, PD, PDPT, PML4
 
@@ -22,14 +23,12 @@ enum ept_level { EPT_4K, EPT_2M, EPT_1G }; // of a leaf; tables are named PT, PD
 #define EPT_DIRTY      (1ull << 9)
 #define EPT_ADDRESS    0x000ffffffffff000ull
 
-enum memory_type { TYPE_UC = 0, TYPE_WC = 1, TYPE_WT = 4, TYPE_WP = 5, TYPE_WB = 6 };
-
 // What the box can do, set once at start by the vmx room (IA32_VMX_EPT_VPID_CAP).
 struct ept_features {
     bool accessed_dirty, pages_2m, pages_1g;
     // Memory type of [at, at + 4 KiB << 9*level), from the MTRRs; false: not uniform, so that one leaf must
     // not map it. NULL when all RAM is write-back, as on any sane box: first touches are faster then.
-    bool (*memory_type)(hpa_t at, enum ept_level level, enum memory_type *type);
+    bool (*memory_type)(hpa_t at, enum ept_level level, enum cache_type *type);
 };
 extern struct ept_features ept_features;
 
@@ -46,7 +45,7 @@ struct ept_leaf {    // a translation, as found
     hpa_t at;        // of the byte asked for
     uint64_t rights; // EPT_READ | EPT_WRITE | EPT_EXEC
     enum ept_level level;
-    enum memory_type type;
+    enum cache_type type;
     bool accessed, dirty;
 };
 

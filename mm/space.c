@@ -90,7 +90,7 @@ enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot
         e = buddy_reserve(&frames, promise);
         if (e == E_OK) {
             s->promised += promise;
-            uint64_t leaf = ept_features.memory_type ? 0 : flags | TYPE_WB << EPT_TYPE_SHIFT;
+            uint64_t leaf = ept_features.memory_type ? 0 : flags | MT_WB << EPT_TYPE_SHIFT;
             s->slot[s->slot_count++] = (struct slot){base.v, pages, flags, leaf};
         }
     }
@@ -112,7 +112,7 @@ static uint64_t leaf_of(const struct slot *t, pfn_t f)
 {
     if (t->leaf)
         return t->leaf;
-    enum memory_type type = TYPE_UC; // a page whose type is not uniform is slow rather than wrong
+    enum cache_type type = MT_UC; // a page whose type is not uniform is slow rather than wrong
     ept_features.memory_type(pfn_to_hpa(f), EPT_4K, &type);
     return t->flags | (uint64_t)type << EPT_TYPE_SHIFT;
 }

@@ -120,11 +120,11 @@ static void bad_arguments_are_refused(void **state)
     reap_all();
 }
 
-static bool mtrr(hpa_t at, enum ept_level level, enum memory_type *type)
+static bool mtrr(hpa_t at, enum ept_level level, enum cache_type *type)
 {
     if (at.v < MIB2 && level > EPT_4K)
         return false;
-    *type = at.v >= 0xa0000 && at.v < 0xc0000 ? TYPE_UC : at.v >= GIB ? TYPE_WC : TYPE_WB;
+    *type = at.v >= 0xa0000 && at.v < 0xc0000 ? MT_UC : at.v >= GIB ? MT_WC : MT_WB;
     return true;
 }
 
@@ -138,14 +138,14 @@ static void memory_types_follow_the_table(void **state)
     assert_int_equal(ept_map(&ept, gpa(MIB2), hpa(MIB2), EPT_2M, 7), E_OK);
     assert_int_equal(ept_map(&ept, gpa(GIB), hpa(GIB), EPT_1G, 7), E_OK);
     assert_true(ept_lookup(&ept, gpa(0xb8123), &leaf));
-    assert_int_equal(leaf.type, TYPE_UC);
+    assert_int_equal(leaf.type, MT_UC);
     assert_int_equal(leaf.at.v, 0xb8123);
     assert_true(ept_lookup(&ept, gpa(MIB2 + 5), &leaf));
-    assert_int_equal(leaf.type, TYPE_WB);
+    assert_int_equal(leaf.type, MT_WB);
     assert_int_equal(leaf.level, EPT_2M);
     assert_int_equal(ept_split(&ept, gpa(GIB + 0x12345678)), E_OK); // all the way, types kept
     assert_true(ept_lookup(&ept, gpa(GIB + 0x12345678), &leaf));
-    assert_int_equal(leaf.type, TYPE_WC);
+    assert_int_equal(leaf.type, MT_WC);
     assert_int_equal(leaf.level, EPT_4K);
     assert_int_equal(leaf.at.v, GIB + 0x12345678);
     assert_int_equal(*ept_peek(&ept, gpa(GIB + 0x12345678)) & EPT_LARGE, 0); // ignored bit stays clear
