@@ -17,10 +17,12 @@ GUEST_ELFS := $(GUESTS64:%=$(B)/guests/%.elf) $(GUESTS32:%=$(B)/guests/%32.elf)
 define guest_rules
 $(B)/guests/obj$(1)/%.o: guests/%.c
 	@mkdir -p $$(@D)
-	$(CC) $(GUEST_CFLAGS) $(GUEST_CFLAGS$(1)) -MMD -MP -c -o $$@ $$<
+	$$(call say,CC,$$@)
+	$$(Q)$(CC) $(GUEST_CFLAGS) $(GUEST_CFLAGS$(1)) -MMD -MP -c -o $$@ $$<
 $(B)/guests/obj$(1)/%.asm.o: guests/%.asm
 	@mkdir -p $$(@D)
-	$(NASM) -f elf$(1) -g -F dwarf -Werror -I./ -MD $$(@:.o=.d) -o $$@ $$<
+	$$(call say,NASM,$$@)
+	$$(Q)$(NASM) -f elf$(1) -g -F dwarf -Werror -I./ -MD $$(@:.o=.d) -o $$@ $$<
 GUEST_LIB$(1) := $(B)/guests/obj$(1)/lib/start$(1).asm.o $(GUEST_LIB_SRCS:guests/%.c=$(B)/guests/obj$(1)/%.o)
 endef
 $(foreach bits,64 32,$(eval $(call guest_rules,$(bits))))
@@ -30,8 +32,9 @@ define guest_link
 $(B)/guests/$(3).elf: $(patsubst guests/%.c,$(B)/guests/obj$(2)/%.o,$(wildcard guests/$(1)/*.c)) \
 		$(patsubst guests/%.asm,$(B)/guests/obj$(2)/%.asm.o,$(if $(filter 64,$(2)),$(wildcard guests/$(1)/*.asm))) \
 		$(GUEST_LIB$(2)) guests/lib/guest.ld
-	$(LD) $(GUEST_LDFLAGS$(2)) -n -z noexecstack -T guests/lib/guest.ld -o $$@.unstripped $$(filter %.o,$$^)
-	$(STRIP) -o $$@ $$@.unstripped
+	$$(call say,LD,$$@)
+	$$(Q)$(LD) $(GUEST_LDFLAGS$(2)) -n -z noexecstack -T guests/lib/guest.ld -o $$@.unstripped $$(filter %.o,$$^)
+	$$(Q)$(STRIP) -o $$@ $$@.unstripped
 endef
 $(foreach g,$(GUESTS64),$(eval $(call guest_link,$(g),64,$(g))))
 $(foreach g,$(GUESTS32),$(eval $(call guest_link,$(g),32,$(g)32)))

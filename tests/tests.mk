@@ -16,26 +16,31 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)
 
 $(B)/host/%.o: %.c
 	@mkdir -p $(@D)
-	$(HOST_CC) $(HOST_CFLAGS) $(HOST_SANITIZE) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) $(HOST_SANITIZE) -MMD -MP -c -o $@ $<
 
 $(B)/hostfuzz/%.o: %.c
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(HOST_CFLAGS) $(HOST_SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(FUZZ_CC) $(HOST_CFLAGS) $(HOST_SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 # ar q: members of one name from two rooms both stay.
 $(B)/host/pure.a: $(UNIT_OBJS)
 $(B)/hostfuzz/pure.a: $(FUZZ_OBJS)
 $(B)/host/pure.a $(B)/hostfuzz/pure.a:
 	@rm -f $@
-	ar qcs $@ $^
+	$(call say,AR,$@)
+	$(Q)ar qcs $@ $^
 
 $(B)/unit/%: $(B)/host/tests/unit/%.o $(B)/host/pure.a
 	@mkdir -p $(@D)
-	$(HOST_CC) $(HOST_SANITIZE) -o $@ $< $(B)/host/pure.a -lcmocka
+	$(call say,LD,$@)
+	$(Q)$(HOST_CC) $(HOST_SANITIZE) -o $@ $< $(B)/host/pure.a -lcmocka
 
 $(B)/fuzz/%: $(B)/hostfuzz/tests/fuzz/%.o $(B)/hostfuzz/pure.a
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(HOST_SANITIZE) -fsanitize=fuzzer -o $@ $< $(B)/hostfuzz/pure.a
+	$(call say,LD,$@)
+	$(Q)$(FUZZ_CC) $(HOST_SANITIZE) -fsanitize=fuzzer -o $@ $< $(B)/hostfuzz/pure.a
 
 units: $(UNITS)
 fuzzers: $(FUZZERS)
