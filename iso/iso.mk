@@ -15,7 +15,7 @@ run: ## Install what is missing, build, boot the default image
 debug: all ## Boot under Bochs's debugger with symbols (ON=qemu: wait for gdb; SCENARIO=NAME)
 	tools/debug $(if $(ON),--on $(ON)) $(SCENARIO)
 
-bench: all ## Instructions per exit, start-up and memory, beside bounds and peers
+bench: all counting ## Instructions per exit, start-up and memory, beside bounds and peers
 	tools/bench
 
 install-deps: ## Install every Debian package that anything here needs

@@ -6,7 +6,9 @@ from micronova import bench
 suite = Suite()
 boot = suite.boot("bench", "bench")
 boot.sound()
-for row in bench.compare(boot.log.bench):
+counted = suite.boot("bench, counting", "bench", **bench.COUNTING)
+counted.sound()
+for row in bench.compare(bench.merge(boot.log.bench, counted.log.bench)):
     if row.bound is not None:
         suite.check(row.good, f"{row.name} within its bound", f"old {row.last}", f"new {bench.text(row.value)}",
                     f"bound {row.bound:g} {row.unit}")
