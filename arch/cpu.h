@@ -137,6 +137,12 @@ static inline void fxrstor(const void *area)
 {
     __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
 }
+static inline uint32_t read_mxcsr(void)
+{
+    uint32_t v;
+    __asm__ volatile("stmxcsr %0" : "=m"(v));
+    return v;
+}
 
 struct table_pointer { // operand of LGDT, LIDT, SGDT, SIDT
     uint16_t limit;

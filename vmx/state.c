@@ -40,7 +40,6 @@ enum error state_create(struct vcpu *v, uint16_t owner)
     v->state.fpu->control = FCW_AFTER_FNINIT;
     v->state.fpu->mxcsr = MXCSR_AFTER_RESET;
     v->state.xcr0 = v->state.xcr0_ever = XCR0_X87;
-    v->state.rare = has_xsave ? 0 : RARE_FXSAVE;
     v->state.dr6 = DR6_INIT & 0xffffffffu;
     return E_OK;
 }
@@ -57,18 +56,32 @@ uint64_t state_bytes(void)
     return object_cost(&fpu_cache);
 }
 
-// ---- XSAVE state. What a guest never enabled in XCR0 it can neither see nor change, so it is neither stored
-// nor loaded: both happen with XCR0 = all that the guest ever enabled. A component that it enables for the
-// first time is set to its initial state then, whoever left something there. ----
+// ---- XSAVE state. x87 and SSE belong to every guest, whatever its XCR0 says: legacy SSE and FXSAVE ask CR4.OSFXSR
+// alone (SDM volume 1, "Enabling the XSAVE Feature Set and XSAVE-Enabled Features"). A component above them that a
+// guest never enabled it can neither see nor change, so it is neither stored nor loaded: with such components
+// XSAVE does both, with XCR0 = all that the guest ever enabled; without, FXSAVE, which does not look at XCR0. ----
 
+enum { XCR0_LEGACY = XCR0_X87 | XCR0_SSE };
+
+static inline bool beyond_legacy(const struct guest_state *s)
+{
+    return s->xcr0_ever & ~(uint64_t)XCR0_LEGACY;
+}
+
+// A component is set to its initial state when it is enabled for the first time, whoever left something there.
+// Loading AVX state loads MXCSR too (SDM, "XRSTOR"), which XSETBV has to leave as it is.
 static void enable_first(struct vcpu *v, uint64_t value)
 {
-    static const struct {
-        struct fpu_area legacy;
-        uint8_t header[64]; // XSTATE_BV = 0: everything is in its initial state
-    } initial __attribute__((aligned(64))) = {.legacy = {.control = FCW_AFTER_FNINIT, .mxcsr = MXCSR_AFTER_RESET}};
-    xsetbv(0, value);
-    xrstor(&initial, value & ~v->state.xcr0_ever);
+    uint64_t components = value & ~(v->state.xcr0_ever | XCR0_LEGACY);
+    if (components) {
+        struct {
+            struct fpu_area legacy;
+            uint8_t header[64]; // XSTATE_BV = 0: everything is in its initial state
+        } initial __attribute__((aligned(64))) = {.legacy = {.control = FCW_AFTER_FNINIT}};
+        initial.legacy.mxcsr = read_mxcsr();
+        xsetbv(0, value);
+        xrstor(&initial, components);
+    }
     v->state.xcr0_ever |= value;
 }
 
@@ -159,12 +172,12 @@ static void save_all(struct guest_state *s)
     save_plain(s);
     if (s->rare & RARE_DEBUG)
         save_debug(s);
-    if (s->rare & RARE_FXSAVE) {
+    if (beyond_legacy(s)) {
+        xsetbv(0, s->xcr0_ever);
+        xsave(s->fpu, ~0ull);
+    } else {
         fxsave(s->fpu);
-        return;
     }
-    xsetbv(0, s->xcr0_ever);
-    xsave(s->fpu, ~0ull);
 }
 
 static void load_all(const struct guest_state *s)
@@ -173,13 +186,14 @@ static void load_all(const struct guest_state *s)
     load_msrs(s);
     if (s->rare & RARE_DEBUG)
         load_debug(s);
-    if (s->rare & RARE_FXSAVE) {
+    if (beyond_legacy(s)) {
+        xsetbv(0, s->xcr0_ever);
+        xrstor(s->fpu, ~0ull);
+    } else {
         fxrstor(s->fpu);
-        return;
     }
-    xsetbv(0, s->xcr0_ever);
-    xrstor(s->fpu, ~0ull);
-    xsetbv(0, s->xcr0);
+    if (has_xsave)
+        xsetbv(0, s->xcr0);
 }
 
 static void switch_all(struct vcpu *from, struct vcpu *to)
@@ -200,9 +214,14 @@ static inline bool switches_plainly(const struct guest_state *old, const struct 
 static inline void switch_plainly(struct guest_state *old, const struct guest_state *new)
 {
     save_plain(old);
-    xsave(old->fpu, ~0ull);
     load_plain(new, old->kernel_gs_base);
-    xrstor(new->fpu, ~0ull);
+    if (unlikely(beyond_legacy(old))) {
+        xsave(old->fpu, ~0ull);
+        xrstor(new->fpu, ~0ull);
+    } else {
+        fxsave(old->fpu);
+        fxrstor(new->fpu);
+    }
 }
 
 // ---- Entering ----

@@ -5,7 +5,8 @@
 //   CR2                       state.cr2                      another vCPU enters  it enters
 //   DR0-DR3, DR6              state.dr, .dr6                 another vCPU enters  it enters, once it used them
 //   XCR0                      state.xcr0                     by XSETBV exits      when it differs
-//   x87, SSE, AVX             state.fpu (XSAVE area)         another vCPU enters  it enters
+//   x87, SSE, MXCSR           state.fpu (XSAVE area)         another vCPU enters  it enters
+//   AVX                       state.fpu                      another vCPU enters  it enters, once XCR0 had it
 //   KERNEL_GS_BASE            state.kernel_gs_base           another vCPU enters  when it differs
 //   STAR LSTAR CSTAR FMASK    state.msr                      by WRMSR exits       when it differs
 //   TSC_AUX, SPEC_CTRL        state.msr                      by WRMSR exits       when it differs
@@ -23,8 +24,7 @@
 enum rare_state {
     RARE_MSRS = 1,  // one of state.msr is not zero
     RARE_DEBUG = 2, // it uses DR0-DR3 and DR6; until then MOV DR exits
-    RARE_XCR0 = 4,  // XCR0 was at times less than it once was
-    RARE_FXSAVE = 8 // the processor has no XSAVE
+    RARE_XCR0 = 4   // XCR0 was at times less than it once was
 };
 
 void state_init(void); // boot processor, once

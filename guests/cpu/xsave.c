@@ -28,7 +28,7 @@ static const struct {
     {"xsetbv-avx", "xsave-size-avx", XCR0_X87 | XCR0_SSE | XCR0_AVX, LEGACY_AND_HEADER + AVX_BYTES},
 };
 
-enum { OTHER_POINTS = 5 };
+enum { OTHER_POINTS = 7 };
 
 unsigned xsave_points(void)
 {
@@ -38,7 +38,8 @@ unsigned xsave_points(void)
 static void skip_all(void)
 {
     static const char *const others[OTHER_POINTS] = {"xsetbv-disabled", "osxsave-off", "osxsave-on",
-                                                     "xcr0-at-entry", "xsave-supported"};
+                                                     "xcr0-at-entry", "xsave-supported",
+                                                     "xsetbv-keeps-xmm", "xsetbv-keeps-mxcsr"};
     for (unsigned i = 0; i < array_size(refused); i++)
         skip(refused[i].name, "no XSAVE");
     for (unsigned i = 0; i < array_size(legal); i++) {
@@ -65,6 +66,23 @@ static void check_legal(void)
     }
 }
 
+// XSETBV changes no register but XCR0: what SSE held before anybody spoke of XCR0 is still there.
+static void check_kept(void)
+{
+    const uint32_t rounding = 0x7f80, reset = 0x1f80;
+    const uint64_t pattern[2] = {0x0123456789abcdef, 0xfedcba9876543210};
+    uint32_t mxcsr;
+    uint64_t xmm[2];
+    write_cr4(read_cr4() | CR4_OSFXSR);
+    __asm__ volatile("ldmxcsr %0; movups %1, %%xmm7" : : "m"(rounding), "m"(pattern));
+    xsetbv(0, XCR0_X87 | XCR0_SSE);
+    if (feature_present(FEATURE_AVX))
+        xsetbv(0, XCR0_X87 | XCR0_SSE | XCR0_AVX);
+    __asm__ volatile("stmxcsr %0; movups %%xmm7, %1; ldmxcsr %2" : "=m"(mxcsr), "=m"(xmm) : "m"(reset));
+    check_equal("xsetbv-keeps-xmm", pattern[0] ^ pattern[1], xmm[0] ^ xmm[1]);
+    check_equal("xsetbv-keeps-mxcsr", rounding, mxcsr);
+}
+
 void xsave_test(void)
 {
     if (!feature_present(FEATURE_XSAVE)) {
@@ -78,6 +96,7 @@ void xsave_test(void)
     check_bits("osxsave-on", osxsave, osxsave, cpuid(1, 0).ecx);
     check_equal("xcr0-at-entry", XCR0_X87, xgetbv(0));
     check_bits("xsave-supported", XCR0_X87 | XCR0_SSE, XCR0_X87 | XCR0_SSE, cpuid(LEAF_XSAVE, 0).eax);
+    check_kept();
     check_legal();
     for (unsigned i = 0; i < array_size(refused); i++)
         check_fault(refused[i].name, FAULT_GP, try_xsetbv(refused[i].index, refused[i].value));

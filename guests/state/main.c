@@ -1,5 +1,7 @@
 // Fills all state that a switch of machines must carry and no VMCS carries with a pattern, yields to a twin
-// that fills it with the inverse, and compares: one point per piece. `cmdline=a` and `cmdline=b` are twins.
+// that fills it with the inverse, and compares: one point per piece. `cmdline=a` and `cmdline=b` are twins. With
+// the word `legacy` they leave CR4.OSXSAVE and XCR0 alone: SSE needs neither (SDM volume 1, "Enabling the XSAVE
+// Feature Set and XSAVE-Enabled Features").
 #include "guests/lib/guest.h"
 #include "guests/state/state.h"
 
@@ -276,7 +278,7 @@ int main(const struct start_info *start)
 {
     twin = word_present(command_line(start), "b");
     struct cpuid features = cpuid(1, 0);
-    bool xsave = features.ecx >> 26 & 1, avx = xsave && (features.ecx >> 28 & 1);
+    bool xsave = features.ecx >> 26 & 1 && !word_present(command_line(start), "legacy"), avx = xsave && (features.ecx >> 28 & 1);
     tap_plan(array_size(pieces) + GPRS + array_size(singles) + 8 + 2 * VECTORS + 1);
     write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (xsave ? CR4_OSXSAVE : 0));
     if (xsave)
