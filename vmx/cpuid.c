@@ -242,15 +242,20 @@ static inline void give(struct vcpu *v, const struct cpuid_regs *r)
     v->gpr[RDX] = r->r[CPUID_EDX];
 }
 
+// Apart, so that the common way needs no room on the stack.
+static noinline_cold void give_special(struct vcpu *v, uint32_t leaf, const struct leaf *l)
+{
+    struct cpuid_regs r = special(v, leaf, l);
+    give(v, &r);
+}
+
 void exit_cpuid(struct vcpu *v)
 {
     uint32_t leaf = (uint32_t)v->gpr[RAX];
     const struct leaf *l = find_leaf(leaf);
-    if (likely(l->kind == STATIC)) {
+    if (likely(l->kind == STATIC))
         give(v, &l->regs);
-    } else {
-        struct cpuid_regs r = special(v, leaf, l);
-        give(v, &r);
-    }
+    else
+        give_special(v, leaf, l);
     skip_instruction();
 }
