@@ -42,12 +42,20 @@ enum pcpu_state { PCPU_ABSENT, PCPU_STARTING, PCPU_ONLINE, PCPU_REFUSED, PCPU_ST
 extern struct pcpu pcpus[PCPU_MAX];
 extern uint32_t pcpu_count; // processors that run the hypervisor: pcpus[0..pcpu_count)
 
+#ifdef MICRONOVA_HOST
+extern _Thread_local struct pcpu *host_pcpu; // the test lets each thread be a processor
+static inline struct pcpu *this_pcpu(void)
+{
+    return host_pcpu;
+}
+#else
 static inline struct pcpu *this_pcpu(void)
 {
     struct pcpu *p;
     __asm__("movq %%gs:0, %0" : "=r"(p)); // no memory clobber: the value is constant on one processor
     return p;
 }
+#endif
 
 // Makes `p` look at its queues soon: an IPI that ends a guest's turn or an idle halt. Any context.
 void pcpu_kick(struct pcpu *p);

@@ -166,6 +166,6 @@ WRAP(QUERY)
 void hypercall_YIELD(struct vcpu *v)
 {
     v->gpr[RAX] = 0;
-    sched_yield(&v->sched);
+    sched_end_turn(&v->sched);
     vcpu_attention(v);
 }

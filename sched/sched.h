@@ -65,7 +65,7 @@ static inline struct sched_node *sched_next(struct runq *q, tsc_t now)
 struct sched_node *sched_pick(struct runq *q, tsc_t now);
 
 // The running vCPU gives up the rest of its turn: the next sched_pick() takes another if one waits.
-static inline void sched_yield(struct sched_node *n)
+static inline void sched_end_turn(struct sched_node *n)
 {
     n->turn_end = tsc(0);
 }

@@ -42,6 +42,7 @@ PURE += mm/mm.c
 PURE += mm/object_cache.c
 PURE += mm/quarantine.c
 PURE += mm/space.c
+PURE += sched/sched.c
 PURE += sched/timeout.c
 PURE += sdm/bits.c
 PURE += sdm/control_resolve.c

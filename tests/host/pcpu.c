@@ -1,0 +1,11 @@
+// Processors for tests: each thread says which one it is; a kick is only counted.
+#include "arch/pcpu.h"
+
+_Thread_local struct pcpu *host_pcpu;
+unsigned host_kicks;
+
+void pcpu_kick(struct pcpu *p)
+{
+    (void)p;
+    __atomic_fetch_add(&host_kicks, 1, __ATOMIC_RELAXED);
+}
