@@ -111,6 +111,15 @@ static bool slice_parse(const char *value, struct options *o)
     return true;
 }
 
+static bool panic_parse(const char *value, struct options *o)
+{
+    uint64_t us;
+    if (!time_parse(value, &us) || us == 0)
+        return false;
+    o->panic_us = us;
+    return true;
+}
+
 static bool tap_parse(const char *value, struct options *o)
 {
     static const struct choice choices[] = {
@@ -135,6 +144,7 @@ static const struct option table[] = {
     {"cpus=",     cpus_parse,     "a number from 1"},
     {"exit=",     exit_parse,     "auto, bochs, qemu, acpi, reboot or halt"},
     {"loglevel=", loglevel_parse, "error, warn, info or debug"},
+    {"panic=",    panic_parse,    "a time such as 100ms (a test hook)"},
     {"report=",   report_parse,   "handlers, memory (several with commas)"},
     {"slice=",    slice_parse,    "a time from 100us to 10s, such as 10ms"},
     {"tap=",      tap_parse,      "on or off"},

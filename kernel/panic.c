@@ -11,6 +11,7 @@
 #include "kernel/consoles.h"
 #include "kernel/report_panic.h"
 #include "kernel/symbols.h"
+#include "vmx/vmx.h"
 
 enum { NOBODY = ~0u, STOP_PATIENCE = 1000000 };
 
@@ -21,6 +22,7 @@ static uint32_t depth;              // panics inside its panic
 static void stop_here(const struct exception_frame *frame)
 {
     (void)frame;
+    vmx_off_now(); // or a reset by INIT would be held back
     this_pcpu()->state = PCPU_STOPPED;
     cpu_stop();
 }
@@ -96,6 +98,7 @@ static void print_backtrace(uint64_t rbp)
 static _Noreturn void end(void)
 {
     report_settle();
+    vmx_off_now();
     if (panic_end && depth == 1)
         panic_end();
     cpu_stop();

@@ -5,6 +5,7 @@
 #include "arch/lapic.h"
 #include "arch/log.h"
 #include "arch/memory.h"
+#include "arch/panic.h"
 #include "arch/pcpu.h"
 #include "arch/power.h"
 #include "arch/string.h"
@@ -131,6 +132,21 @@ void run_init(void)
     quarantine_kick = kick;
 }
 
+// The test hook panic=: on the boot processor, whatever the others do then.
+static void panic_now(struct timeout *t)
+{
+    (void)t;
+    panic("asked for by panic=%luus", options.panic_us);
+}
+
+static void start_hook(void)
+{
+    static struct timeout hook;
+    timeout_init(&hook, panic_now);
+    if (options.panic_us)
+        timeout_set(this_pcpu()->timeouts, &hook, tsc(rdtsc().v + tsc_from_us(options.panic_us).v));
+}
+
 _Noreturn void run_modules(const struct boot_info *boot)
 {
     static struct module modules[BOOT_MODULES_MAX];
@@ -149,6 +165,7 @@ _Noreturn void run_modules(const struct boot_info *boot)
     for (uint32_t i = 0; i < boot->module_count; i++)
         if (verdicts[i].role != MODULE_DATA)
             vm_create(&verdicts[i], modules[i].file, i);
+    start_hook();
     vm_all_built();
     turn_forever();
 }

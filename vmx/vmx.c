@@ -1,5 +1,6 @@
 #include "vmx/vmx.h"
 #include "arch/cpu.h"
+#include "arch/exception.h"
 #include "arch/features.h"
 #include "arch/memory.h"
 #include "arch/string.h"
@@ -133,6 +134,12 @@ void vmx_off_cpu(void)
     __asm__ volatile("vmxoff" ::: "cc", "memory");
     write_cr4(read_cr4() & ~(uint64_t)CR4_VMXE);
     c->on = false;
+}
+
+void vmx_off_now(void)
+{
+    if (read_cr4() & CR4_VMXE)
+        __asm__ volatile("1: vmxoff; 2:" EXCEPTION_FIXUP("1b", "2b")::: "cc", "memory");
 }
 
 bool vmx_is_on(const struct pcpu *p)

@@ -41,6 +41,8 @@ const char *vmx_cpu_differs(void);
 enum error vmx_init_cpu(struct reason *why);
 // Leaves VMX operation on this processor, every VMCS active on it cleared. Harmless outside VMX operation.
 void vmx_off_cpu(void);
+// The same in a panic: no VMCS is cleared, and no structure is trusted.
+void vmx_off_now(void);
 
 // Processors in VMX operation. Any processor may ask.
 bool vmx_is_on(const struct pcpu *p);
