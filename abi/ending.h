@@ -2,7 +2,7 @@
 
 // How a machine can end, once for dispatch, the word that `expect=` takes, and the sentence of the report.
 #define ENDINGS(X)                                                                                           \
-    X(EXIT, "exit", "ended by itself")                                                                       \
+    X(EXIT, "exit", "of its own accord")                                                                       \
     X(TRIPLE_FAULT, "triple-fault", "triple fault")                                                          \
     X(OUTSIDE, "outside-memory", "access outside its memory")                                                \
     X(UNHANDLED, "unhandled-exit", "VM exit that nobody handles")                                            \

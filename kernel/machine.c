@@ -80,7 +80,7 @@ static enum error timeout_parse(const struct key *key, const char *value, struct
     if (text_is(value, "none"))
         return E_OK;
     if (!time_parse(value, &us) || us < 1000 || us > 1000000ull * 86400)
-        return bad_value(key, value, "none, or a time from 1ms to 86400s", why);
+        return bad_value(key, value, "none, or a time with its unit from 1ms to 86400s, such as 500ms", why);
     m->timeout_ms = us / 1000;
     return E_OK;
 }

@@ -104,6 +104,7 @@ static void report_memory_returned(void)
 
 static void all_ended(void)
 {
+    stop_all(); // or their caches of frames would change while we count
     report_memory_returned();
     uint32_t failures = report_end();
     power_end((enum power_way)options.exit, failures ? 1 : 0);
@@ -157,7 +158,7 @@ _Noreturn void run_modules(const struct boot_info *boot)
     }
     if (options.report & REPORT_MEMORY)
         mm_report();
-    frames_before = mm_at_rest();
+    frames_before = frames.total - buddy_owned(&frames, OWNER_KERNEL); // others fill their caches meanwhile
     if (!boot->module_count)
         log_warn("no modules: nothing to run");
     if (boot->modules_dropped)

@@ -49,7 +49,8 @@ uint64_t vm_bytes(const struct vm *vm)
 
 static void set_timeout(struct vm *vm, struct timeout *t, tsc_t deadline)
 {
-    timeout_set(vm->vcpu->sched.home->timeouts, t, deadline);
+    if (!vm->ended) // a timeout must not outlive its machine
+        timeout_set(vm->vcpu->sched.home->timeouts, t, deadline);
 }
 
 static void deadline_passed(struct timeout *t)
@@ -223,8 +224,7 @@ static void hand_over(struct vm *vm, struct home *home)
 static bool refused(const struct machine *m, const struct reason *why)
 {
     bool expected = m->expect == END_LOAD;
-    log_info("load %s: %s", m->name, why->text);
-    report_point(expected ? POINT_OK : POINT_NOT_OK, m->name, "load", NULL);
+    report_point(expected ? POINT_OK : POINT_NOT_OK, m->name, "load", why->text);
     return false;
 }
 
@@ -237,7 +237,7 @@ bool vm_create(const struct verdict *v, struct blob image, uint32_t id)
         return refused(m, &why);
     struct home *home = place(m);
     if (!home) {
-        reason_set(&why, E_NOT_FOUND, "no processor of cpu= is running");
+        reason_set(&why, E_NOT_FOUND, "cpu= allows none of the %u processors that run machines", vmx_processors());
         return refused(m, &why);
     }
     struct vm *vm = vm_alloc(m, id);

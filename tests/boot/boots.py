@@ -101,12 +101,11 @@ class Boot:
                           f"expected points of {machine}, all ok", f"got {mine}", self._tail())
 
     def refuses(self, machine, regex):
-        """A point of `machine` is not ok, and the lines behind it, or `# load MACHINE: ...`, say why."""
+        """A point of `machine` is not ok, and the lines behind it say why."""
         mine = [name for name in self.log.failed if name.startswith(machine + "/")]
         if not self.check(bool(mine), f"{machine} is not ok", f"expected a failed point of {machine}",
                           f"got {[n for n, _ in self.log.points if n.startswith(machine + '/')]}", self._tail()):
             return False
-        said = "\n".join([line for name in mine for line in self.log.details[name]] +
-                         [line for line in self.text.splitlines() if line.startswith(f"# load {machine}: ")])
+        said = "\n".join(line for name in mine for line in self.log.details[name])
         return self.check(re.search(regex, said) is not None, f"{machine}: the reason is given",
                           f"expected {regex}", f"got {said}")
