@@ -21,7 +21,7 @@ enum kind {
 };
 
 enum { BASIC_LAST = 0x0d, EXTENDED_FIRST = (int)0x80000000, EXTENDED_COUNT = 9, SUBLEAF_COUNT = 16 };
-enum { ALL = (int)0xffffffff };
+enum { ALL = (int)0xffffffff, LEGACY_AND_HEADER = 576 /* of every XSAVE area */ };
 
 #define F(name) FEATURE_BIT_##name
 
@@ -126,10 +126,15 @@ static void adjust(void)
     cpuid_xcr0_allowed = cpu_has(FEATURE_XSAVE) ? features.xcr0_supported & (XCR0_X87 | XCR0_SSE | XCR0_AVX) : 0;
     for (unsigned i = 0; i < 2; i++)
         leaf_d[0].r[i ? CPUID_EDX : CPUID_EAX] = (uint32_t)(cpuid_xcr0_allowed >> 32 * i);
+    leaf_d[0].r[CPUID_ECX] = cpuid_xcr0_allowed ? LEGACY_AND_HEADER : 0;
     leaf_d[1] = (struct cpuid_regs){{leaf_d[1].r[CPUID_EAX] & LEAFD1_EAX}};
-    for (unsigned i = 2; i < SUBLEAF_COUNT; i++)
-        if (!(cpuid_xcr0_allowed >> i & 1))
+    for (unsigned i = 2; i < SUBLEAF_COUNT; i++) {
+        uint32_t *r = leaf_d[i].r;
+        if (cpuid_xcr0_allowed >> i & 1)
+            leaf_d[0].r[CPUID_ECX] = max_u64(leaf_d[0].r[CPUID_ECX], r[CPUID_EAX] + r[CPUID_EBX]);
+        else
             leaf_d[i] = (struct cpuid_regs){{0}};
+    }
 }
 
 // CR4 and EFER bits exist for a guest when the feature does.
@@ -191,17 +196,10 @@ static noinline_cold struct cpuid_regs by_subleaf(uint32_t leaf, uint32_t sublea
     if (leaf == 0x07)
         return subleaf == 0 ? leaf7[0] : none;
     struct cpuid_regs r = subleaf < SUBLEAF_COUNT ? leaf_d[subleaf] : none;
-    // The guest's XCR0 is in the processor while its exits are handled, so the processor can tell.
-    if (subleaf <= 1 && cpu_has(FEATURE_XSAVE)) {
-        r.r[CPUID_EBX] = subleaf == 0 ? cpuid(0x0d, 0).ebx : 0;
-        if (subleaf == 0)
-            r.r[CPUID_ECX] = 0;
-        for (unsigned i = 2; subleaf == 0 && i < SUBLEAF_COUNT; i++)
-            if (cpuid_xcr0_allowed >> i & 1)
-                r.r[CPUID_ECX] = max_u64(r.r[CPUID_ECX], leaf_d[i].r[CPUID_EAX] + leaf_d[i].r[CPUID_EBX]);
-        if (subleaf == 0)
-            r.r[CPUID_ECX] = max_u64(r.r[CPUID_ECX], 576); // legacy area and header
-    }
+    // The guest's XCR0 is in the processor while its exits are handled, and IA32_XSS is 0, so the processor can
+    // tell: the standard area of subleaf 0, and the compacted one of subleaf 1 where XSAVEC exists.
+    if (cpu_has(FEATURE_XSAVE) && (subleaf == 0 || (subleaf == 1 && r.r[CPUID_EAX] & FEATURE_BIT_XSAVEC)))
+        r.r[CPUID_EBX] = cpuid(0x0d, subleaf).ebx;
     return r;
 }
 

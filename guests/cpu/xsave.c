@@ -28,7 +28,7 @@ static const struct {
     {"xsetbv-avx", "xsave-size-avx", XCR0_X87 | XCR0_SSE | XCR0_AVX, LEGACY_AND_HEADER + AVX_BYTES},
 };
 
-enum { OTHER_POINTS = 7 };
+enum { OTHER_POINTS = 8 };
 
 unsigned xsave_points(void)
 {
@@ -39,7 +39,8 @@ static void skip_all(void)
 {
     static const char *const others[OTHER_POINTS] = {"xsetbv-disabled", "osxsave-off", "osxsave-on",
                                                      "xcr0-at-entry", "xsave-supported",
-                                                     "xsetbv-keeps-xmm", "xsetbv-keeps-mxcsr"};
+                                                     "xsetbv-keeps-xmm", "xsetbv-keeps-mxcsr",
+                                                     "xsavec-size"};
     for (unsigned i = 0; i < array_size(refused); i++)
         skip(refused[i].name, "no XSAVE");
     for (unsigned i = 0; i < array_size(legal); i++) {
@@ -83,6 +84,14 @@ static void check_kept(void)
     check_equal("xsetbv-keeps-mxcsr", rounding, mxcsr);
 }
 
+// With XSAVEC, subleaf 1 tells the bytes of the compacted area, which for these components is as large as the
+// standard one; without, 0 (SDM, "CPUID", leaf 0DH).
+static void check_compacted(void)
+{
+    bool xsavec = cpuid(LEAF_XSAVE, 1).eax >> 1 & 1;
+    check_equal("xsavec-size", xsavec ? cpuid(LEAF_XSAVE, 0).ebx : 0, cpuid(LEAF_XSAVE, 1).ebx);
+}
+
 void xsave_test(void)
 {
     if (!feature_present(FEATURE_XSAVE)) {
@@ -98,6 +107,7 @@ void xsave_test(void)
     check_bits("xsave-supported", XCR0_X87 | XCR0_SSE, XCR0_X87 | XCR0_SSE, cpuid(LEAF_XSAVE, 0).eax);
     check_kept();
     check_legal();
+    check_compacted();
     for (unsigned i = 0; i < array_size(refused); i++)
         check_fault(refused[i].name, FAULT_GP, try_xsetbv(refused[i].index, refused[i].value));
     try_xsetbv(0, XCR0_X87);
