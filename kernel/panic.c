@@ -39,27 +39,25 @@ static void stop_others(uint32_t me)
             cpu_pause();
 }
 
-static void print_place(const char *what, uint64_t address, const char *function, uint64_t offset)
+// The function is the one that holds the byte `back` before `address`.
+static void print_place(const char *what, uint64_t address, uint64_t back)
 {
-    if (function)
-        log_error("%s %016lx %s+0x%lx", what, address, function, offset);
+    struct symbol symbol;
+    if (symbol_find(address - back, &symbol))
+        log_error("%s %016lx %s+0x%lx", what, address, symbol.name, symbol.offset + back);
     else
         log_error("%s %016lx", what, address);
 }
 
 static void print_address(const char *what, uint64_t address)
 {
-    uint64_t offset = 0;
-    const char *function = symbol_find(address, &offset);
-    print_place(what, address, function, offset);
+    print_place(what, address, 0);
 }
 
 // Behind a call that does not return, the next function may begin: the call itself tells where we were.
 static void print_return(const char *what, uint64_t address)
 {
-    uint64_t offset = 0;
-    const char *function = symbol_find(address - 1, &offset);
-    print_place(what, address, function, offset + 1);
+    print_place(what, address, 1);
 }
 
 static void print_registers(const struct exception_frame *f)
@@ -166,9 +164,9 @@ void panic_registers(const struct exception_frame *frame, const char *fmt, ...)
 
 static void fatal_exception(const struct exception_frame *frame, const char *name)
 {
-    uint64_t offset;
-    const char *function = symbol_find(frame->rip, &offset);
-    panic_registers(frame, "%s in %s", name, function ? function : "no function");
+    struct symbol symbol;
+    bool found = symbol_find(frame->rip, &symbol);
+    panic_registers(frame, "%s in %s", name, found ? symbol.name : "no function");
 }
 
 void panic_init(void)

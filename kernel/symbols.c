@@ -1,29 +1,37 @@
 #include "kernel/symbols.h"
-#include "arch/memory.h"
-#include "arch/string.h"
 
-static const char *name_at(uint32_t index)
+// Reading names from the first one to a wanted one.
+struct reading {
+    uint32_t names_before; // the wanted one; it wraps round behind it
+    uint32_t length;
+    char *name;
+};
+
+static void read_byte(struct reading *r, uint8_t byte)
 {
-    const char *name = symbol_names;
-    while (index--)
-        name += strlen(name) + 1;
-    return name;
+    const uint8_t *pair = symbol_pairs[byte];
+    if (pair[0] != byte) {
+        read_byte(r, pair[0]);
+        read_byte(r, pair[1]);
+        return;
+    }
+    if (r->names_before == 0 && r->length < sizeof(((struct symbol *)0)->name) - 1)
+        r->name[r->length++] = (char)byte;
+    if (!byte)
+        r->names_before--;
 }
 
-const char *symbol_find(uint64_t address, uint64_t *offset)
+bool symbol_find(uint64_t address, struct symbol *symbol)
 {
-    uint64_t wanted = address - IMAGE_BASE;
-    uint32_t below = 0, end = symbol_count; // symbols [0, below) start at or before `wanted`
-    while (below < end) {
-        uint32_t middle = (below + end) / 2;
-        if (symbol_offsets[middle] <= wanted)
-            below = middle + 1;
-        else
-            end = middle;
-    }
-    if (address < IMAGE_BASE || !below)
-        return NULL;
-    *offset = wanted - symbol_offsets[below - 1];
-    const char *name = name_at(below - 1);
-    return *name ? name : NULL; // a nameless entry ends the text
+    uint64_t begin = symbol_base;
+    uint32_t i = 0;
+    while (i < symbol_count && address - begin >= symbol_sizes[i])
+        begin += symbol_sizes[i++];
+    if (address < symbol_base || i == symbol_count)
+        return false;
+    *symbol = (struct symbol){.offset = address - begin};
+    struct reading r = {.names_before = i, .name = symbol->name};
+    for (const uint8_t *byte = symbol_names; r.names_before <= i; byte++)
+        read_byte(&r, *byte);
+    return true;
 }
