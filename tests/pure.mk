@@ -60,3 +60,5 @@ PURE += vmx/decode.c
 PURE += vmx/dump.c
 PURE += vmx/emulate.c
 PURE += vmx/exit_words.c
+PURE += vmx/guest_paging.c
+PURE += vmx/guest_segment.c

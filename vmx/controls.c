@@ -130,5 +130,7 @@ enum error controls_negotiate(const struct vmx_caps *caps, struct controls *out,
     // Unrestricted guests switch paging without an exit; then the processor has to keep track of long mode.
     if (!(caps->misc & VMX_MISC_SAVE_LMA))
         return reason_set(why, E_UNSUPPORTED, "VM exits do not save the long-mode state of a guest");
+    if (!(caps->basic & VMX_BASIC_INS_OUTS_INFO))
+        return reason_set(why, E_UNSUPPORTED, "VM exits do not describe INS and OUTS");
     return need(caps->ept_vpid, ept_needs, array_size(ept_needs), why);
 }

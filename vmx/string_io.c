@@ -5,6 +5,7 @@
 #include "vmx/diagnose.h"
 #include "vmx/exit.h"
 #include "vmx/guest_paging.h"
+#include "vmx/guest_segment.h"
 
 static struct guest_paging read_paging(const struct vcpu *v)
 {
@@ -24,19 +25,21 @@ static struct guest_paging read_paging(const struct vcpu *v)
 
 enum move { LOAD, STORE, PROBE }; // PROBE: all that a store needs, without storing
 
-// Moves `size` bytes between `value` and the guest's linear address, a page at a time. False: an event was
-// injected or the machine ended.
+// Moves `size` bytes between `value` and the guest's linear address, a page at a time; outside 64-bit mode
+// that wraps at 4 GiB. False: an event was injected or the machine ended.
 static bool move(struct vcpu *v, uint64_t linear, uint8_t *value, unsigned size, enum move how)
 {
     enum access access = how == LOAD ? ACCESS_READ : ACCESS_WRITE;
     struct guest_paging p = read_paging(v);
+    uint64_t wrap = vcpu_in_64bit_mode(v) ? ~0ull : UINT32_MAX;
     for (unsigned done = 0; done < size;) {
-        unsigned chunk = (unsigned)min_u64(size - done, PAGE_SIZE - ((linear + done) & (PAGE_SIZE - 1)));
+        uint64_t from = (linear + done) & wrap;
+        unsigned chunk = (unsigned)min_u64(size - done, PAGE_SIZE - (from & (PAGE_SIZE - 1)));
         gpa_t at;
         uint32_t pf_error;
-        enum error e = guest_translate(&p, v->space, linear + done, access, &at, &pf_error);
+        enum error e = guest_translate(&p, v->space, from, access, &at, &pf_error);
         if (e == E_DENIED) {
-            write_cr2(linear + done);
+            write_cr2(from);
             vcpu_inject_fault(v, EXC_PF, pf_error);
             return false;
         }
@@ -50,16 +53,6 @@ static bool move(struct vcpu *v, uint64_t linear, uint8_t *value, unsigned size,
         done += chunk;
     }
     return true;
-}
-
-// How wide the address and the count are: 2, 4 or 8 bytes. Processors that do not tell have the mode's width.
-static unsigned address_size(const struct vcpu *v)
-{
-    if (vmx_caps.basic & VMX_BASIC_INS_OUTS_INFO)
-        return decode_instruction_info(vmread32(VM_EXIT_INSTRUCTION_INFO)).address_size;
-    if (vcpu_in_64bit_mode(v))
-        return 8;
-    return vmread32(GUEST_CS_ACCESS_RIGHTS) & AR_DB ? 4 : 2;
 }
 
 // Writes a register as an instruction of that address size does: 32 bits clear the upper half.
@@ -78,11 +71,31 @@ static uint64_t sized(uint64_t reg, unsigned bytes)
     return bytes == 8 ? reg : bytes == 4 ? (uint32_t)reg : (uint16_t)reg;
 }
 
-static bool one_element(struct vcpu *v, const struct io_access *a, unsigned bytes)
+// INS has ES:rDI for its destination, OUTS has a source that a prefix may move to another segment than DS.
+static bool operand(struct vcpu *v, const struct io_access *a, const struct instruction_info *i,
+                    uint64_t *linear)
 {
-    uint64_t linear = vmread_nat(GUEST_LINEAR_ADDRESS);
+    unsigned segment = a->in ? SEG_ES : i->segment;
+    struct guest_segment s = {
+        .base = vmread_nat((enum vmcsnat)(GUEST_ES_BASE + 2 * segment)),
+        .limit = vmread32((enum vmcs32)(GUEST_ES_LIMIT + 2 * segment)),
+        .rights = vmread32((enum vmcs32)(GUEST_ES_ACCESS_RIGHTS + 2 * segment)),
+        .keeps_base = segment == SEG_FS || segment == SEG_GS,
+    };
+    uint64_t offset = sized(v->gpr[a->in ? RDI : RSI], i->address_size);
+    if (guest_linear(&s, vcpu_in_64bit_mode(v), offset, a->size, a->in ? ACCESS_WRITE : ACCESS_READ, linear))
+        return true;
+    vcpu_inject_fault(v, segment == SEG_SS ? EXC_SS : EXC_GP, 0);
+    return false;
+}
+
+static bool one_element(struct vcpu *v, const struct io_access *a, const struct instruction_info *i)
+{
+    uint64_t linear;
     uint64_t *index = &v->gpr[a->in ? RDI : RSI];
     uint32_t value = 0;
+    if (!operand(v, a, i, &linear))
+        return false;
     if (!a->in) {
         if (!move(v, linear, (uint8_t *)&value, a->size, LOAD))
             return false;
@@ -96,8 +109,16 @@ static bool one_element(struct vcpu *v, const struct io_access *a, unsigned byte
             return false;
     }
     bool down = vmread_nat(GUEST_RFLAGS) & RFLAGS_DF;
-    set_sized(index, bytes, *index + (down ? -(uint64_t)a->size : a->size));
+    set_sized(index, i->address_size, *index + (down ? -(uint64_t)a->size : a->size));
     return true;
+}
+
+// An instruction breakpoint fired before the first element and must not do so before the others: the exit
+// cleared RF (SDM, "Saving RIP, RSP, RFLAGS, and SSP").
+static void between_elements(void)
+{
+    skip_slow();
+    vmwrite_nat(GUEST_RFLAGS, vmread_nat(GUEST_RFLAGS) | RFLAGS_RF);
 }
 
 // After each element interrupts, single steps and the end of the turn get their chance, as on a processor
@@ -105,14 +126,14 @@ static bool one_element(struct vcpu *v, const struct io_access *a, unsigned byte
 void string_io(struct vcpu *v, uint64_t qualification)
 {
     const struct io_access access = decode_io_access(qualification), *a = &access;
-    unsigned bytes = address_size(v);
-    uint64_t count = a->rep ? sized(v->gpr[RCX], bytes) : 1;
-    if (count && !one_element(v, a, bytes))
+    const struct instruction_info i = decode_instruction_info(vmread32(VM_EXIT_INSTRUCTION_INFO));
+    uint64_t count = a->rep ? sized(v->gpr[RCX], i.address_size) : 1;
+    if (count && !one_element(v, a, &i))
         return;
     if (a->rep && count)
-        set_sized(&v->gpr[RCX], bytes, count - 1);
+        set_sized(&v->gpr[RCX], i.address_size, count - 1);
     if (count > 1)
-        skip_slow();
+        between_elements();
     else
         skip_instruction();
 }
