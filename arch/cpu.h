@@ -34,6 +34,13 @@ static inline tsc_t rdtsc(void)
     return tsc((uint64_t)hi << 32 | lo);
 }
 
+static inline uint32_t rdtsc_low(void)
+{
+    uint32_t lo;
+    __asm__ volatile("rdtsc" : "=a"(lo)::"edx");
+    return lo;
+}
+
 static inline uint8_t in8(uint16_t port)
 {
     uint8_t v;

@@ -38,3 +38,4 @@ static inline uint64_t align_up(uint64_t v, uint64_t to) { return (v + to - 1) &
 static inline uint64_t align_down(uint64_t v, uint64_t to) { return v & ~(to - 1); }
 static inline uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static inline uint64_t log2_floor(uint64_t v) { return 63 - (uint64_t)__builtin_clzll(v); } // v > 0

@@ -5,7 +5,7 @@
 #include "arch/tsc.h"
 #include "kernel/report.h"
 #include "kernel/vm.h"
-#include "vmx/counters.h"
+#include "vmx/microscope.h"
 
 enum { UNIT_MAX = 16 };
 
@@ -137,11 +137,11 @@ static int64_t call_QUERY(const struct call *c)
     case QUERY_VM_CREATE:
         return (int64_t)vm->create_ticks;
     case QUERY_MAX_HANDLER:
-        return counters_max_handler();
+        return microscope_longest(c->v);
     case QUERY_VMREADS:
-        return counters_vmreads();
+        return microscope_vmreads();
     case QUERY_VMWRITES:
-        return counters_vmwrites();
+        return microscope_vmwrites();
     case QUERY_RUN_TICKS:
         return (int64_t)sched_run_ticks(&c->v->sched, rdtsc());
     }

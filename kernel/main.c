@@ -25,6 +25,7 @@
 #include "mm/mm.h"
 #include "sched/sched.h"
 #include "sched/timeout.h"
+#include "vmx/microscope.h"
 #include "vmx/vmx.h"
 
 enum { RING_ORDER = 2 }; // 16 KiB of log ring for each processor
@@ -251,7 +252,7 @@ static void init_vmx(void)
     struct reason why;
     if (vmx_init(&why) || vmx_init_cpu(&why))
         refuse(why.text);
-    vmx_time_handlers = options.report & REPORT_HANDLERS;
+    microscope_init(options.report & REPORT_STATS);
 }
 
 static void bring_up(void)

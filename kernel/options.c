@@ -59,7 +59,7 @@ static bool console_parse(const char *value, struct options *o)
 static bool report_parse(const char *value, struct options *o)
 {
     static const struct choice choices[] = {
-        {"handlers", REPORT_HANDLERS},
+        {"stats",    REPORT_STATS   },
         {"memory",   REPORT_MEMORY  }
     };
     return bits_parse(choices, array_size(choices), value, &o->report);
@@ -145,7 +145,7 @@ static const struct option table[] = {
     {"exit=",     exit_parse,     "auto, bochs, qemu, acpi, reboot or halt"},
     {"loglevel=", loglevel_parse, "error, warn, info or debug"},
     {"panic=",    panic_parse,    "a time such as 100ms (a test hook)"},
-    {"report=",   report_parse,   "handlers, memory (several with commas)"},
+    {"report=",   report_parse,   "stats, memory (several with commas)"},
     {"slice=",    slice_parse,    "a time from 100us to 10s, such as 10ms"},
     {"tap=",      tap_parse,      "on or off"},
 };

@@ -7,7 +7,7 @@ enum { SLICE_US_MIN = 100, SLICE_US_MAX = 10000000, SLICE_US_DEFAULT = 10000 };
 enum console { CONSOLE_NONE = 0, CONSOLE_COM1 = 1, CONSOLE_COM2 = 2, CONSOLE_SCREEN = 4 };
 
 enum report_extra {
-    REPORT_HANDLERS = 1, // exit handlers are timed: HC_QUERY's QUERY_MAX_HANDLER
+    REPORT_STATS = 1,  // the exit microscope: vmx/microscope.h
     REPORT_MEMORY = 2,   // frames by owner at start and end
 };
 

@@ -10,6 +10,7 @@
 #include "kernel/report.h"
 #include "kernel/watch.h"
 #include "mm/mm.h"
+#include "vmx/microscope.h"
 #include "vmx/vmx.h"
 
 static struct object_cache vm_cache, vcpu_cache, devices_cache;
@@ -299,8 +300,10 @@ static void log_screen(void *context, const char *text, size_t len)
 // What the user needs to see of an end that was not expected.
 static void explain(struct vm *vm, enum ending how)
 {
-    if (how != END_EXIT && how != END_SCREEN)
+    if (how != END_EXIT && how != END_SCREEN) {
+        microscope_last(vm->vcpu, log_registers, vm);
         vcpu_describe(vm->vcpu, log_registers, vm);
+    }
     if (vm->watch || vm->machine->dump_screen)
         screen_dump(vm->space, log_screen, vm);
 }
@@ -334,6 +337,7 @@ void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail)
     vm->ended = true;
     guest_console_flush(&vm->console);
     report(vm, how, code, detail ? detail : ending_text(how));
+    microscope_table(vm->vcpu, log_registers, vm);
     cancel_timeouts(vm);
     sched_end(&vm->vcpu->sched, rdtsc());
     list_push_back(&homes[this_pcpu()->id].ended, &vm->link);

@@ -4,9 +4,11 @@
 #include "arch/pcpu.h"
 #include "sdm/exit_reason.h"
 #include "vmx/diagnose.h"
+#include "vmx/microscope.h"
 #include "vmx/state.h"
 
 struct vcpu *vmx_exit(struct vcpu *v);
+struct vcpu *vmx_exit_watched(struct vcpu *v);
 
 // Instructions that do not exist for a guest: VMX and SMX are not virtualized, MONITOR/MWAIT are hidden.
 static void exit_undefined(struct vcpu *v)
@@ -117,8 +119,9 @@ static noinline_cold void exit_rare(struct vcpu *v, uint64_t reason)
         exit_unhandled(v);
 }
 
-// From the stub, with the guest's registers in `v` and this processor's stack; returns the vCPU to enter.
-struct vcpu *vmx_exit(struct vcpu *v)
+// From the stub, with the guest's registers in `v` and this processor's stack; returns the vCPU to enter. What is
+// under the microscope comes through the other stub and has the same way, compiled a second time.
+static inline __attribute__((always_inline)) struct vcpu *dispatch(struct vcpu *v, bool watched)
 {
     uint64_t reason = vmread_raw(EXIT_REASON);
     if (likely(reason < EXIT_REASONS_COUNTED)) {
@@ -127,7 +130,17 @@ struct vcpu *vmx_exit(struct vcpu *v)
     } else {
         exit_rare(v, reason);
     }
-    if (likely(--v->fuel >= 0))
-        return v;
-    return vcpu_upcalls.turn();
+    if (unlikely(--v->fuel < 0))
+        return vcpu_upcalls.turn();
+    return watched ? microscope_note(v) : v;
+}
+
+struct vcpu *vmx_exit(struct vcpu *v)
+{
+    return dispatch(v, false);
+}
+
+struct vcpu *vmx_exit_watched(struct vcpu *v)
+{
+    return dispatch(v, true);
 }

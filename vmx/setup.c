@@ -7,7 +7,7 @@
 #include "vmx/exit.h"
 
 void vmx_exit_stub(void);
-void vmx_exit_stub_timed(void);
+void vmx_exit_stub_watched(void);
 
 enum { CODE_SELECTOR = 0x10, DATA_SELECTOR = 0x18 };
 enum {
@@ -56,7 +56,7 @@ static void setup_controls(const struct vcpu *v)
 
 static void setup_host(const struct vcpu *v)
 {
-    void (*stub)(void) = vmx_time_handlers ? vmx_exit_stub_timed : vmx_exit_stub;
+    void (*stub)(void) = v->microscope ? vmx_exit_stub_watched : vmx_exit_stub;
     vmwrite_nat(HOST_CR0, read_cr0());
     vmwrite_nat(HOST_CR3, read_cr3());
     vmwrite_nat(HOST_CR4, read_cr4());

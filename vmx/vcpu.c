@@ -6,6 +6,7 @@
 #include "mm/mm.h"
 #include "sdm/bits.h"
 #include "vmx/exit.h"
+#include "vmx/microscope.h"
 #include "vmx/state.h"
 #include "vmx/vmx.h"
 
@@ -29,6 +30,8 @@ enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start 
     if (e)
         return e;
     e = state_create(v, owner);
+    if (!e)
+        e = microscope_create(v, owner);
     if (e) {
         vcpu_destroy(v, owner);
         return e;
@@ -50,6 +53,7 @@ void vcpu_destroy(struct vcpu *v, uint16_t owner)
     if (this_vmx()->loaded == v)
         this_vmx()->loaded = NULL;
     state_destroy(v, owner);
+    microscope_destroy(v, owner);
     if (v->own_vmcs.region.v) {
         vmcs_clear(&v->own_vmcs);
         buddy_free(&frames, hpa_to_pfn(v->own_vmcs.region), owner);
@@ -59,7 +63,7 @@ void vcpu_destroy(struct vcpu *v, uint16_t owner)
 
 uint64_t vcpu_bytes(void)
 {
-    return PAGE_SIZE + state_bytes();
+    return PAGE_SIZE + state_bytes() + microscope_bytes();
 }
 
 // Without VPIDs every entry and exit drops the guest's translations anyway.

@@ -13,6 +13,7 @@
 
 struct vm;
 struct fpu_area;
+struct microscope;
 
 enum { EXIT_REASONS_COUNTED = 80, FUEL = 64, GUEST_MSRS_KEPT = 6 };
 
@@ -48,6 +49,7 @@ struct vcpu {
     struct guest_state state;
     struct sched_node sched;
     struct vmcs own_vmcs;
+    struct microscope *microscope; // NULL: nobody looks
     uint32_t exits[EXIT_REASONS_COUNTED];
 };
 

@@ -16,7 +16,6 @@
 struct vmx_caps vmx_caps;
 struct controls vmx_controls;
 hpa_t vmx_msr_bitmap;
-bool vmx_time_handlers;
 uint8_t vmx_timer_rate;
 int8_t vmx_timer_fuel = -1;
 uint64_t vmx_cr0_must, vmx_cr4_must;

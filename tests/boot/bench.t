@@ -4,11 +4,10 @@ from boots import Suite
 from micronova import bench
 
 suite = Suite()
-boot = suite.boot("bench", "bench")
-boot.sound()
-counted = suite.boot("bench, counting", "bench", **bench.COUNTING)
-counted.sound()
-for row in bench.compare(bench.merge(boot.log.bench, counted.log.bench)):
+boots = [suite.boot(f"bench, {name}", "bench", **options) for name, options in bench.RUNS.items()]
+for boot in boots:
+    boot.sound()
+for row in bench.compare(bench.merge(*(boot.log.bench for boot in boots))):
     if row.bound is not None:
         suite.check(row.good, f"{row.name} within its bound", f"old {row.last}", f"new {bench.text(row.value)}",
                     f"bound {row.bound:g} {row.unit}")

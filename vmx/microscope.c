@@ -1,0 +1,151 @@
+#include "vmx/microscope.h"
+#include "arch/cpu.h"
+#include "arch/format.h"
+#include "mm/mm.h"
+#include "sdm/exit_reason.h"
+#include "vmx/exit_words.h"
+#include "vmx/vmcs.h"
+
+static struct object_cache cache;
+static bool watching;
+
+#ifdef COUNT_VMCS
+uint64_t vmcs_reads[PCPU_MAX], vmcs_writes[PCPU_MAX];
+#endif
+
+void microscope_init(bool on)
+{
+    watching = on;
+    object_cache_init(&cache, "exit microscopes", &frames, sizeof(struct microscope), 64);
+}
+
+enum error microscope_create(struct vcpu *v, uint16_t owner)
+{
+    if (!watching)
+        return E_OK;
+    struct microscope *m = v->microscope = object_alloc(&cache, owner);
+    if (!m)
+        return E_NO_MEMORY;
+    for (unsigned i = 0; i < MICROSCOPE_LAST; i++)
+        m->last[i].next = &m->last[(i + 1) % MICROSCOPE_LAST];
+    m->oldest = m->last;
+    return E_OK;
+}
+
+void microscope_destroy(struct vcpu *v, uint16_t owner)
+{
+    if (v->microscope)
+        object_free(&cache, v->microscope, owner);
+    v->microscope = NULL;
+}
+
+uint64_t microscope_bytes(void)
+{
+    return watching ? object_cost(&cache) : 0;
+}
+
+// ---- Watching ----
+
+// RCX names the MSR; the others are fields of the VMCS, read beside the qualification.
+enum { QUALIFICATION_ONLY = 1, RCX_ONLY = 2 };
+const uint16_t microscope_fields[EXIT_REASONS_COUNTED] = {
+    [REASON_EXCEPTION_OR_NMI] = VM_EXIT_INTERRUPTION_INFO,
+    [REASON_EXTERNAL_INTERRUPT] = VM_EXIT_INTERRUPTION_INFO,
+    [REASON_EPT_VIOLATION] = (uint16_t)GUEST_PHYSICAL_ADDRESS,
+    [REASON_EPT_MISCONFIGURATION] = (uint16_t)GUEST_PHYSICAL_ADDRESS,
+    [REASON_CR_ACCESS] = QUALIFICATION_ONLY,
+    [REASON_IO_INSTRUCTION] = QUALIFICATION_ONLY,
+    [REASON_TASK_SWITCH] = QUALIFICATION_ONLY,
+    [REASON_MOV_DR] = QUALIFICATION_ONLY,
+    [REASON_RDMSR] = RCX_ONLY,
+    [REASON_WRMSR] = RCX_ONLY,
+};
+
+struct vcpu *microscope_note_more(struct vcpu *v, struct exit_record *r)
+{
+    uint16_t field = microscope_fields[r->reason];
+    v->microscope->histogram[r->reason][log2_floor(r->took)]++;
+    r->qualification = vmread_nat(EXIT_QUALIFICATION);
+    r->extra = field == RCX_ONLY ? v->gpr[RCX] : field == QUALIFICATION_ONLY ? 0 : vmread_raw(field);
+    return v;
+}
+
+int64_t microscope_longest(struct vcpu *v)
+{
+    if (!v->microscope)
+        return -(int64_t)E_UNSUPPORTED;
+    uint32_t longest = v->microscope->longest;
+    v->microscope->longest = 0;
+    return longest;
+}
+
+int64_t microscope_vmreads(void)
+{
+#ifdef COUNT_VMCS
+    return (int64_t)vmcs_reads[this_pcpu()->id];
+#else
+    return -(int64_t)E_UNSUPPORTED;
+#endif
+}
+
+int64_t microscope_vmwrites(void)
+{
+#ifdef COUNT_VMCS
+    return (int64_t)vmcs_writes[this_pcpu()->id];
+#else
+    return -(int64_t)E_UNSUPPORTED;
+#endif
+}
+
+// ---- Telling ----
+
+static void row(const struct vcpu *v, unsigned reason, char *text, size_t size)
+{
+    const struct microscope *m = v->microscope;
+    size_t n = format(text, size, "%8u %s, log2 of ticks:", v->exits[reason], exit_reason_words(reason));
+    for (unsigned b = 0; b < MICROSCOPE_BUCKETS; b++)
+        if (m->histogram[reason][b] && n < size)
+            n += format(text + n, size - n, " %u:%u", b, m->histogram[reason][b]);
+}
+
+void microscope_table(const struct vcpu *v, void (*line)(void *context, const char *text), void *context)
+{
+    char text[300];
+    for (unsigned reason = 0; v->microscope && reason < EXIT_REASONS_COUNTED; reason++)
+        if (v->exits[reason]) {
+            row(v, reason, text, sizeof text);
+            line(context, text);
+        }
+}
+
+static void tell(const struct exit_record *r, uint32_t now, char *text, size_t size)
+{
+    uint16_t field = microscope_fields[r->reason];
+    struct exit_info info = {.reason = (uint32_t)r->reason, .qualification = r->qualification, .rip = r->rip};
+    if (field == VM_EXIT_INTERRUPTION_INFO)
+        info.interruption = (uint32_t)r->extra;
+    else if (field == (uint16_t)GUEST_PHYSICAL_ADDRESS)
+        info.physical = gpa(r->extra);
+    else
+        info.rcx = r->extra;
+    size_t n = format(text, size, "%u ticks ago, %u long, on at %lx: ", now - r->entry + r->took, r->took, r->rip);
+    if (n < size)
+        exit_words(text + n, size - n, &info);
+}
+
+void microscope_last(const struct vcpu *v, void (*line)(void *context, const char *text), void *context)
+{
+    const struct microscope *m = v->microscope;
+    char text[240];
+    if (!m)
+        return;
+    const struct exit_record *r = m->oldest;
+    uint32_t now = rdtsc_low();
+    do {
+        if (r->took) { // else not used yet
+            tell(r, now, text, sizeof text);
+            line(context, text);
+        }
+        r = r->next;
+    } while (r != m->oldest);
+}
