@@ -53,7 +53,7 @@ struct vcpu {
     uint32_t exits[EXIT_REASONS_COUNTED];
 };
 
-// What vmx/ asks of the rooms above, one constant table (kernel/upcalls.c).
+// What vmx/ asks of the rooms above, one constant table (kernel/turn.c).
 struct vcpu_upcalls {
     void (*hypercalls[HC_COUNT])(struct vcpu *v); // VMCALL at CPL 0, by number: the result goes to RAX
     void (*halt)(struct vcpu *v, bool interrupts_on);                // HLT, already retired
