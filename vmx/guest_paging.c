@@ -3,8 +3,9 @@
 
 // Bits of a paging-structure entry (SDM, "Formats of CR3 and Paging-Structure Entries").
 enum { PTE_P = 1 << 0, PTE_W = 1 << 1, PTE_U = 1 << 2, PTE_A = 1 << 5, PTE_D = 1 << 6, PTE_PS = 1 << 7 };
-#define PTE_NX      (1ull << 63)
-#define PTE_ADDRESS 0x000ffffffffff000ull
+#define PTE_NX                (1ull << 63)
+#define PTE_ADDRESS           0x000ffffffffff000ull
+#define PTE_IGNORED_BY_4LEVEL 0x7ff0000000000000ull
 
 // One paging mode: how many levels, index bits a level, bytes an entry.
 struct paging_mode {
@@ -24,19 +25,25 @@ struct walk {
 
 static enum error fault(const struct walk *w, uint32_t bits)
 {
-    *w->pf_error = bits | (w->access == ACCESS_WRITE ? (uint32_t)PF_ERROR_W : 0) | (w->p->cpl == 3 ? (uint32_t)PF_ERROR_U : 0);
+    *w->pf_error = bits | (w->access == ACCESS_WRITE ? (uint32_t)PF_ERROR_W : 0) |
+                   (w->p->cpl == 3 ? (uint32_t)PF_ERROR_U : 0);
     return E_DENIED;
 }
 
-// A PS bit where no large page exists, or address bits beyond the physical width, are reserved.
+// Address bits beyond the physical width, and what stands below a large page's address (SDM, "Formats of CR3
+// and Paging-Structure Entries").
 static uint64_t reserved_bits(const struct walk *w, unsigned level, bool leaf)
 {
-    uint64_t r = 0;
-    if (w->mode->entry_bytes == 8)
-        r |= PTE_ADDRESS & ~((1ull << w->p->physical_bits) - 1);
-    if (w->mode->entry_bytes == 8 && !(w->p->efer & EFER_NXE))
+    unsigned physical_bits = w->p->physical_bits;
+    bool large = leaf && level;
+    if (w->mode->entry_bytes == 4) // a 4-MB page has address bits from 32 on in bits 20:13
+        return large ? 0x3fffffull & ~((1ull << (min_u64(physical_bits, 40) - 19)) - 1) : 0;
+    uint64_t r = PTE_ADDRESS & ~((1ull << physical_bits) - 1);
+    if (w->mode == &mode_pae)
+        r |= PTE_IGNORED_BY_4LEVEL;
+    if (!(w->p->efer & EFER_NXE))
         r |= PTE_NX;
-    if (leaf && level && w->mode->entry_bytes == 8)
+    if (large)
         r |= ((1ull << (9 * level)) - 1) << 12 & ~(1ull << 12); // PAT at bit 12
     return r;
 }
