@@ -56,6 +56,7 @@ PURE += sdm/vm_error.c
 PURE += sdm/vmcs_fields.c
 PURE += sdm/vmx_caps.c
 PURE += sdm/vmx_caps_text.c
+PURE += vmx/controls.c
 PURE += vmx/decode.c
 PURE += vmx/dump.c
 PURE += vmx/emulate.c

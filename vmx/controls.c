@@ -85,6 +85,7 @@ static const struct capability ept_needs[] = {
     {EPT_CAP_WALK_4, "no 4-level EPT"},
     {EPT_CAP_WB, "no write-back EPT structures"},
     {EPT_CAP_INVEPT, "no INVEPT"},
+    {EPT_CAP_INVEPT_ALL, "no INVEPT of all contexts"},
 };
 
 struct word {
@@ -113,6 +114,12 @@ static enum error need(uint64_t have, const struct capability *rows, unsigned co
     return E_OK;
 }
 
+// VPIDs are of use only where the translations of one can be dropped.
+static bool can_flush_vpid(uint64_t ept_vpid)
+{
+    return ept_vpid & EPT_CAP_INVVPID && ept_vpid & (EPT_CAP_INVVPID_SINGLE | EPT_CAP_INVVPID_ALL);
+}
+
 enum error controls_negotiate(const struct vmx_caps *caps, struct controls *out, struct reason *why)
 {
     const struct word words[] = {
@@ -127,6 +134,8 @@ enum error controls_negotiate(const struct vmx_caps *caps, struct controls *out,
         if (e)
             return e;
     }
+    if (!can_flush_vpid(caps->ept_vpid))
+        out->secondary &= ~(uint32_t)SECONDARY_VPID;
     // Unrestricted guests switch paging without an exit; then the processor has to keep track of long mode.
     if (!(caps->misc & VMX_MISC_SAVE_LMA))
         return reason_set(why, E_UNSUPPORTED, "VM exits do not save the long-mode state of a guest");
