@@ -106,7 +106,7 @@ const char *features_differ(const struct features *f)
         return "XSAVE state components";
     for (unsigned i = 0; i < FEATURE_COUNT; i++)
         if (f->has[i] != features.has[i] && i != FEATURE_OSXSAVE && i != FEATURE_OSPKE)
-            return cpuid_features[i].name;
+            return cpuid_feature_name(i);
     return NULL;
 }
 

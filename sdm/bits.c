@@ -1,25 +1,46 @@
 #include "sdm/bits.h"
 #include "sdm/text.h"
 
-#define BITS_TO_TABLE(table, PREFIX, list)                          \
-    static const struct bit_name table##_rows[] = {list(BIT_NAME)}; \
-    const struct bit_table table##_bits = {sizeof(table##_rows) / sizeof(table##_rows[0]), table##_rows};
+#define BITS_TO_TABLE(table, PREFIX, list) \
+    const struct bit_table table##_bits = {0 list(BIT_MASK), list(BIT_NAME)};
 BIT_LISTS(BITS_TO_TABLE)
 
-#define EXCEPTION_TO_ROW(vector, mnemonic, text, code, cls) [vector] = {"#" #mnemonic, text, code, EXC_##cls},
+// Name and words of an exception stand behind each other.
+#define EXCEPTION_TO_MEMBER(vector, mnemonic, words, code, class) \
+    char mnemonic[sizeof("#" #mnemonic "\0" words)];
+#define EXCEPTION_TO_NAME(vector, mnemonic, words, code, class) "#" #mnemonic "\0" words,
+static const struct exception_names {
+    char none[1];
+    EXCEPTIONS(EXCEPTION_TO_MEMBER)
+} names = {"", EXCEPTIONS(EXCEPTION_TO_NAME)};
+
+#define EXCEPTION_TO_ROW(vector, mnemonic, words, code, class) \
+    [vector] = {offsetof(struct exception_names, mnemonic), code, EXC_##class},
 const struct exception exceptions[EXC_COUNT] = {EXCEPTIONS(EXCEPTION_TO_ROW)};
+
+static const char *name_of(unsigned vector)
+{
+    return vector < EXC_COUNT && exceptions[vector].name ? names.none + exceptions[vector].name : NULL;
+}
 
 const char *exception_name(unsigned vector)
 {
-    return vector < EXC_COUNT && exceptions[vector].name ? exceptions[vector].name : "vector";
+    const char *name = name_of(vector);
+    return name ? name : "vector";
 }
 
-static const char *name_of_bit(const struct bit_table *table, unsigned bit)
+const char *exception_words(unsigned vector)
 {
-    for (unsigned i = 0; i < table->count; i++)
-        if (table->rows[i].bit == bit)
-            return table->rows[i].name;
-    return NULL;
+    const char *name = name_of(vector);
+    return name ? text_next(name) : NULL;
+}
+
+const char *bit_name(const struct bit_table *table, unsigned bit)
+{
+    const char *name = table->names;
+    for (uint64_t below = table->named & ((1ull << bit) - 1); below; below &= below - 1)
+        name = text_next(name);
+    return table->named >> bit & 1 ? name : NULL;
 }
 
 size_t bits_text(char *buf, size_t size, uint64_t value, const struct bit_table *table)
@@ -28,7 +49,7 @@ size_t bits_text(char *buf, size_t size, uint64_t value, const struct bit_table 
     for (unsigned bit = 0; bit < 64; bit++) {
         if (!(value >> bit & 1))
             continue;
-        const char *name = name_of_bit(table, bit);
+        const char *name = bit_name(table, bit);
         text_word(&t, name ? name : "bit");
         if (!name)
             text_dec(&t, bit);

@@ -14,7 +14,8 @@
 #include <stdint.h>
 
 #define BIT_ENUM(prefix, bit, name) prefix##name = 1ull << (bit),
-#define BIT_NAME(prefix, bit, name) {bit, #name},
+#define BIT_MASK(prefix, bit, name) | 1ull << (bit)
+#define BIT_NAME(prefix, bit, name) #name "\0"
 
 // clang-format off
 #define CR0_BITS(X) \
@@ -157,25 +158,23 @@ enum exception_vector { EXCEPTIONS(EXCEPTION_TO_ENUM) EXC_COUNT = 32 };
 #undef EXCEPTION_TO_ENUM
 
 struct exception {
-    const char *name;  // "#GP"; NULL: reserved vector
-    const char *words; // "general protection"
-    bool error_code;   // delivered with an error code outside real-address mode
-    uint8_t class;     // enum exception_class
+    uint16_t name;   // where its name begins: exception_name()
+    bool error_code; // delivered with an error code outside real-address mode
+    uint8_t class;   // enum exception_class
 };
 extern const struct exception exceptions[EXC_COUNT]; // by vector
 const char *exception_name(unsigned vector);         // "#GP"; "vector" for 32 and above and reserved ones
+const char *exception_words(unsigned vector);        // "general protection"; NULL for those
 
-struct bit_name {
-    uint8_t bit;
-    const char *name;
-};
 struct bit_table {
-    uint8_t count;
-    const struct bit_name *rows; // in ascending order of bits
+    uint64_t named;    // the bits that have names
+    const char *names; // of those in ascending order (sdm/text.h, text_next)
 };
 #define BITS_TO_EXTERN(table, PREFIX, list) extern const struct bit_table table##_bits;
 BIT_LISTS(BITS_TO_EXTERN)
 #undef BITS_TO_EXTERN
+
+const char *bit_name(const struct bit_table *table, unsigned bit); // NULL: it has none
 
 // Writes the names of the bits that are set in `value`, blanks between, low bit first: "PE MP NE PG"; a set
 // bit without a name is "bit17"; no bit set is "-". buf[size] is always terminated (size > 0). Returns the

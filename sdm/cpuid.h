@@ -125,9 +125,9 @@ struct cpuid_feature_row {
     uint8_t subleaf;
     uint8_t reg; // enum cpuid_register
     uint8_t bit;
-    const char *name;
 };
 extern const struct cpuid_feature_row cpuid_features[FEATURE_COUNT];
+const char *cpuid_feature_name(enum cpuid_feature f); // "XSAVE"
 
 // Is the feature's bit set in what CPUID gave for the feature's own leaf and subleaf?
 static inline bool cpuid_feature_in(enum cpuid_feature f, const struct cpuid_regs *leaf)

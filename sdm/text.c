@@ -72,3 +72,17 @@ void text_dec(struct text *t, uint64_t v)
             text_char(t, digit);
     }
 }
+
+const char *text_next(const char *words)
+{
+    while (*words++)
+        ;
+    return words;
+}
+
+const char *text_nth(const char *words, unsigned n)
+{
+    while (n--)
+        words = text_next(words);
+    return words;
+}

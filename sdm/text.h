@@ -24,3 +24,8 @@ void text_word(struct text *t, const char *s); // s, behind a blank unless it is
 void text_hex(struct text *t, uint64_t v);     // "1f0h", as the manual writes it
 void text_hex_fixed(struct text *t, uint64_t v, unsigned digits);
 void text_dec(struct text *t, uint64_t v);
+
+// Lists of words in one block, each ended by a zero byte: they need no pointers, which take more room than
+// most words do.
+const char *text_next(const char *words);            // the word behind this one
+const char *text_nth(const char *words, unsigned n); // 0: the first one

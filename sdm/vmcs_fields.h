@@ -301,7 +301,6 @@ enum vmcs_needs { NEEDS_ALWAYS, VMCS_NEEDS(NEEDS_TO_ENUM) NEEDS_COUNT };
 #undef NEEDS_TO_ENUM
 
 struct vmcs_need {
-    const char *name;
     struct {
         uint8_t word, bit; // enum vmcs_control_word
     } control[2];
@@ -310,8 +309,8 @@ extern const struct vmcs_need vmcs_needs[NEEDS_COUNT];
 
 struct vmcs_field {
     uint16_t encoding;
+    uint16_t name; // where its name begins: vmcs_field_name()
     uint8_t needs; // enum vmcs_needs
-    const char *name;
 };
 extern const struct vmcs_field vmcs_fields[VMCS_FIELD_COUNT]; // in ascending order of encodings
 

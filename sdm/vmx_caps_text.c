@@ -24,13 +24,15 @@ static void list_number(struct lines *l, const char *words, uint64_t number)
 
 static void list_bits(struct lines *l, uint64_t value, uint64_t always, const struct bit_table *bits)
 {
-    for (unsigned i = 0; i < bits->count; i++) {
-        if (!(value >> bits->rows[i].bit & 1))
+    const char *name = bits->names;
+    for (uint64_t left = bits->named; left; left &= left - 1, name = text_next(name)) {
+        uint64_t bit = left & -left;
+        if (!(value & bit))
             continue;
         char buf[64];
         struct text t = text_in(buf, sizeof(buf));
-        text_add(&t, bits->rows[i].name);
-        text_add(&t, always >> bits->rows[i].bit & 1 ? " (always)" : "");
+        text_add(&t, name);
+        text_add(&t, always & bit ? " (always)" : "");
         lines_item(l, buf);
     }
 }

@@ -115,12 +115,12 @@ static void group_block(const struct dump *d, enum vmcs_group group, const char 
     for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++) {
         const struct bit_table *bits = bits_of(vmcs_fields[i].encoding);
         if (bits && in_block(d, &vmcs_fields[i], group, &value))
-            decoded_line(d, without_prefix(vmcs_fields[i].name, prefix), value, bits);
+            decoded_line(d, without_prefix(vmcs_field_name(vmcs_fields[i].encoding), prefix), value, bits);
     }
     lines_start(&plain, "");
     for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
         if (!bits_of(vmcs_fields[i].encoding) && in_block(d, &vmcs_fields[i], group, &value))
-            plain_item(&plain, without_prefix(vmcs_fields[i].name, prefix), value);
+            plain_item(&plain, without_prefix(vmcs_field_name(vmcs_fields[i].encoding), prefix), value);
     lines_end(&plain, NULL);
 }
 

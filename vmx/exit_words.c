@@ -39,9 +39,10 @@ static void add_event(struct text *t, uint32_t info, uint32_t error)
         return;
     }
     text_add(t, exception_name(e.vector));
-    if (e.vector < EXC_COUNT && exceptions[e.vector].words) {
+    const char *words = exception_words(e.vector);
+    if (words) {
         text_add(t, " (");
-        text_add(t, exceptions[e.vector].words);
+        text_add(t, words);
         text_add(t, ")");
     } else {
         add_hex(t, " ", e.vector);

@@ -78,7 +78,7 @@ static void blocks_and_bits(void **state)
     expect_line("VMCS: host state");
     for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
         if (!reads[i])
-            fail_msg("%s is not in the dump", vmcs_fields[i].name);
+            fail_msg("%s is not in the dump", vmcs_field_name(vmcs_fields[i].encoding));
 }
 
 static void absent_fields_are_left_out(void **state)

@@ -38,7 +38,7 @@ static void encodings_ascend(void **state)
     (void)state;
     for (unsigned i = 1; i < VMCS_FIELD_COUNT; i++)
         if (vmcs_fields[i].encoding <= vmcs_fields[i - 1].encoding)
-            fail_msg("%s stands behind %s", vmcs_fields[i].name, vmcs_fields[i - 1].name);
+            fail_msg("%s stands behind %s", vmcs_field_name(vmcs_fields[i].encoding), vmcs_field_name(vmcs_fields[i - 1].encoding));
 }
 
 static void every_field_is_found(void **state)
@@ -74,7 +74,7 @@ static void needs_are_controls(void **state)
             unsigned word = vmcs_needs[i].control[k].word;
             if (word != WORD_NONE && word != WORD_SEAM &&
                 !strcmp(control_name(word, vmcs_needs[i].control[k].bit), "unnamed control"))
-                fail_msg("%s needs a control that has no name", vmcs_needs[i].name);
+                fail_msg("row %u of VMCS_NEEDS needs a control that has no name", i);
         }
     static const struct {
         unsigned needs;
