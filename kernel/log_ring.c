@@ -20,8 +20,12 @@ void log_ring_init(struct log_ring *r, void *bytes, uint32_t size)
 
 bool log_ring_has_room(const struct log_ring *r, size_t length)
 {
-    uint32_t used = __atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);
-    return span(min_u64(length, RECORD_TEXT_MAX)) <= r->size - used;
+    return span(min_u64(length, RECORD_TEXT_MAX)) <= log_ring_free(r);
+}
+
+uint32_t log_ring_free(const struct log_ring *r)
+{
+    return r->size - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE));
 }
 
 // Compare and exchange, because an NMI may reserve between the check and the step.

@@ -36,6 +36,9 @@ void log_ring_init(struct log_ring *r, void *bytes, uint32_t size);
 // Room for a record of `length` bytes of text? Only the producer may believe the answer.
 bool log_ring_has_room(const struct log_ring *r, size_t length);
 
+// Bytes that are free. Only the producer may believe the answer.
+uint32_t log_ring_free(const struct log_ring *r);
+
 // Appends a record; text beyond RECORD_TEXT_MAX is cut. False, and nothing happened: no room. Producer only.
 bool log_ring_put(struct log_ring *r, tsc_t at, enum record_kind kind, uint8_t detail, const char *text,
                   size_t length);

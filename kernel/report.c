@@ -13,6 +13,7 @@
 // A 16-byte FIFO takes 1.39 ms at 115200 baud; whoever comes a little early finds it busy and comes for
 // nothing.
 enum { BOOT_RING_SIZE = 0x10000, DRAIN_PERIODS_PER_SECOND = 700, STEP_BYTES = 64, NOBODY = ~0u };
+enum { DETAIL_LINES = 16 }; // of one point; the rest stands on the last one
 
 _Static_assert((int)RINGS_MAX == (int)PCPU_MAX, "one ring a processor");
 
@@ -191,8 +192,8 @@ void report_drain(void)
 // The lines of `detail`, as records of the same time, which keeps them together behind their point.
 static void put_detail(tsc_t at, const char *detail)
 {
-    while (*detail) {
-        const char *newline = strchr(detail, '\n');
+    for (unsigned lines = 1; *detail; lines++) {
+        const char *newline = lines < DETAIL_LINES ? strchr(detail, '\n') : NULL;
         size_t len = newline ? (size_t)(newline - detail) : strlen(detail);
         for (size_t from = 0; from < len; from += LOG_LINE_MAX)
             put(at, RECORD_LINE, 0, detail + from, min_u64(len - from, LOG_LINE_MAX));
@@ -225,7 +226,7 @@ void report_point(enum point_result result, const char *machine, const char *nam
 
 bool report_has_room(void)
 {
-    return log_ring_has_room(my_ring(), RECORD_TEXT_MAX);
+    return log_ring_free(my_ring()) >= REPORT_ROOM;
 }
 
 void report_guest_line(const char *machine, const char *text, size_t len)

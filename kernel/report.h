@@ -37,8 +37,9 @@ enum point_result { POINT_NOT_OK, POINT_OK, POINT_SKIP };
 // synchronously (points are never lost). Any context but NMI.
 void report_point(enum point_result result, const char *machine, const char *name, const char *detail);
 
-// Room in this processor's ring for one more full line: a guest that finds none gets -E_AGAIN. Whoever checks
-// before report_guest_line() never waits and never loses a line.
+// REPORT_ROOM bytes of this processor's ring are free, enough for a point with details or some lines: a guest that
+// finds less gets -E_AGAIN. Whoever checks first never waits and never loses a line.
+enum { REPORT_ROOM = 4096 };
 bool report_has_room(void);
 
 // "# NAME| text": a line of guest console output. Control bytes are escaped here.

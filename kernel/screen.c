@@ -27,17 +27,13 @@ size_t screen_row(struct space *space, unsigned row, char text[SCREEN_COLUMNS])
     return len;
 }
 
-void screen_dump(struct space *space, void (*line)(void *context, const char *text, size_t len),
-                 void *context)
+unsigned screen_rows(struct space *space)
 {
     char text[SCREEN_COLUMNS];
     unsigned rows = SCREEN_ROWS;
     while (rows > 0 && screen_row(space, rows - 1, text) == 0)
         rows--;
-    for (unsigned row = 0; row < rows; row++) {
-        size_t len = screen_row(space, row, text);
-        line(context, text, len);
-    }
+    return rows;
 }
 
 void screen_search_init(struct screen_search *s, const struct regex *expect, const struct regex *fail)

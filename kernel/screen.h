@@ -11,9 +11,8 @@ enum { SCREEN_COLUMNS = 80, SCREEN_ROWS = 25 };
 // length without trailing blanks; 0 too for a screen outside the machine's memory. `text` is not terminated.
 size_t screen_row(struct space *space, unsigned row, char text[SCREEN_COLUMNS]);
 
-// Calls `line` for each row from the top to the last one that is not blank.
-void screen_dump(struct space *space, void (*line)(void *context, const char *text, size_t len),
-                 void *context);
+// Rows from the top to the last one that is not blank.
+unsigned screen_rows(struct space *space);
 
 enum screen_verdict { SCREEN_NOTHING, SCREEN_EXPECTED, SCREEN_FAILED };
 

@@ -33,16 +33,17 @@ static noinline_cold void chores(struct pcpu *p)
 {
     __atomic_store_n(&p->kick, 0, __ATOMIC_SEQ_CST);
     run_stop_if_asked();
-    vm_adopt();
     sched_take_inbox(p->runq);
-    vm_reap();
-    if (quarantine_poll())
-        p->kick = 1;
+    if (vm_adopt() || vm_reap() || quarantine_poll())
+        p->kick = 1; // one thing at a time: guests have turns in between
 }
 
-static inline struct vcpu *enter(struct pcpu *p, struct sched_node *n, tsc_t now)
+// Chores that are left go on soon, however long the turn is.
+enum { CHORES_PAUSE = 20000 };
+
+static inline struct vcpu *enter(struct pcpu *p, struct sched_node *n, tsc_t now, uint64_t latest)
 {
-    tsc_t deadline = tsc(min_u64(n->turn_end.v, timeouts_next(p->timeouts).v));
+    tsc_t deadline = tsc(min_u64(min_u64(n->turn_end.v, latest), timeouts_next(p->timeouts).v));
     return vcpu_enter(container_of(n, struct vcpu, sched), now, deadline);
 }
 
@@ -56,7 +57,7 @@ static noinline_cold struct vcpu *wait_for_vcpu(struct pcpu *p)
         tsc_t now = rdtsc();
         struct sched_node *n = sched_pick(p->runq, now);
         if (n)
-            return enter(p, n, now);
+            return enter(p, n, now, p->kick ? now.v + CHORES_PAUSE : ~0ull);
         vcpu_leave();
         idle(p);
     }
@@ -69,7 +70,7 @@ static struct vcpu *next_vcpu(void)
     tsc_t now = rdtsc();
     if (unlikely(now.v >= timeouts_next(p->timeouts).v || p->kick || !p->runq->current))
         return wait_for_vcpu(p);
-    return enter(p, sched_next(p->runq, now), now);
+    return enter(p, sched_next(p->runq, now), now, ~0ull);
 }
 
 _Noreturn void turn_forever(void)

@@ -6,11 +6,11 @@
 #include "arch/tsc.h"
 #include "dev/devices.h"
 #include "kernel/dev_host.h"
+#include "kernel/ending.h"
 #include "kernel/options.h"
 #include "kernel/report.h"
 #include "kernel/watch.h"
 #include "mm/mm.h"
-#include "vmx/microscope.h"
 #include "vmx/vmx.h"
 
 static struct object_cache vm_cache, vcpu_cache, devices_cache;
@@ -255,89 +255,30 @@ bool vm_create(const struct verdict *v, struct blob image, uint32_t id)
     return true;
 }
 
-void vm_adopt(void)
+bool vm_adopt(void)
 {
     struct home *home = &homes[this_pcpu()->id];
     if (list_empty(&home->built))
-        return;
+        return false;
     lock_take(&home->lock);
-    list_for_each_safe (node, &home->built) {
-        struct vm *vm = list_entry(node, struct vm, link);
-        list_remove(&vm->link);
-        start_timeouts(vm);
-        sched_wake(&vm->vcpu->sched);
-    }
+    struct vm *vm = list_entry(home->built.next, struct vm, link);
+    list_remove(&vm->link);
     lock_release(&home->lock);
+    start_timeouts(vm);
+    sched_wake(&vm->vcpu->sched);
+    return true;
 }
 
 // ---- Ending ----
-
-static bool as_expected(const struct vm *vm, enum ending how, uint64_t code)
-{
-    return how == vm->machine->expect && (how != END_EXIT || code == vm->machine->expect_code);
-}
-
-static void name_ending(char *buf, size_t size, enum ending how, uint64_t code)
-{
-    if (how == END_EXIT)
-        format(buf, size, "%s:%lu", ending_word(how), code);
-    else
-        format(buf, size, "%s", ending_word(how));
-}
-
-static void log_registers(void *context, const char *line)
-{
-    const struct vm *vm = context;
-    log_info("%s: %s", vm->machine->name, line);
-}
-
-static void log_screen(void *context, const char *text, size_t len)
-{
-    const struct vm *vm = context;
-    log_info("%s: screen |%.*s", vm->machine->name, (int)len, text);
-}
-
-// What the user needs to see of an end that was not expected.
-static void explain(struct vm *vm, enum ending how)
-{
-    if (how != END_EXIT && how != END_SCREEN) {
-        microscope_last(vm->vcpu, log_registers, vm);
-        vcpu_describe(vm->vcpu, log_registers, vm);
-    }
-    if (vm->watch || vm->machine->dump_screen)
-        screen_dump(vm->space, log_screen, vm);
-}
-
-static void report(struct vm *vm, enum ending how, uint64_t code, const char *sentence)
-{
-    const struct machine *m = vm->machine;
-    char expected[40], got[40], text[400];
-    name_ending(expected, sizeof expected, m->expect, m->expect_code);
-    name_ending(got, sizeof got, how, code);
-    bool complete = !vm->has_plan || vm->delivered == vm->planned;
-    if (as_expected(vm, how, code) && complete) {
-        log_info("%s ended: %s", m->name, sentence);
-        if (m->dump_screen)
-            screen_dump(vm->space, log_screen, vm);
-        report_point(POINT_OK, m->name, "end", NULL);
-        return;
-    }
-    if (!complete)
-        format(text, sizeof text, "expected %u test points\ngot %u, then %s: %s", vm->planned, vm->delivered, got, sentence);
-    else
-        format(text, sizeof text, "expected %s\ngot %s: %s", expected, got, sentence);
-    report_point(POINT_NOT_OK, m->name, "end", text);
-    explain(vm, how);
-}
 
 void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail)
 {
     if (vm->ended)
         return;
     vm->ended = true;
-    guest_console_flush(&vm->console);
-    report(vm, how, code, detail ? detail : ending_text(how));
-    microscope_table(vm->vcpu, log_registers, vm);
+    vm->how = how;
+    vm->code = code;
+    format(vm->detail, sizeof vm->detail, "%s", detail ? detail : ending_text(how));
     cancel_timeouts(vm);
     sched_end(&vm->vcpu->sched, rdtsc());
     list_push_back(&homes[this_pcpu()->id].ended, &vm->link);
@@ -356,17 +297,20 @@ void vm_all_built(void)
     one_less();
 }
 
-void vm_reap(void)
+bool vm_reap(void)
 {
     struct list *list = &homes[this_pcpu()->id].ended;
-    while (!list_empty(list)) {
-        struct vm *vm = list_entry(list->next, struct vm, link);
-        list_remove(&vm->link);
-        if (this_pcpu()->current == vm->vcpu)
-            vcpu_leave();
-        destroy(vm);
-        one_less();
-    }
+    if (list_empty(list))
+        return false;
+    struct vm *vm = list_entry(list->next, struct vm, link);
+    if (!ending_tell(vm))
+        return true;
+    list_remove(&vm->link);
+    if (this_pcpu()->current == vm->vcpu)
+        vcpu_leave();
+    destroy(vm);
+    one_less();
+    return true;
 }
 
 size_t vm_console_write(struct vm *vm, const char *bytes, size_t n)

@@ -21,6 +21,10 @@ struct vm {
     uint32_t id;
     bool ended;
     bool has_plan;
+    uint8_t told, rows; // kernel/ending.c: steps of the report of its end, rows of its screen
+    enum ending how;
+    uint64_t code; // with END_EXIT
+    char detail[200];
     uint32_t planned, delivered; // test points
     const struct machine *machine;
     struct space *space;
@@ -43,16 +47,19 @@ void vm_init(void (*all_ended)(void));
 // and returns false. Boot processor, in VMX operation.
 bool vm_create(const struct verdict *verdict, struct blob image, uint32_t id);
 
-// Starts the machines that were handed to this processor. From its scheduling loop.
-void vm_adopt(void);
+// Starts one machine of those that were handed to this processor; false when there is none. From its scheduling
+// loop.
+bool vm_adopt(void);
 
-// Ends the machine: reports "NAME/end", with registers and reason when it is not the end that was expected.
-// On its home processor, from an exit handler or a timeout; memory goes back at the next vm_reap(). `code`: the
-// exit code with END_EXIT; `detail`: a sentence, or NULL for the ending's own.
+// Ends the machine: it runs no more. On its home processor, from an exit handler or a timeout; vm_reap() reports
+// it and gives its memory back. `code`: the exit code with END_EXIT; `detail`: a sentence, or NULL for the ending's
+// own.
 void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail);
 
-// Destroys the machines that ended on this processor. Not from inside an exit handler.
-void vm_reap(void);
+// One step for a machine that ended on this processor: reports "NAME/end", with registers and reason when it is
+// not the end that was expected, and in the end destroys it. False when there is none. Not from inside an exit
+// handler.
+bool vm_reap(void);
 
 // No machine will be built any more.
 void vm_all_built(void);

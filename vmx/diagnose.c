@@ -76,6 +76,13 @@ static printf_like(2, 3) void say(const struct listener *to, const char *fmt, ..
     to->line(to->context, text);
 }
 
+static void describe_last_exit(const struct vcpu *v, const struct listener *to)
+{
+    char text[200];
+    describe_exit(v, text, sizeof text);
+    say(to, "last exit: %s", text);
+}
+
 static void describe_general(const struct vcpu *v, const struct listener *to)
 {
     const uint64_t *g = v->gpr;
@@ -86,8 +93,9 @@ static void describe_general(const struct vcpu *v, const struct listener *to)
     say(to, "r13 %016lx r14 %016lx r15 %016lx", g[R13], g[R14], g[R15]);
 }
 
-static void describe_control(const struct listener *to)
+static void describe_control(const struct vcpu *v, const struct listener *to)
 {
+    (void)v;
     char bits[80];
     bits_text(bits, sizeof bits, vmread_nat(GUEST_CR0), &cr0_bits);
     say(to, "cr0 %08lx (%s) cr3 %lx cr4 %lx efer %lx", vmread_nat(GUEST_CR0), bits, vmread_nat(GUEST_CR3),
@@ -98,23 +106,24 @@ static void describe_control(const struct listener *to)
         vmread32(GUEST_IDTR_LIMIT));
 }
 
-static void describe_here(struct vcpu *v, const struct listener *to)
+// All of a VMCS that the processor refused. Long, but no guest can ask for it again and again.
+static void describe_refused(const struct vcpu *v, const struct listener *to)
 {
-    char text[200];
-    describe_exit(v, text, sizeof text);
-    say(to, "last exit: %s", text);
-    describe_general(v, to);
-    describe_control(to);
+    (void)v;
     if (vmread32(EXIT_REASON) & REASON_ENTRY_FAILURE)
         vmcs_dump(read_field, NULL, (line_fn)to->line, to->context);
 }
 
-// The vCPU may be one that waits: its VMCS is made current for the while.
-void vcpu_describe(struct vcpu *v, void (*line)(void *context, const char *text), void *context)
+bool vcpu_describe(struct vcpu *v, unsigned part, void (*line)(void *context, const char *text), void *context)
 {
+    static void (*const parts[])(const struct vcpu *v, const struct listener *to) = {
+        describe_last_exit, describe_general, describe_control, describe_refused};
     struct vcpu *current = this_pcpu()->current;
+    if (part >= array_size(parts))
+        return false;
     vmcs_bind(v->vmcs);
-    describe_here(v, &(struct listener){line, context});
+    parts[part](v, &(struct listener){line, context});
     if (current)
         vmcs_bind(current->vmcs);
+    return true;
 }

@@ -91,5 +91,6 @@ static inline void vcpu_attention(struct vcpu *v)
     v->fuel = 0;
 }
 
-// Registers, segments and the last exit in words, a line at a time.
-void vcpu_describe(struct vcpu *v, void (*line)(void *context, const char *text), void *context);
+// The last exit in words, registers and segments, a line at a time, in parts from 0 on, each a handler's work.
+// False: there is no such part. The vCPU may be one that waits: its VMCS is made current for the while.
+bool vcpu_describe(struct vcpu *v, unsigned part, void (*line)(void *context, const char *text), void *context);
