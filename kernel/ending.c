@@ -2,8 +2,9 @@
 #include "arch/format.h"
 #include "arch/log.h"
 #include "kernel/report.h"
+#include "vmx/microscope.h"
 
-enum { ROWS_A_STEP = 4 };
+enum { ROWS_A_STEP = 4, LOOKS_A_STEP = 8 };
 
 static bool is_good(const struct vm *vm)
 {
@@ -51,7 +52,10 @@ static bool tell_registers(struct vm *vm, unsigned part)
 {
     if (is_good(vm) || vm->how == END_EXIT || vm->how == END_SCREEN)
         return false;
-    return vcpu_describe(vm->vcpu, part, log_registers, vm);
+    if (part > 0)
+        return vcpu_describe(vm->vcpu, part - 1, log_registers, vm);
+    microscope_last(vm->vcpu, log_registers, vm);
+    return true;
 }
 
 static bool wants_screen(const struct vm *vm)
@@ -59,31 +63,45 @@ static bool wants_screen(const struct vm *vm)
     return vm->machine->dump_screen || (vm->watch && !is_good(vm));
 }
 
-// Part 0 only looks how many rows there are.
-static bool tell_screen(struct vm *vm, unsigned part)
+// True: the last row is found that is not blank, or there is none.
+static bool find_last_row(struct vm *vm)
+{
+    unsigned before = vm->rows, rows = screen_trim(vm->space, before, LOOKS_A_STEP);
+    vm->rows = (uint8_t)rows;
+    return before - rows < LOOKS_A_STEP;
+}
+
+// True: these are the last rows.
+static bool tell_rows(struct vm *vm, unsigned first)
 {
     char text[SCREEN_COLUMNS];
-    if (part == 0)
-        vm->rows = wants_screen(vm) ? (uint8_t)screen_rows(vm->space) : 0;
-    unsigned end = part * ROWS_A_STEP;
-    for (unsigned row = part ? end - ROWS_A_STEP : 0; row < end && row < vm->rows; row++) {
+    for (unsigned row = first; row < first + ROWS_A_STEP && row < vm->rows; row++) {
         size_t len = screen_row(vm->space, row, text);
         log_info("%s: screen |%.*s", vm->machine->name, (int)len, text);
     }
-    return end < vm->rows;
+    return first + ROWS_A_STEP >= vm->rows;
 }
 
 bool ending_tell(struct vm *vm)
 {
-    enum { REGISTERS = 1, SCREEN = 16 };
+    enum { POINT, REGISTERS, SCREEN = 16, ROWS };
     if (!report_has_room())
         return false;
-    if (vm->told < REGISTERS)
+    if (vm->told >= ROWS) {
+        if (tell_rows(vm, (vm->told - ROWS) * ROWS_A_STEP))
+            return true;
+    } else if (vm->told == SCREEN) {
+        if (!find_last_row(vm))
+            return false;
+    } else if (vm->told == POINT) {
         tell_point(vm);
-    else if (vm->told < SCREEN && !tell_registers(vm, vm->told - REGISTERS))
-        vm->told = SCREEN;
-    if (vm->told >= SCREEN && !tell_screen(vm, vm->told - SCREEN))
-        return true;
+    } else if (!tell_registers(vm, vm->told - REGISTERS)) {
+        microscope_table(vm->vcpu, log_registers, vm);
+        if (!wants_screen(vm))
+            return true;
+        vm->rows = SCREEN_ROWS;
+        vm->told = SCREEN - 1;
+    }
     vm->told++;
     return false;
 }

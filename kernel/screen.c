@@ -27,11 +27,10 @@ size_t screen_row(struct space *space, unsigned row, char text[SCREEN_COLUMNS])
     return len;
 }
 
-unsigned screen_rows(struct space *space)
+unsigned screen_trim(struct space *space, unsigned rows, unsigned most)
 {
     char text[SCREEN_COLUMNS];
-    unsigned rows = SCREEN_ROWS;
-    while (rows > 0 && screen_row(space, rows - 1, text) == 0)
+    while (rows > 0 && most-- && screen_row(space, rows - 1, text) == 0)
         rows--;
     return rows;
 }

@@ -11,8 +11,9 @@ enum { SCREEN_COLUMNS = 80, SCREEN_ROWS = 25 };
 // length without trailing blanks; 0 too for a screen outside the machine's memory. `text` is not terminated.
 size_t screen_row(struct space *space, unsigned row, char text[SCREEN_COLUMNS]);
 
-// Rows from the top to the last one that is not blank.
-unsigned screen_rows(struct space *space);
+// How many of `rows` are left without the blank ones at their end, of which at most `most` are looked at, some 2,000
+// instructions each.
+unsigned screen_trim(struct space *space, unsigned rows, unsigned most);
 
 enum screen_verdict { SCREEN_NOTHING, SCREEN_EXPECTED, SCREEN_FAILED };
 

@@ -52,14 +52,16 @@ static void rows_are_printable_and_cut(void **state)
 static void rows_end_with_the_last_that_shows_something(void **state)
 {
     (void)state;
-    assert_int_equal(screen_rows(NULL), 0);
+    assert_int_equal(screen_trim(NULL, SCREEN_ROWS, SCREEN_ROWS), 0);
     put(0, 0, "top");
     put(2, 1, "below");
-    assert_int_equal(screen_rows(NULL), 3);
+    assert_int_equal(screen_trim(NULL, SCREEN_ROWS, SCREEN_ROWS), 3);
+    assert_int_equal(screen_trim(NULL, SCREEN_ROWS, 8), SCREEN_ROWS - 8);
+    assert_int_equal(screen_trim(NULL, 5, 8), 3);
     put(24, 79, "x");
-    assert_int_equal(screen_rows(NULL), SCREEN_ROWS);
+    assert_int_equal(screen_trim(NULL, SCREEN_ROWS, SCREEN_ROWS), SCREEN_ROWS);
     memset(memory, ' ', sizeof(memory));
-    assert_int_equal(screen_rows(NULL), 0);
+    assert_int_equal(screen_trim(NULL, 8, 8), 0);
 }
 
 static struct regex expect, unwanted;
