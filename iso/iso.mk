@@ -8,9 +8,9 @@ usb: iso ## Write the image to a stick: make usb DEV=/dev/sdX
 	tools/usb $(ISO) $(DEV)
 
 run: ## Install what is missing, build, boot the default image
-	tools/install-deps run
-	$(MAKE) all
-	tools/run
+	$(Q)tools/install-deps run
+	$(Q)$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j"$$(nproc)") all
+	$(Q)tools/run
 
 debug: all ## Boot under Bochs's debugger with symbols (ON=qemu: wait for gdb; SCENARIO=NAME)
 	tools/debug $(if $(ON),--on $(ON)) $(SCENARIO)
