@@ -8,7 +8,9 @@ void exit_hlt(struct vcpu *v)
 {
     bool interrupts_on = vmread_nat(GUEST_RFLAGS) & RFLAGS_IF;
     skip_instruction();
-    vcpu_upcalls.halt(v, interrupts_on);
+    // A debug exception ends the halt, here the single step's (SDM, "HLT").
+    if (likely(!(vmread_nat(GUEST_PENDING_DEBUG_EXCEPTIONS) & PENDING_DEBUG_BS)))
+        vcpu_upcalls.halt(v, interrupts_on);
 }
 
 // A number that fits 32 bits means the same in every mode; what stands above matters in 64-bit mode only.
@@ -39,7 +41,8 @@ static bool xcr0_legal(uint64_t value)
 void exit_xsetbv(struct vcpu *v)
 {
     uint64_t value = edx_eax(v);
-    if (unlikely((uint32_t)v->gpr[RCX] != 0 || !xcr0_legal(value) || vmread32(GUEST_SS_ACCESS_RIGHTS) & AR_DPL)) {
+    if (unlikely((uint32_t)v->gpr[RCX] != 0 || !xcr0_legal(value) ||
+                 vmread32(GUEST_SS_ACCESS_RIGHTS) & AR_DPL)) {
         vcpu_inject_fault(v, EXC_GP, 0);
         return;
     }

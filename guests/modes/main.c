@@ -2,9 +2,7 @@
 // what an emulator of single instructions easily gets wrong there.
 #include "guests/modes/modes.h"
 
-enum { CODE_ROOM = 64 };
-
-static uint8_t code[CODE_ROOM] __attribute__((aligned(64)));
+uint8_t modes_code[CODE_ROOM] __attribute__((aligned(64)));
 uint8_t buffer[8192] __attribute__((aligned(4096)));
 
 #define DESCRIPTOR(rights) ((uint64_t)(rights) << 40 | 0x000f00000000ffffull)
@@ -46,15 +44,16 @@ static bool on_fault(struct frame *f)
         return false;
     run.ending = (struct ending){(uint8_t)f->vector, f->error_code, f->vector == VECTOR_PF ? read_cr2() : 0};
     f->ip = run.end;
+    f->flags &= ~(word_t)RFLAGS_TF;
     return true;
 }
 
 struct ending modes_run(struct call *c, const char *bytes, unsigned length, uint32_t offset)
 {
     bool narrow = c->cs == CODE16;
-    memcpy(code, bytes, length);
-    memcpy(code + length, narrow ? "\x66\xcb" : "\xcb", 2); // RETF of 32 bits
-    uint32_t at = (uint32_t)(word_t)code;
+    memcpy(modes_code, bytes, length);
+    memcpy(modes_code + length, narrow ? "\x66\xcb" : "\xcb", 2); // RETF of 32 bits
+    uint32_t at = (uint32_t)(word_t)modes_code;
     set_base(CODE16, narrow ? at - offset : 0);
     c->offset = narrow ? offset : at;
     run.start = c->offset;
