@@ -27,7 +27,7 @@ static void set_long_mode(bool on)
     vmwrite32(VM_ENTRY_CONTROLS, on ? entry | (uint32_t)ENTRY_IA32E_MODE_GUEST : entry & ~(uint32_t)ENTRY_IA32E_MODE_GUEST);
 }
 
-// Turning PAE paging on loads the four PDPTEs, or faults (SDM, "PDPTE Registers").
+// The four PDPTEs of PAE paging; a reserved bit faults (SDM, "PDPTE Registers").
 static bool load_pdptes(struct vcpu *v)
 {
     uint64_t pdpte[4];
@@ -42,9 +42,11 @@ static bool load_pdptes(struct vcpu *v)
     return true;
 }
 
+// SDM, "IA-32e Mode Operation": with PAE, from a segment that is not 64-bit, and with no 16-bit TSS in TR.
 static bool may_enter_long_mode(void)
 {
-    return vmread_nat(GUEST_CR4) & CR4_PAE && !(vmread32(GUEST_CS_ACCESS_RIGHTS) & AR_L);
+    return vmread_nat(GUEST_CR4) & CR4_PAE && !(vmread32(GUEST_CS_ACCESS_RIGHTS) & AR_L) &&
+           (vmread32(GUEST_TR_ACCESS_RIGHTS) & AR_TYPE) == AR_TYPE_BUSY_TSS;
 }
 
 static bool may_leave_paging(void)
@@ -62,7 +64,9 @@ static bool write_cr0(struct vcpu *v, uint64_t value)
     bool to_long = on && vmread64(GUEST_EFER) & EFER_LME;
     if ((to_long && !may_enter_long_mode()) || (off && !may_leave_paging()))
         return false;
-    if (on && !to_long && vmread_nat(GUEST_CR4) & CR4_PAE && !load_pdptes(v))
+    bool pae = value & CR0_PG && vmread_nat(GUEST_CR4) & CR4_PAE && !to_long && !long_mode();
+    bool cache_control = (value ^ vmread_nat(CR0_READ_SHADOW)) & (CR0_CD | CR0_NW);
+    if (pae && (on || cache_control) && !load_pdptes(v))
         return false;
     if (to_long || (off && long_mode()))
         set_long_mode(to_long);
