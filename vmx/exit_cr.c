@@ -24,7 +24,8 @@ static void set_long_mode(bool on)
     uint64_t efer = vmread64(GUEST_EFER);
     uint32_t entry = vmread32(VM_ENTRY_CONTROLS);
     vmwrite64(GUEST_EFER, on ? efer | EFER_LMA : efer & ~(uint64_t)EFER_LMA);
-    vmwrite32(VM_ENTRY_CONTROLS, on ? entry | (uint32_t)ENTRY_IA32E_MODE_GUEST : entry & ~(uint32_t)ENTRY_IA32E_MODE_GUEST);
+    vmwrite32(VM_ENTRY_CONTROLS,
+              on ? entry | (uint32_t)ENTRY_IA32E_MODE_GUEST : entry & ~(uint32_t)ENTRY_IA32E_MODE_GUEST);
 }
 
 // The four PDPTEs of PAE paging; a reserved bit faults (SDM, "PDPTE Registers").
@@ -54,24 +55,32 @@ static bool may_leave_paging(void)
     return !(vmread_nat(GUEST_CR4) & CR4_PCIDE) && !(long_mode() && vmread32(GUEST_CS_ACCESS_RIGHTS) & AR_L);
 }
 
-static bool write_cr0(struct vcpu *v, uint64_t value)
+// What goes with a change of PG, CD or NW. The paging mode follows EFER.LME when PG is set; changing cache
+// control loads the PDPTEs too.
+static noinline_cold bool change_paging(struct vcpu *v, uint64_t changed, uint64_t value)
 {
-    uint64_t old = vmread_nat(GUEST_CR0);
-    bool on = value & ~old & CR0_PG, off = old & ~value & CR0_PG;
-    if (value >> 32 || (value & CR0_NW && !(value & CR0_CD)) || (value & CR0_PG && !(value & CR0_PE)))
-        return false;
-    value |= CR0_ET;
-    bool to_long = on && vmread64(GUEST_EFER) & EFER_LME;
+    bool on = changed & value & CR0_PG, off = changed & ~value & CR0_PG;
+    bool to_long = on && vmread64(GUEST_EFER) & EFER_LME, was_long = long_mode();
     if ((to_long && !may_enter_long_mode()) || (off && !may_leave_paging()))
         return false;
-    bool pae = value & CR0_PG && vmread_nat(GUEST_CR4) & CR4_PAE && !to_long && !long_mode();
-    bool cache_control = (value ^ vmread_nat(CR0_READ_SHADOW)) & (CR0_CD | CR0_NW);
-    if (pae && (on || cache_control) && !load_pdptes(v))
+    if (value & CR0_PG && !to_long && !was_long && vmread_nat(GUEST_CR4) & CR4_PAE && !load_pdptes(v))
         return false;
-    if (to_long || (off && long_mode()))
+    if (to_long || (off && was_long))
         set_long_mode(to_long);
+    return true;
+}
+
+static bool write_cr0(struct vcpu *v, uint64_t value)
+{
+    if (value >> 32 || (value & CR0_NW && !(value & CR0_CD)) || (value & CR0_PG && !(value & CR0_PE)))
+        return false;
+    const uint64_t caching = CR0_CD | CR0_NW; // the guest's are in the shadow alone
+    uint64_t changed = value ^ ((vmread_nat(GUEST_CR0) & ~caching) | (vmread_nat(CR0_READ_SHADOW) & caching));
+    if (changed & (CR0_PG | caching) && !change_paging(v, changed, value))
+        return false;
+    value |= CR0_ET;
     vmwrite_nat(CR0_READ_SHADOW, value);
-    vmwrite_nat(GUEST_CR0, (value & ~(uint64_t)(CR0_CD | CR0_NW) & vmx_caps.cr0_fixed1) | vmx_cr0_must);
+    vmwrite_nat(GUEST_CR0, (value & ~caching & vmx_caps.cr0_fixed1) | vmx_cr0_must);
     return true;
 }
 
