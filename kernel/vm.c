@@ -15,7 +15,7 @@
 
 static struct object_cache vm_cache, vcpu_cache, devices_cache;
 static void (*when_all_ended)(void);
-static uint32_t count = 1; // machines that are not destroyed, and one while the boot processor builds
+static uint32_t count; // machines that are not destroyed, and one while the boot processor builds
 
 // Per processor: machines that were built for it and that it has to adopt, and those that ended on it.
 static struct home {
@@ -32,6 +32,7 @@ static uint16_t owner_of(const struct vm *vm)
 void vm_init(void (*all_ended)(void))
 {
     when_all_ended = all_ended;
+    count = 1;
     object_cache_init(&vm_cache, "vm", &frames, sizeof(struct vm), 64);
     object_cache_init(&vcpu_cache, "vcpu", &frames, sizeof(struct vcpu), 64);
     object_cache_init(&devices_cache, "devices", &frames, devices_size(), 64);
@@ -134,7 +135,7 @@ static enum error build_memory(struct vm *vm, struct reason *why)
         return reason_set(why, E_NO_MEMORY, "no memory left for its page tables");
     enum error e = space_add_slot(vm->space, gfn(0), vm->machine->mem >> PAGE_SHIFT, SLOT_RAM);
     if (e)
-        return reason_set(why, e, "mem=%luK does not fit: %luK of the box are left", vm->machine->mem >> 10,
+        return reason_set(why, e, "mem=%luK with its page tables does not fit: %luK of the box are left", vm->machine->mem >> 10,
                           buddy_available(&frames) << (PAGE_SHIFT - 10));
     return E_OK;
 }
@@ -238,7 +239,7 @@ bool vm_create(const struct verdict *v, struct blob image, uint32_t id)
         return refused(m, &why);
     struct home *home = place(m);
     if (!home) {
-        reason_set(&why, E_NOT_FOUND, "cpu= allows none of the %u processors that run machines", vmx_processors());
+        reason_set(&why, E_NOT_FOUND, "cpu= allows none of the processors that run machines (0 to %u)", vmx_processors() - 1);
         return refused(m, &why);
     }
     struct vm *vm = vm_alloc(m, id);

@@ -1,0 +1,341 @@
+// The life of machines on the host: built with any amount of memory, started, ended from wherever, told, destroyed.
+// Around them everything is real but the vCPU, which is memory of the same kinds only, and the report.
+#include "kernel/vm.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "arch/cpu.h"
+#include "arch/memory.h"
+#include "arch/pcpu.h"
+#include "arch/tsc.h"
+#include "kernel/dev_host.h"
+#include "kernel/options.h"
+#include "kernel/report.h"
+#include "mm/mm.h"
+#include "mm/quarantine.h"
+#include "tests/host/build_elf.h"
+#include "vmx/microscope.h"
+#include "vmx/vmx.h"
+
+enum { FRAMES = 2048, CPUS = 2, RAM_PAGES = 272 };
+
+static struct memmap map;
+static struct runq runqs[CPUS];
+static struct timeouts heaps[CPUS];
+static struct timeout *places[CPUS][64];
+static uint64_t at_rest;
+static unsigned all_ended_calls;
+
+// ---- What is around a machine ----
+
+struct pcpu pcpus[PCPU_MAX];
+uint32_t pcpu_count = CPUS;
+struct options options = {.slice_us = 10000};
+uint64_t tsc_hz = 1000000000;
+tsc_t tsc_boot;
+struct dev_host dev_host;
+static bool no_room;
+static char told[4096];
+static unsigned described;
+
+static void tell(const char *text)
+{
+    assert_true(strlen(told) + strlen(text) + 2 < sizeof told);
+    strcat(strcat(told, text), "\n");
+}
+
+bool report_has_room(void)
+{
+    return !no_room;
+}
+
+void report_point(enum point_result result, const char *machine, const char *name, const char *detail)
+{
+    char text[400];
+    snprintf(text, sizeof text, "%s %s/%s%s%s", result == POINT_OK ? "ok" : "not ok", machine, name, detail ? ": " : "",
+             detail ? detail : "");
+    tell(text);
+}
+
+void report_guest_line(const char *machine, const char *text, size_t len)
+{
+    char line[600];
+    snprintf(line, sizeof line, "%s| %.*s", machine, (int)len, text);
+    tell(line);
+}
+
+bool vmx_is_on(const struct pcpu *p)
+{
+    return p->id < CPUS;
+}
+
+uint32_t vmx_processors(void)
+{
+    return CPUS;
+}
+
+enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start *start)
+{
+    (void)start;
+    pfn_t region = buddy_alloc(&frames, 0, owner), area = buddy_alloc(&frames, 1, owner);
+    v->own_vmcs.region = pfn_is_none(region) ? hpa(0) : pfn_to_hpa(region);
+    v->state.fpu = pfn_is_none(area) ? NULL : pfn_to_virt(area);
+    return pfn_is_none(region) || pfn_is_none(area) ? E_NO_MEMORY : E_OK;
+}
+
+void vcpu_destroy(struct vcpu *v, uint16_t owner)
+{
+    if (v->own_vmcs.region.v)
+        assert_int_equal(buddy_free(&frames, hpa_to_pfn(v->own_vmcs.region), owner), E_OK);
+    if (v->state.fpu)
+        assert_int_equal(buddy_free(&frames, hpa_to_pfn(virt_to_hpa(v->state.fpu)), owner), E_OK);
+}
+
+uint64_t vcpu_bytes(void)
+{
+    return 3 * PAGE_SIZE;
+}
+
+tsc_t vcpu_longest_turn(void)
+{
+    return tsc(1ull << 37);
+}
+
+void vcpu_leave(void)
+{
+    this_pcpu()->current = NULL;
+}
+
+bool vcpu_describe(struct vcpu *v, unsigned part, void (*line)(void *context, const char *text), void *context)
+{
+    (void)v, (void)line, (void)context;
+    described += part == 0;
+    return part < 2;
+}
+
+void microscope_last(const struct vcpu *v, void (*line)(void *context, const char *text), void *context)
+{
+    (void)v, (void)line, (void)context;
+}
+
+void microscope_table(const struct vcpu *v, void (*line)(void *context, const char *text), void *context)
+{
+    (void)v, (void)line, (void)context;
+}
+
+static void all_ended(void)
+{
+    all_ended_calls++;
+}
+
+// ---- Before and after each test ----
+
+static void on(uint32_t cpu)
+{
+    host_pcpu = &pcpus[cpu];
+}
+
+static int start(void **state)
+{
+    (void)state;
+    if (!host_ram)
+        host_ram = aligned_alloc(PAGE_SIZE, FRAMES * PAGE_SIZE);
+    memset(host_ram, 0xa5, FRAMES * PAGE_SIZE);
+    memset(seats, 0, sizeof(seats));
+    memmap_init(&map);
+    memmap_add(&map, 0, FRAMES * PAGE_SIZE, 1);
+    memmap_seal(&map);
+    assert_int_equal(mm_init(&map), E_OK);
+    host_frame_cache = mm_cpu_init(0);
+    for (uint32_t i = 0; i < CPUS; i++) {
+        runq_init(&runqs[i]);
+        timeouts_init(&heaps[i], places[i], array_size(places[i]));
+        pcpus[i] = (struct pcpu){.id = i, .runq = &runqs[i], .timeouts = &heaps[i]};
+    }
+    on(0);
+    dev_host.tsc_hz = tsc_hz;
+    vm_init(all_ended);
+    at_rest = mm_at_rest();
+    no_room = false;
+    told[0] = '\0';
+    described = all_ended_calls = 0;
+    return 0;
+}
+
+static void check_all_is_back(void)
+{
+    while (quarantine_poll())
+        ;
+    assert_int_equal(mm_at_rest(), at_rest);
+    frame_cache_flush(host_frame_cache);
+    assert_int_equal(frames.promised, 0);
+    for (unsigned owner = OWNER_VM; owner < OWNER_COUNT; owner++)
+        assert_int_equal(buddy_owned(&frames, (uint16_t)owner) + frames.account[owner].bytes, 0);
+    const char *wrong = buddy_check(&frames);
+    assert_string_equal(wrong ? wrong : "sound", "sound");
+    for (unsigned i = 0; i < CPUS; i++)
+        assert_int_equal(heaps[i].count, 0);
+}
+
+// ---- Machines ----
+
+static bool create(struct verdict *v, uint32_t id, const char *line)
+{
+    static struct elf_file file;
+    file = elf64();
+    *v = (struct verdict){.role = MODULE_MACHINE};
+    assert_int_equal(machine_parse(&v->machine, line, &v->why), E_OK);
+    return vm_create(v, (struct blob){file.bytes, file.size}, id);
+}
+
+// The machine that runs on this processor once it has adopted what was built for it.
+static struct vm *adopt(void)
+{
+    while (vm_adopt())
+        ;
+    struct sched_node *n = sched_pick(this_pcpu()->runq, rdtsc());
+    assert_non_null(n);
+    struct vcpu *v = container_of(n, struct vcpu, sched);
+    this_pcpu()->current = v;
+    return v->vm;
+}
+
+static void reap(void)
+{
+    for (unsigned steps = 0; vm_reap(); steps++)
+        assert_true(steps < 100);
+}
+
+static void whatever_allocation_fails_all_is_given_back(void **state)
+{
+    static const char line[] = "vm mem=1088K expect=screen:a|b timeout=1s";
+    unsigned pages = 0;
+    for (bool built = false; !built; pages++) {
+        struct verdict v;
+        start(state);
+        uint64_t free = frames.free;
+        for (; free > pages; free--) // only so many are left
+            assert_false(pfn_is_none(buddy_alloc(&frames, 0, OWNER_TEST)));
+        at_rest = mm_at_rest();
+        built = create(&v, 0, line);
+        if (built) {
+            vm_end(adopt(), END_SCREEN, 0, NULL);
+            reap();
+        } else {
+            assert_non_null(strstr(told, "not ok vm/load: "));
+            assert_true(strstr(told, "does not fit") || strstr(told, "no memory left"));
+        }
+        check_all_is_back();
+        assert_true(pages < 2 * RAM_PAGES);
+    }
+    assert_in_range(pages, RAM_PAGES, RAM_PAGES + 40); // a batch of zeroed frames is beside it
+}
+
+static void a_machine_lives_and_ends(void **state)
+{
+    struct verdict v;
+    (void)state;
+    assert_true(create(&v, 0, "vm mem=1088K cpu=0"));
+    vm_all_built();
+    struct vm *vm = adopt();
+    assert_int_equal(vm_console_write(vm, "half a line", 11), 11);
+    assert_int_equal(heaps[0].count, 1);
+    vm_end(vm, END_EXIT, 0, NULL);
+    vm_end(vm, END_TRIPLE_FAULT, 0, NULL); // once is enough
+    assert_int_equal(heaps[0].count, 0);
+    vm_console_write(vm, "rest\nmore", 9); // from the same exit handler
+    assert_int_equal(heaps[0].count, 0);
+    assert_null(sched_pick(&runqs[0], rdtsc()));
+    assert_int_equal(all_ended_calls, 0);
+    reap();
+    assert_string_equal(told, "vm| half a linerest\nvm| more\nok vm/end\n");
+    assert_int_equal(all_ended_calls, 1);
+    check_all_is_back();
+}
+
+static void its_report_waits_for_room(void **state)
+{
+    struct verdict v;
+    (void)state;
+    assert_true(create(&v, 0, "vm mem=1088K screen=dump"));
+    vm_all_built();
+    vm_end(adopt(), END_TRIPLE_FAULT, 0, "a sentence");
+    no_room = true;
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(vm_reap());
+    assert_string_equal(told, "");
+    no_room = false;
+    reap();
+    assert_string_equal(told, "not ok vm/end: expected exit:0\ngot triple-fault: a sentence\n");
+    assert_int_equal(described, 1);
+    assert_int_equal(all_ended_calls, 1);
+    check_all_is_back();
+}
+
+static void a_timeout_ends_one_that_waits_while_another_runs(void **state)
+{
+    struct verdict v[2];
+    (void)state;
+    assert_true(create(&v[0], 0, "runs mem=1088K cpu=0"));
+    assert_true(create(&v[1], 1, "waits mem=1088K cpu=0 timeout=1ms expect=timeout"));
+    vm_all_built();
+    struct vm *runs = adopt();
+    assert_string_equal(runs->machine->name, "runs");
+    timeouts_run(&heaps[0], tsc(rdtsc().v + tsc_hz));
+    reap();
+    assert_string_equal(told, "ok waits/end\n");
+    assert_ptr_equal(sched_pick(&runqs[0], rdtsc()), &runs->vcpu->sched);
+    assert_ptr_equal(pcpus[0].current, runs->vcpu);
+    vm_end(runs, END_EXIT, 0, NULL);
+    reap();
+    assert_null(pcpus[0].current);
+    assert_int_equal(all_ended_calls, 1);
+    check_all_is_back();
+}
+
+static void machines_spread_over_what_cpu_allows(void **state)
+{
+    struct verdict v[4];
+    (void)state;
+    assert_false(create(&v[0], 0, "nowhere mem=1088K cpu=2-63"));
+    assert_non_null(strstr(told, "not ok nowhere/load: cpu= allows none"));
+    assert_true(create(&v[1], 1, "a mem=1088K"));
+    assert_true(create(&v[2], 2, "b mem=1088K"));
+    assert_true(create(&v[3], 3, "c mem=1088K cpu=1"));
+    vm_all_built();
+    on(1);
+    assert_int_equal(pcpus[1].kick, 1);
+    struct vm *b = adopt();
+    assert_string_equal(b->machine->name, "b");
+    vm_end(b, END_EXIT, 0, NULL);
+    vm_end(adopt(), END_EXIT, 0, NULL);
+    reap();
+    on(0);
+    vm_end(adopt(), END_EXIT, 0, NULL);
+    reap();
+    assert_int_equal(all_ended_calls, 1);
+    check_all_is_back();
+}
+
+static void nothing_to_build_ends_at_once(void **state)
+{
+    (void)state;
+    vm_all_built();
+    assert_int_equal(all_ended_calls, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(nothing_to_build_ends_at_once, start),
+        cmocka_unit_test_setup(a_machine_lives_and_ends, start),
+        cmocka_unit_test_setup(its_report_waits_for_room, start),
+        cmocka_unit_test_setup(a_timeout_ends_one_that_waits_while_another_runs, start),
+        cmocka_unit_test_setup(machines_spread_over_what_cpu_allows, start),
+        cmocka_unit_test_setup(whatever_allocation_fails_all_is_given_back, start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
