@@ -3,6 +3,7 @@
 #include "guests/modes/modes.h"
 
 uint8_t modes_code[CODE_ROOM] __attribute__((aligned(64)));
+word_t fresh_memory;
 uint8_t buffer[8192] __attribute__((aligned(4096)));
 
 #define DESCRIPTOR(rights) ((uint64_t)(rights) << 40 | 0x000f00000000ffffull)
@@ -75,7 +76,7 @@ static void load_gdt(void)
 
 int main(const struct start_info *start)
 {
-    (void)start;
+    fresh_memory = start->mem_bytes / 2;
     unsigned points = 0;
 #define X(group) points += group##_points();
     GROUPS(X)

@@ -32,7 +32,7 @@ struct ending {
 // there.
 struct ending modes_run(struct call *c, const char *bytes, unsigned length, uint32_t offset);
 
-#define GROUPS(X) X(strings) X(wrap) X(debug)
+#define GROUPS(X) X(strings) X(wrap) X(debug) X(delivery)
 #define X(group)                   \
     unsigned group##_points(void); \
     void group##_test(void);
@@ -42,3 +42,4 @@ GROUPS(X)
 extern uint8_t buffer[8192]; // page-aligned; its second page is unmapped while strings run
 enum { CODE_ROOM = 64 };
 extern uint8_t modes_code[CODE_ROOM]; // where modes_run() puts them: but in CODE16, offset and linear address
+extern word_t fresh_memory; // nobody has been there
