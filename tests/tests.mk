@@ -35,7 +35,8 @@ $(B)/host/pure.a $(B)/hostfuzz/pure.a:
 $(B)/unit/%: $(B)/host/tests/unit/%.o $(B)/host/pure.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(HOST_CC) $(HOST_SANITIZE) -o $@ $< $(B)/host/pure.a -lcmocka
+	$(Q)$(HOST_CC) $(HOST_SANITIZE) -o $@ $< $(B)/host/pure.a -lcmocka $(LIBS)
+$(B)/unit/test_decode: LIBS := -lZydis
 
 $(B)/fuzz/%: $(B)/hostfuzz/tests/fuzz/%.o $(B)/hostfuzz/pure.a
 	@mkdir -p $(@D)

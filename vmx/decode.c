@@ -2,81 +2,72 @@
 #include "sdm/qualification.h"
 #include "vmx/start.h"
 
-// How an opcode names its operands; from FORM_MR on a ModRM byte follows.
-enum form {
-    FORM_NONE, // unknown
-    FORM_PREFIX,
-    FORM_REX,
-    FORM_STRING,
-    FORM_FROM_OFFSET, // accumulator and [offset]
-    FORM_TO_OFFSET,
-    FORM_MR, // memory, register
-    FORM_RM,
-    FORM_M,
-    FORM_MI,  // memory, immediate of the operand's size, at most 4 bytes
-    FORM_MI8, // memory of more than one byte, immediate byte
+// What an opcode byte is and how it names its operands; 0: unknown.
+enum row {
+    NUMBER = 0x1f, // enum operation; of the group; of the prefix
+    PREFIX = 1 << 5,
+    REX = 1 << 6, // in 64-bit mode
+    MODRM = 1 << 7,
+    OFFSET = 1 << 8, // the accumulator and [offset]
+    STRING = 1 << 9,
+    KNOWN = MODRM | OFFSET | STRING,
+    BYTE = 1 << 10,        // else the operand is 2, 4 or 8 bytes
+    TO_REGISTER = 1 << 11, // else to memory
+    IMMEDIATE = 1 << 12,   // of the operand's size, at most 4 bytes
+    IMMEDIATE8 = 1 << 13,
+    GROUP = 1 << 14, // the operation is in the ModRM byte
+    SPECIAL = 1 << 15,
+    TO_MEMORY = 0,
 };
-enum condition { ALWAYS, NOT_LONG, LONG_WIDE, UNPREFIXED };
 
-// PREFIX_66 and those after it; below stand the segment registers' numbers.
+// Those below 6 are segment registers.
 enum prefix { PREFIX_66 = SEG_GS + 1, PREFIX_67, PREFIX_LOCK, PREFIX_REP };
-enum { REX_B = 1, REX_X = 2, REX_R = 4, REX_W = 8 };
+enum { REX_W = 8 };
 
 enum group { GROUP_1, GROUP_1A, GROUP_3, GROUP_4, GROUP_5, GROUP_8, GROUP_11 };
 
-struct row {
-    uint8_t form : 4, condition : 3, grouped : 1;
-    uint8_t operation; // or group, or prefix
-};
+// Of the two-byte opcodes, behind the one-byte ones.
+enum { TWO_BYTE_FIRST = 0xa3, TWO_BYTE_LAST = 0xc3, TWO_BYTE = 0x100 - TWO_BYTE_FIRST };
 
-enum { TWO_BYTE_FIRST = 0xa0, TWO_BYTE_LAST = 0xc3, TWO_BYTE = 0x100 - TWO_BYTE_FIRST };
-
-// Bit 0 of an opcode tells bytes from wider operands, but for MI8. SDM, "Opcode Map".
+// SDM, "Opcode Map".
 // clang-format off
-#define ARITHMETIC(opcode, op) \
-    [opcode ... opcode + 1] = {FORM_MR, ALWAYS, 0, op}, [opcode + 2 ... opcode + 3] = {FORM_RM, ALWAYS, 0, op}
-static const struct row opcodes[TWO_BYTE + TWO_BYTE_LAST + 1] = {
+#define PAIR(opcode, row) [opcode] = (row) | BYTE, [(opcode) + 1] = (row)
+#define ARITHMETIC(opcode, op) PAIR(opcode, MODRM | TO_MEMORY | (op)), PAIR((opcode) + 2, MODRM | TO_REGISTER | (op))
+static const uint16_t opcodes[TWO_BYTE + TWO_BYTE_LAST + 1] = {
     ARITHMETIC(0x00, OP_ADD), ARITHMETIC(0x08, OP_OR), ARITHMETIC(0x10, OP_ADC), ARITHMETIC(0x18, OP_SBB),
     ARITHMETIC(0x20, OP_AND), ARITHMETIC(0x28, OP_SUB), ARITHMETIC(0x30, OP_XOR), ARITHMETIC(0x38, OP_CMP),
-    [0x26] = {FORM_PREFIX, ALWAYS, 0, SEG_ES},
-    [0x2e] = {FORM_PREFIX, ALWAYS, 0, SEG_CS},
-    [0x36] = {FORM_PREFIX, ALWAYS, 0, SEG_SS},
-    [0x3e] = {FORM_PREFIX, ALWAYS, 0, SEG_DS},
-    [0x40 ... 0x4f] = {FORM_REX, ALWAYS, 0, 0},
-    [0x63] = {FORM_RM, LONG_WIDE, 0, OP_MOVSX},
-    [0x64] = {FORM_PREFIX, ALWAYS, 0, SEG_FS},
-    [0x65] = {FORM_PREFIX, ALWAYS, 0, SEG_GS},
-    [0x66] = {FORM_PREFIX, ALWAYS, 0, PREFIX_66},
-    [0x67] = {FORM_PREFIX, ALWAYS, 0, PREFIX_67},
-    [0x80 ... 0x81] = {FORM_MI, ALWAYS, 1, GROUP_1},
-    [0x82] = {FORM_MI, NOT_LONG, 1, GROUP_1},
-    [0x83] = {FORM_MI8, ALWAYS, 1, GROUP_1},
-    [0x84 ... 0x85] = {FORM_MR, ALWAYS, 0, OP_TEST},
-    [0x86 ... 0x87] = {FORM_MR, ALWAYS, 0, OP_XCHG},
-    [0x88 ... 0x89] = {FORM_MR, ALWAYS, 0, OP_MOV},
-    [0x8a ... 0x8b] = {FORM_RM, ALWAYS, 0, OP_MOV},
-    [0x8f] = {FORM_M, ALWAYS, 1, GROUP_1A},
-    [0xa0 ... 0xa1] = {FORM_FROM_OFFSET, ALWAYS, 0, OP_MOV},
-    [0xa2 ... 0xa3] = {FORM_TO_OFFSET, ALWAYS, 0, OP_MOV},
-    [0xa4 ... 0xa5] = {FORM_STRING, ALWAYS, 0, OP_MOVS},
-    [0xaa ... 0xab] = {FORM_STRING, ALWAYS, 0, OP_STOS},
-    [0xac ... 0xad] = {FORM_STRING, ALWAYS, 0, OP_LODS},
-    [0xc6 ... 0xc7] = {FORM_MI, ALWAYS, 1, GROUP_11},
-    [0xf0] = {FORM_PREFIX, ALWAYS, 0, PREFIX_LOCK},
-    [0xf2 ... 0xf3] = {FORM_PREFIX, ALWAYS, 0, PREFIX_REP},
-    [0xf6 ... 0xf7] = {FORM_MI, ALWAYS, 1, GROUP_3},
-    [0xfe] = {FORM_M, ALWAYS, 1, GROUP_4},
-    [0xff] = {FORM_M, ALWAYS, 1, GROUP_5},
-    [TWO_BYTE + 0xa3] = {FORM_MR, ALWAYS, 0, OP_BT},
-    [TWO_BYTE + 0xab] = {FORM_MR, ALWAYS, 0, OP_BTS},
-    [TWO_BYTE + 0xb0 ... TWO_BYTE + 0xb1] = {FORM_MR, ALWAYS, 0, OP_CMPXCHG},
-    [TWO_BYTE + 0xb3] = {FORM_MR, ALWAYS, 0, OP_BTR},
-    [TWO_BYTE + 0xb6 ... TWO_BYTE + 0xb7] = {FORM_RM, ALWAYS, 0, OP_MOVZX},
-    [TWO_BYTE + 0xba] = {FORM_MI8, ALWAYS, 1, GROUP_8},
-    [TWO_BYTE + 0xbb] = {FORM_MR, ALWAYS, 0, OP_BTC},
-    [TWO_BYTE + 0xbe ... TWO_BYTE + 0xbf] = {FORM_RM, ALWAYS, 0, OP_MOVSX},
-    [TWO_BYTE + 0xc0 ... TWO_BYTE + 0xc1] = {FORM_MR, ALWAYS, 0, OP_XADD},
-    [TWO_BYTE + 0xc3] = {FORM_MR, UNPREFIXED, 0, OP_MOV}, // MOVNTI
+    [0x26] = PREFIX | SEG_ES, [0x2e] = PREFIX | SEG_CS, [0x36] = PREFIX | SEG_SS, [0x3e] = PREFIX | SEG_DS,
+    [0x40 ... 0x4f] = REX,
+    [0x63] = MODRM | TO_REGISTER | SPECIAL | OP_MOVSX,
+    [0x64] = PREFIX | SEG_FS, [0x65] = PREFIX | SEG_GS, [0x66] = PREFIX | PREFIX_66, [0x67] = PREFIX | PREFIX_67,
+    PAIR(0x80, MODRM | IMMEDIATE | GROUP | GROUP_1),
+    [0x82] = MODRM | IMMEDIATE | GROUP | SPECIAL | BYTE | GROUP_1,
+    [0x83] = MODRM | IMMEDIATE8 | GROUP | GROUP_1,
+    PAIR(0x84, MODRM | TO_MEMORY | OP_TEST),
+    PAIR(0x86, MODRM | TO_MEMORY | OP_XCHG),
+    PAIR(0x88, MODRM | TO_MEMORY | OP_MOV),
+    PAIR(0x8a, MODRM | TO_REGISTER | OP_MOV),
+    [0x8f] = MODRM | GROUP | SPECIAL | GROUP_1A,
+    PAIR(0xa0, OFFSET | TO_REGISTER | OP_MOV),
+    PAIR(0xa2, OFFSET | TO_MEMORY | OP_MOV),
+    PAIR(0xa4, STRING | OP_MOVS),
+    PAIR(0xaa, STRING | OP_STOS),
+    PAIR(0xac, STRING | TO_REGISTER | OP_LODS),
+    PAIR(0xc6, MODRM | IMMEDIATE | GROUP | GROUP_11),
+    [0xf0] = PREFIX | PREFIX_LOCK, [0xf2 ... 0xf3] = PREFIX | PREFIX_REP,
+    PAIR(0xf6, MODRM | IMMEDIATE | GROUP | GROUP_3),
+    [0xfe] = MODRM | GROUP | BYTE | GROUP_4,
+    [0xff] = MODRM | GROUP | SPECIAL | GROUP_5,
+    [TWO_BYTE + 0xa3] = MODRM | TO_MEMORY | OP_BT,
+    [TWO_BYTE + 0xab] = MODRM | TO_MEMORY | OP_BTS,
+    PAIR(TWO_BYTE + 0xb0, MODRM | TO_MEMORY | OP_CMPXCHG),
+    [TWO_BYTE + 0xb3] = MODRM | TO_MEMORY | OP_BTR,
+    [TWO_BYTE + 0xb6 ... TWO_BYTE + 0xb7] = MODRM | TO_REGISTER | SPECIAL | OP_MOVZX,
+    [TWO_BYTE + 0xba] = MODRM | IMMEDIATE8 | GROUP | GROUP_8,
+    [TWO_BYTE + 0xbb] = MODRM | TO_MEMORY | OP_BTC,
+    [TWO_BYTE + 0xbe ... TWO_BYTE + 0xbf] = MODRM | TO_REGISTER | SPECIAL | OP_MOVSX,
+    PAIR(TWO_BYTE + 0xc0, MODRM | TO_MEMORY | OP_XADD),
+    [TWO_BYTE + 0xc3] = MODRM | TO_MEMORY | SPECIAL | OP_MOV, // MOVNTI
 };
 
 // SDM, "Opcode Extensions for One-byte and Two-byte Opcodes by Group Number".
@@ -97,132 +88,132 @@ static const uint8_t uses[] = {OPERATIONS(OPERATION_USE)};
 struct decoder {
     struct instruction *i;
     const uint8_t *at;
-    uint8_t width, wide; // bytes: of the mode; of operands that are not bytes
-    uint8_t rex, opcode;
-    uint8_t segment;   // REGISTER_NONE without a prefix that counts
-    uint16_t prefixes; // by enum prefix
-    struct row row;
+    unsigned width; // of the mode, bytes
+    unsigned rex, prefixes, opcode, row;
 };
 
 static bool seen(const struct decoder *d, enum prefix p)
 {
-    return d->prefixes >> p & 1;
+    return d->prefixes & 1u << p;
 }
 
-// A register number: three bits and a fourth from REX.
-static uint8_t extended(const struct decoder *d, unsigned number, unsigned rex_bit)
+static int32_t take_signed(struct decoder *d, unsigned bytes)
 {
-    return (uint8_t)((number & 7) | (d->rex & rex_bit ? 8 : 0));
-}
-
-static int64_t take_signed(struct decoder *d, unsigned bytes)
-{
-    uint64_t value;
-    if (!bytes)
-        return 0;
+    int32_t value;
     __builtin_memcpy(&value, d->at, sizeof(value));
     d->at += bytes;
-    return (int64_t)(value << (64 - 8 * bytes)) >> (64 - 8 * bytes);
+    return bytes == 1 ? (int8_t)value : bytes == 2 ? (int16_t)value : value;
 }
 
 // A REX that does not stand right before the opcode is ignored, and so are ES, CS, SS and DS in 64-bit mode
-// (SDM, "REX Prefixes"; "Segmentation in IA-32e Mode").
-static void take_prefixes(struct decoder *d)
+// (SDM, "REX Prefixes"; "Segmentation in IA-32e Mode"). Of several segments the last one counts.
+static bool take_prefix(struct decoder *d)
 {
-    for (const uint8_t *end = d->at + INSTRUCTION_MAX; d->at < end; d->at++) {
-        d->row = opcodes[*d->at];
-        unsigned prefix = d->row.operation;
-        if (d->row.form == FORM_REX && d->width == 8) {
-            d->rex = *d->at;
-            continue;
-        }
-        if (d->row.form != FORM_PREFIX)
-            return;
-        d->rex = 0;
-        d->prefixes |= (uint16_t)(1 << prefix);
-        if (prefix <= SEG_GS && (d->width != 8 || prefix >= SEG_FS))
-            d->segment = (uint8_t)prefix;
+    unsigned number = d->row & NUMBER;
+    if (d->row & REX) {
+        d->rex = *d->at++;
+        return d->width == 8;
     }
+    d->at++;
+    d->rex = 0;
+    if (number > SEG_GS)
+        d->prefixes |= 1u << number;
+    else if (d->width != 8 || number >= SEG_FS)
+        d->prefixes = (d->prefixes & ~((1u << PREFIX_66) - 1)) | 1u << number;
+    return true;
 }
 
-// False: an opcode that is not ours, or not in this mode.
 static bool take_opcode(struct decoder *d)
 {
+    const uint8_t *end = d->at + INSTRUCTION_MAX;
+    while ((d->row = opcodes[*d->at]) & (PREFIX | REX))
+        if (!take_prefix(d) || d->at == end)
+            return false;
     d->opcode = *d->at++;
     if (d->opcode == 0x0f) {
         d->opcode = *d->at++;
         if (d->opcode >= TWO_BYTE_FIRST && d->opcode <= TWO_BYTE_LAST)
             d->row = opcodes[TWO_BYTE + d->opcode];
     }
-    if (d->row.condition == NOT_LONG && d->width == 8)
-        return false;
-    if (d->row.condition == LONG_WIDE && (d->width != 8 || !(d->rex & REX_W)))
-        return false; // MOVSXD without REX.W moves only, and compilers never write it
-    if (d->row.condition == UNPREFIXED && (seen(d, PREFIX_66) || seen(d, PREFIX_REP)))
-        return false;
-    return d->row.form > FORM_REX;
+    return d->row & KNOWN;
 }
 
-static void take_sizes(struct decoder *d)
+static void set_sizes(struct decoder *d)
 {
     struct instruction *i = d->i;
-    d->wide = (d->width == 2) == seen(d, PREFIX_66) ? 4 : 2;
+    unsigned wide = d->width == 2 ? 2 : 4;
+    if (seen(d, PREFIX_66))
+        wide = 6 - wide; // the other of 2 and 4
     if (d->rex & REX_W)
-        d->wide = 8;
-    i->size = d->opcode & 1 || d->row.form == FORM_MI8 ? d->wide : 1;
-    i->reg_size = i->size;
-    i->address_size = d->width;
+        wide = 8;
+    i->reg_size = (uint8_t)(d->row & BYTE ? 1 : wide);
+    i->size = i->reg_size;
+    i->address_size = (uint8_t)d->width;
     if (seen(d, PREFIX_67))
         i->address_size = d->width == 4 ? 2 : 4;
 }
 
-// SDM, "16-Bit Addressing Forms with the ModR/M Byte". Returns the displacement's bytes.
-static unsigned take_address16(struct instruction *i, unsigned mod, unsigned rm)
+// SDM, "16-Bit Addressing Forms with the ModR/M Byte".
+static void take_address16(struct decoder *d, unsigned mod, unsigned rm)
 {
     static const uint8_t bases[] = {RBX, RBX, RBP, RBP, RSI, RDI, RBP, RBX};
-    if (mod == 0 && rm == 6)
-        return 2;
-    i->base = bases[rm];
-    if (rm < 4)
-        i->index = RSI + (rm & 1);
-    return mod;
+    struct instruction *i = d->i;
+    if (mod == 0 && rm == 6) {
+        mod = 2;
+    } else {
+        i->base = bases[rm];
+        if (rm < 4)
+            i->index = RSI + (rm & 1);
+    }
+    if (mod)
+        i->displacement = take_signed(d, mod);
 }
 
 // SDM, "32-Bit Addressing Forms with the ModR/M Byte" and "... with the SIB Byte".
-static unsigned take_address(struct decoder *d, unsigned mod, unsigned rm)
+static void take_address(struct decoder *d, unsigned mod, unsigned rm)
 {
     struct instruction *i = d->i;
     unsigned base = rm;
     if (rm == 4) {
         base = *d->at++;
-        i->index = extended(d, base >> 3, REX_X);
-        i->shift = (uint8_t)(base >> 6);
-        if (i->index == RSP)
-            i->index = REGISTER_NONE;
+        unsigned index = (base >> 3 & 7) | (d->rex << 2 & 8);
+        if (index != RSP) {
+            i->index = (uint8_t)index;
+            i->shift = (uint8_t)(base >> 6);
+        }
     }
     if (mod == 0 && (base & 7) == 5) {
         if (rm == 5 && d->width == 8)
             i->base = BASE_RIP;
-        return 4;
+        mod = 2;
+    } else {
+        i->base = (uint8_t)((base & 7) | (d->rex << 3 & 8));
     }
-    i->base = extended(d, base, REX_B);
-    return mod == 2 ? 4 : mod;
+    if (mod)
+        i->displacement = take_signed(d, mod == 1 ? 1 : 4);
 }
 
 // The ModRM byte and what hangs on it. False: no memory operand, or an absent row of a group.
 static bool take_modrm(struct decoder *d)
 {
     struct instruction *i = d->i;
-    unsigned modrm = *d->at++, mod = modrm >> 6, rm = modrm & 7;
-    if (d->row.grouped)
-        i->operation = groups[d->row.operation][modrm >> 3 & 7];
-    else
-        i->reg = extended(d, modrm >> 3, REX_R);
+    unsigned modrm = *d->at++, mod = modrm >> 6, reg = modrm >> 3 & 7, rm = modrm & 7;
+    if (d->row & GROUP) {
+        i->operation = groups[i->operation][reg];
+    } else {
+        i->reg = (uint8_t)(reg | (d->rex << 1 & 8));
+        if (d->row & BYTE && !d->rex && reg >= 4) {
+            i->high_byte = true;
+            i->reg -= 4;
+        }
+    }
     if (mod == 3 || i->operation == OP_NONE)
         return false;
-    unsigned bytes = i->address_size == 2 ? take_address16(i, mod, rm) : take_address(d, mod, rm);
-    i->displacement = take_signed(d, bytes);
-    if (i->base == RSP || i->base == RBP)
+    if (i->address_size == 2)
+        take_address16(d, mod, rm);
+    else
+        take_address(d, mod, rm);
+    if ((i->base & ~1) == RSP) // or RBP
         i->segment = SEG_SS;
     return true;
 }
@@ -231,46 +222,65 @@ static bool take_modrm(struct decoder *d)
 static void take_implied(struct decoder *d)
 {
     struct instruction *i = d->i;
-    if (d->row.form != FORM_STRING) {
-        i->displacement = take_signed(d, i->address_size);
+    if (d->row & OFFSET) {
+        __builtin_memcpy(&i->displacement, d->at, sizeof(i->displacement));
+        d->at += i->address_size;
         return;
     }
     i->rep = seen(d, PREFIX_REP);
-    i->base = i->operation == OP_STOS ? RDI : RSI;
-    if (i->operation == OP_STOS) { // not to be overridden
+    i->base = RSI;
+    if (i->operation == OP_STOS) { // its segment is not to be overridden
+        i->base = RDI;
         i->segment = SEG_ES;
-        d->segment = REGISTER_NONE;
+        d->prefixes &= ~((1u << PREFIX_66) - 1);
     }
 }
 
-static void adjust_sizes(struct decoder *d)
+// False: not an instruction in this mode or with these prefixes.
+static bool special(struct decoder *d)
 {
     struct instruction *i = d->i;
-    if (i->operation == OP_MOVZX || i->operation == OP_MOVSX) {
-        i->reg_size = d->wide;
+    switch (i->operation) {
+    case OP_MOVZX:
+    case OP_MOVSX: // without REX.W MOVSXD is no extension, and discouraged
         i->size = d->opcode == 0x63 ? 4 : 1 + (d->opcode & 1);
-    } else if ((i->operation == OP_PUSH || i->operation == OP_POP) && d->width == 8 && i->size == 4) {
-        i->size = 8; // SDM, "Instructions Referencing RSP ... default to 64-bit operand size"
-    }
-    if (i->reg_size == 1 && !d->rex && i->reg >= 4) {
-        i->reg -= 4;
-        i->high_byte = true;
+        return d->opcode != 0x63 || (d->width == 8 && d->rex & REX_W);
+    case OP_MOV: // MOVNTI
+        if (i->size == 2)
+            i->size = i->reg_size = 4;
+        return !seen(d, PREFIX_66) && !seen(d, PREFIX_REP);
+    case OP_PUSH:
+    case OP_POP: // SDM, "Default 64-Bit Operand Size"
+        if (d->width == 8 && i->size == 4)
+            i->size = 8;
+        return true;
+    default:
+        return d->width != 8 || d->opcode != 0x82;
     }
 }
 
 static void take_immediate(struct decoder *d)
 {
     struct instruction *i = d->i;
-    i->immediate = d->row.form >= FORM_MI && i->operation != OP_NOT && i->operation != OP_NEG;
-    if (i->immediate)
-        i->value = take_signed(d, d->row.form == FORM_MI8 ? 1 : (unsigned)min_u64(i->size, 4));
+    if (i->operation == OP_NOT || i->operation == OP_NEG) // in one group with TEST
+        return;
+    i->immediate = true;
+    i->value = take_signed(d, d->row & IMMEDIATE8 ? 1 : (unsigned)min_u64(i->size, 4));
+}
+
+static void override_segment(struct decoder *d)
+{
+    for (unsigned segment = SEG_ES; segment <= SEG_GS; segment++)
+        if (d->prefixes & 1u << segment)
+            d->i->segment = (uint8_t)segment;
 }
 
 // What becomes of the memory operand. False: LOCK where it raises #UD.
 static bool set_use(struct decoder *d)
 {
     struct instruction *i = d->i;
-    unsigned use = i->to_register ? (unsigned)USE_READ : uses[i->operation];
+    unsigned use = d->row & TO_REGISTER ? (unsigned)USE_READ : uses[i->operation];
+    i->to_register = d->row & TO_REGISTER;
     i->reads = use & USE_READ;
     i->writes = use & USE_WRITE;
     i->lock = seen(d, PREFIX_LOCK);
@@ -280,22 +290,22 @@ static bool set_use(struct decoder *d)
 bool decode_instruction(struct instruction *i, const uint8_t code[static INSTRUCTION_BUFFER],
                         unsigned available, unsigned width)
 {
-    struct decoder d = {.i = i, .at = code, .width = (uint8_t)width, .segment = REGISTER_NONE};
+    struct decoder d = {i, code, width, 0, 0, 0, 0};
     *i = (struct instruction){.segment = SEG_DS, .base = REGISTER_NONE, .index = REGISTER_NONE};
-    take_prefixes(&d);
     if (!take_opcode(&d))
         return false;
-    take_sizes(&d);
-    i->operation = d.row.operation;
-    i->to_register = d.row.form == FORM_RM || d.row.form == FORM_FROM_OFFSET || i->operation == OP_LODS;
-    if (d.row.form < FORM_MR)
+    i->operation = d.row & NUMBER;
+    set_sizes(&d);
+    if (!(d.row & MODRM))
         take_implied(&d);
     else if (!take_modrm(&d))
         return false;
-    adjust_sizes(&d);
-    take_immediate(&d);
-    if (d.segment != REGISTER_NONE)
-        i->segment = d.segment;
+    if (d.row & SPECIAL && !special(&d))
+        return false;
+    if (d.row & (IMMEDIATE | IMMEDIATE8))
+        take_immediate(&d);
+    if (d.prefixes)
+        override_segment(&d);
     i->length = (uint8_t)(d.at - code);
-    return set_use(&d) && i->length <= min_u64(available, INSTRUCTION_MAX);
+    return set_use(&d) && i->length <= available && i->length <= INSTRUCTION_MAX;
 }

@@ -3,9 +3,12 @@
 #include "sdm/qualification.h"
 #include "vmx/start.h"
 
-static uint64_t mask(unsigned bytes)
+// By bytes. A table because nearly every step of an emulation cuts something.
+static const uint64_t masks[] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff, [8] = ~0ull};
+
+static inline uint64_t mask(unsigned bytes)
 {
-    return ~0ull >> (64 - 8 * bytes);
+    return masks[bytes];
 }
 
 static void set_register(uint64_t *reg, unsigned bytes, uint64_t value)
@@ -37,13 +40,28 @@ static uint64_t effective_address(const struct instruction *i, const struct emul
         offset += m->gpr[i->base];
     if (i->index != REGISTER_NONE)
         offset += m->gpr[i->index] << i->shift;
-    return offset;
+    return offset & mask(i->address_size);
 }
 
-static bool access(const struct instruction *i, struct emulation *m, enum emulate_access how, uint64_t offset,
-                   uint64_t *value)
+static bool probe(const struct instruction *i, struct emulation *m, unsigned segment, uint64_t offset)
 {
-    return m->access(m, how, i->segment, offset & mask(i->address_size), i->size, value);
+    uint64_t nothing = 0;
+    return m->access(m, EMULATE_PROBE, segment, offset, i->size, &nothing);
+}
+
+static bool load(const struct instruction *i, struct emulation *m, unsigned segment, uint64_t offset,
+                 uint64_t *value)
+{
+    bool done = m->access(m, EMULATE_READ, segment, offset, i->size, value);
+    *value &= mask(i->size);
+    return done;
+}
+
+static bool store(const struct instruction *i, struct emulation *m, unsigned segment, uint64_t offset,
+                  uint64_t value)
+{
+    value &= mask(i->size);
+    return m->access(m, EMULATE_WRITE, segment, offset, i->size, &value);
 }
 
 // How a result and its flags come about; an operation without a row moves.
@@ -62,7 +80,6 @@ static const uint8_t rules[OP_COUNT] = {
     [OP_SBB] = RULE_SUM | RULE_SUBTRACT | RULE_WITH_CARRY,
     [OP_SUB] = RULE_SUM | RULE_SUBTRACT,
     [OP_CMP] = RULE_SUM | RULE_SUBTRACT,
-    [OP_CMPXCHG] = RULE_SUM | RULE_SUBTRACT,
     [OP_NEG] = RULE_SUM | RULE_SUBTRACT,
     [OP_INC] = RULE_SUM | RULE_ONE,
     [OP_DEC] = RULE_SUM | RULE_SUBTRACT | RULE_ONE,
@@ -134,63 +151,92 @@ static uint64_t bit_string_offset(const struct instruction *i, const struct emul
     return (uint64_t)((number >> 3) & -(int64_t)i->size);
 }
 
-static enum emulate_outcome with_operand(const struct instruction *i, struct emulation *m)
+static uint64_t sign_extended(uint64_t value, unsigned size)
 {
-    uint64_t offset = effective_address(i, m), memory = 0, flags = m->rflags;
-    uint64_t other = i->immediate ? (uint64_t)i->value : operand_register(i, m);
-    if (rules[i->operation] & RULE_BIT && !i->immediate)
-        offset += bit_string_offset(i, m);
-    if (i->reads && i->writes && !access(i, m, EMULATE_PROBE, offset, &memory))
-        return EMULATE_STOPPED;
-    if (i->reads && !access(i, m, EMULATE_READ, offset, &memory))
-        return EMULATE_STOPPED;
-    memory &= mask(i->size);
-    if (i->operation == OP_MOVSX)
-        memory = (uint64_t)((int64_t)(memory << (64 - 8 * i->size)) >> (64 - 8 * i->size));
+    return (uint64_t)((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size));
+}
 
-    uint64_t result;
-    bool same = true; // CMPXCHG: the accumulator
-    if (i->operation == OP_CMPXCHG) {
-        compute(OP_CMPXCHG, m->gpr[RAX], memory, i->size, &flags);
-        same = flags & RFLAGS_ZF;
-        result = same ? other : memory;
-    } else {
-        result = i->to_register ? compute(i->operation, other, memory, i->reg_size, &flags)
-                                : compute(i->operation, memory, other, i->size, &flags);
+// MOV, MOVZX and MOVSX: nearly all that guests do, so it has a way of its own.
+static enum emulate_outcome move(const struct instruction *i, struct emulation *m)
+{
+    uint64_t offset = effective_address(i, m), value = 0;
+    if (!i->to_register) {
+        value = i->immediate ? (uint64_t)i->value : operand_register(i, m);
+        return store(i, m, i->segment, offset, value) ? EMULATE_RETIRE : EMULATE_STOPPED;
     }
-    uint64_t stored = result & mask(i->size);
-    if (i->writes && !access(i, m, EMULATE_WRITE, offset, &stored))
+    if (!load(i, m, i->segment, offset, &value))
         return EMULATE_STOPPED;
-
-    m->rflags = flags;
-    if (i->to_register ? i->operation != OP_CMP : i->operation == OP_XCHG || i->operation == OP_XADD)
-        set_operand_register(i, m, i->to_register ? result : memory);
-    if (!same)
-        set_register(&m->gpr[RAX], i->size, memory);
+    set_operand_register(i, m, i->operation == OP_MOVSX ? sign_extended(value, i->size) : value);
     return EMULATE_RETIRE;
 }
 
-// PUSH and POP: the stack is the other operand. POP moves RSP before it computes the address of its
-// destination.
-static enum emulate_outcome with_stack(const struct instruction *i, struct emulation *m)
+// The accumulator against memory: the register goes to memory where they are equal, else memory's value to
+// the accumulator; memory is written in both cases (SDM, "CMPXCHG - Compare and Exchange").
+static uint64_t compare_exchange(const struct instruction *i, struct emulation *m, uint64_t memory,
+                                 uint64_t *accumulator, uint64_t *flags)
 {
-    bool push = i->operation == OP_PUSH;
-    uint64_t before = m->gpr[RSP], after = before, value = 0;
-    set_register(&after, m->stack_size, before + (push ? -(uint64_t)i->size : i->size));
-    uint64_t stack = (push ? after : before) & mask(m->stack_size);
-    if (!push)
-        m->gpr[RSP] = after;
+    compute(OP_CMP, *accumulator, memory, i->size, flags);
+    if (*flags & RFLAGS_ZF)
+        return operand_register(i, m);
+    set_register(accumulator, i->size, memory);
+    return memory;
+}
+
+static __attribute__((noinline)) enum emulate_outcome change(const struct instruction *i, struct emulation *m)
+{
+    uint64_t memory = 0, flags = m->rflags, accumulator = m->gpr[RAX], result;
     uint64_t offset = effective_address(i, m);
-    m->gpr[RSP] = before;
-    bool done = push ? m->access(m, EMULATE_PROBE, SEG_SS, stack, i->size, &value) &&
-                           access(i, m, EMULATE_READ, offset, &value) &&
-                           m->access(m, EMULATE_WRITE, SEG_SS, stack, i->size, &value)
-                     : access(i, m, EMULATE_PROBE, offset, &value) &&
-                           m->access(m, EMULATE_READ, SEG_SS, stack, i->size, &value) &&
-                           access(i, m, EMULATE_WRITE, offset, &value);
+    uint64_t other = i->immediate ? (uint64_t)i->value : operand_register(i, m);
+    if (rules[i->operation] & RULE_BIT && !i->immediate)
+        offset = (offset + bit_string_offset(i, m)) & mask(i->address_size);
+    if (i->writes && !probe(i, m, i->segment, offset))
+        return EMULATE_STOPPED;
+    if (!load(i, m, i->segment, offset, &memory))
+        return EMULATE_STOPPED;
+    if (i->operation == OP_CMPXCHG)
+        result = compare_exchange(i, m, memory, &accumulator, &flags);
+    else if (i->to_register)
+        result = compute(i->operation, other, memory, i->size, &flags);
+    else
+        result = compute(i->operation, memory, other, i->size, &flags);
+    if (i->writes && !store(i, m, i->segment, offset, result))
+        return EMULATE_STOPPED;
+    m->rflags = flags;
+    m->gpr[RAX] = accumulator;
+    if (i->to_register && i->operation != OP_CMP)
+        set_operand_register(i, m, result);
+    if (i->operation == OP_XCHG || i->operation == OP_XADD)
+        set_operand_register(i, m, memory);
+    return EMULATE_RETIRE;
+}
+
+static bool copy(const struct instruction *i, struct emulation *m, unsigned from_segment, uint64_t from,
+                 unsigned to_segment, uint64_t to)
+{
+    uint64_t value = 0;
+    return probe(i, m, to_segment, to) && load(i, m, from_segment, from, &value) &&
+           store(i, m, to_segment, to, value);
+}
+
+// PUSH and POP: the stack is the other operand. POP moves RSP before it computes the address of its
+// destination (SDM, "POP - Pop a Value From the Stack").
+static __attribute__((noinline)) enum emulate_outcome with_stack(const struct instruction *i,
+                                                                 struct emulation *m)
+{
+    uint64_t old = m->gpr[RSP], new = old, stack_mask = mask(m->stack_size);
+    bool push = i->operation == OP_PUSH, done;
+    set_register(&new, m->stack_size, push ? old - i->size : old + i->size);
+    if (push) {
+        done = copy(i, m, i->segment, effective_address(i, m), SEG_SS, new &stack_mask);
+    } else {
+        m->gpr[RSP] = new;
+        uint64_t to = effective_address(i, m);
+        m->gpr[RSP] = old;
+        done = copy(i, m, SEG_SS, old & stack_mask, i->segment, to);
+    }
     if (!done)
         return EMULATE_STOPPED;
-    m->gpr[RSP] = after;
+    m->gpr[RSP] = new;
     return EMULATE_RETIRE;
 }
 
@@ -201,26 +247,28 @@ static void advance(const struct instruction *i, struct emulation *m, enum gpr r
 }
 
 // One element of MOVS, STOS or LODS.
-static enum emulate_outcome string_element(const struct instruction *i, struct emulation *m)
+static __attribute__((noinline)) enum emulate_outcome string_element(const struct instruction *i,
+                                                                     struct emulation *m)
 {
-    bool loads = i->operation != OP_STOS, stores = i->operation != OP_LODS;
-    uint64_t value = m->gpr[RAX] & mask(i->size), to = m->gpr[RDI] & mask(i->address_size);
-    uint64_t left = m->gpr[RCX] & mask(i->address_size);
+    uint64_t value = 0, address_mask = mask(i->address_size), left = m->gpr[RCX] & address_mask;
+    uint64_t from = m->gpr[RSI] & address_mask, to = m->gpr[RDI] & address_mask;
+    bool done;
     if (i->rep && !left)
         return EMULATE_RETIRE;
-    if (loads && stores && !m->access(m, EMULATE_PROBE, SEG_ES, to, i->size, &value))
+    if (i->operation == OP_MOVS)
+        done = copy(i, m, i->segment, from, SEG_ES, to);
+    else if (i->operation == OP_STOS)
+        done = store(i, m, SEG_ES, to, m->gpr[RAX]);
+    else
+        done = load(i, m, i->segment, from, &value);
+    if (!done)
         return EMULATE_STOPPED;
-    if (loads && !access(i, m, EMULATE_READ, m->gpr[RSI], &value))
-        return EMULATE_STOPPED;
-    value &= mask(i->size);
-    if (stores && !m->access(m, EMULATE_WRITE, SEG_ES, to, i->size, &value))
-        return EMULATE_STOPPED;
-    if (loads)
-        advance(i, m, RSI);
-    if (stores)
+    if (i->operation != OP_LODS)
         advance(i, m, RDI);
     else
         set_register(&m->gpr[RAX], i->size, value);
+    if (i->operation != OP_STOS)
+        advance(i, m, RSI);
     if (!i->rep)
         return EMULATE_RETIRE;
     set_register(&m->gpr[RCX], i->address_size, left - 1);
@@ -229,7 +277,9 @@ static enum emulate_outcome string_element(const struct instruction *i, struct e
 
 enum emulate_outcome emulate(const struct instruction *i, struct emulation *m)
 {
-    if (i->operation < OP_MOVS)
-        return with_operand(i, m);
-    return i->operation < OP_PUSH ? string_element(i, m) : with_stack(i, m);
+    if (i->operation >= OP_PUSH)
+        return with_stack(i, m);
+    if (i->operation >= OP_MOVS)
+        return string_element(i, m);
+    return i->operation >= OP_MOV ? move(i, m) : change(i, m);
 }
