@@ -118,16 +118,20 @@ void microscope_table(const struct vcpu *v, void (*line)(void *context, const ch
         }
 }
 
+enum { LINEAR_VALID = 1 << 7 }; // of an EPT violation's qualification
+
 static void tell(const struct exit_record *r, uint32_t now, char *text, size_t size)
 {
     uint16_t field = microscope_fields[r->reason];
     struct exit_info info = {.reason = (uint32_t)r->reason, .qualification = r->qualification, .rip = r->rip};
     if (field == VM_EXIT_INTERRUPTION_INFO)
         info.interruption = (uint32_t)r->extra;
-    else if (field == (uint16_t)GUEST_PHYSICAL_ADDRESS)
-        info.physical = gpa(r->extra);
-    else
+    else if (field != (uint16_t)GUEST_PHYSICAL_ADDRESS)
         info.rcx = r->extra;
+    else {
+        info.physical = gpa(r->extra);
+        info.qualification &= ~(uint64_t)LINEAR_VALID; // the linear address is not kept
+    }
     size_t n = format(text, size, "%u ticks ago, %u long, on at %lx: ", now - r->entry + r->took, r->took, r->rip);
     if (n < size)
         exit_words(text + n, size - n, &info);
