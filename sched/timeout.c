@@ -82,9 +82,7 @@ void timeout_cancel(struct timeouts *ts, struct timeout *t)
 
 void timeouts_run(struct timeouts *ts, tsc_t now)
 {
-    // No more rounds than there are timeouts at the start: one that sets itself into the past again and again
-    // delays the others, but cannot keep the processor here. What is still due fires at the next call.
-    for (uint32_t rounds = ts->count; rounds > 0 && ts->count > 0; rounds--) {
+    for (unsigned rounds = 0; rounds < TIMEOUTS_A_RUN && ts->count > 0; rounds++) {
         struct timeout *t = ts->heap[0];
         if (t->deadline.v > now.v)
             return;

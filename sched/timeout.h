@@ -30,5 +30,7 @@ static inline tsc_t timeouts_next(const struct timeouts *ts)
 {
     return ts->next;
 }
-// Fires everything due at `now`, in order of deadline.
+// Fires what is due at `now`, in order of deadline, TIMEOUTS_A_RUN at most: however many are due, and even if they set
+// themselves into the past again and again, they cannot keep the processor here. The rest fires at the next call.
+enum { TIMEOUTS_A_RUN = 4 };
 void timeouts_run(struct timeouts *ts, tsc_t now);

@@ -84,7 +84,7 @@ static void a_timeout_that_never_stops_does_not_hang_the_processor(void **state)
     timeout_set(&ts, &timer[0], tsc(0));
     timeout_set(&ts, &timer[1], tsc(1));
     timeouts_run(&ts, tsc(10));
-    assert_int_equal(fired_count, 2);
+    assert_int_equal(fired_count, TIMEOUTS_A_RUN);
     assert_int_equal(ts.count, 2);
 }
 
@@ -127,7 +127,7 @@ static void run_and_compare(struct model *m, uint64_t now)
         due += m->set[i] && m->deadline[i] <= now;
     fired_count = 0;
     timeouts_run(&ts, tsc(now));
-    assert_int_equal(fired_count, due);
+    assert_int_equal(fired_count, min_u64(due, TIMEOUTS_A_RUN));
     for (unsigned i = 0; i < fired_count; i++) {
         unsigned id = (unsigned)(fired[i] - timer);
         assert_true(m->set[id] && m->deadline[id] <= now);

@@ -320,6 +320,36 @@ static void machines_spread_over_what_cpu_allows(void **state)
     check_all_is_back();
 }
 
+// Writes `text` to the top of the screen of a machine and lets time pass.
+static const char *watch(const char *line, const char *text)
+{
+    struct verdict v;
+    uint8_t cells[2 * SCREEN_COLUMNS] = {0};
+    start(NULL);
+    assert_true(create(&v, 0, line));
+    struct vm *vm = adopt();
+    for (unsigned i = 0; text[i]; i++)
+        cells[2 * i] = (uint8_t)text[i];
+    assert_int_equal(guest_write(vm->space, gpa(0xb8000), cells, sizeof cells), E_OK);
+    for (unsigned i = 0; i < 60; i++)
+        timeouts_run(&heaps[0], tsc(~0ull - 1));
+    vm_end(vm, END_EXIT, 0, NULL);
+    reap();
+    check_all_is_back();
+    return told;
+}
+
+static void what_its_screen_shows_ends_a_machine(void **state)
+{
+    (void)state;
+    assert_string_equal(watch("vm mem=1088K expect=screen:a+b", "xaab"), "ok vm/end\n");
+    assert_string_equal(watch("vm mem=1088K expect=screen:a+b fail=screen:z", "xaab"), "ok vm/end\n");
+    assert_non_null(strstr(watch("vm mem=1088K expect=screen:a+b", "xb"), "not ok vm/end: expected screen\ngot exit:0"));
+    assert_non_null(strstr(watch("vm mem=1088K expect=screen:a+b fail=screen:z", "xaab z"), "got screen-fail"));
+    assert_string_equal(watch("vm mem=1088K expect=screen-fail fail=screen:z", "z"), "ok vm/end\n");
+    assert_string_equal(watch("vm mem=1088K fail=screen:z", "y"), "ok vm/end\n");
+}
+
 static void nothing_to_build_ends_at_once(void **state)
 {
     (void)state;
@@ -335,6 +365,7 @@ int main(void)
         cmocka_unit_test_setup(its_report_waits_for_room, start),
         cmocka_unit_test_setup(a_timeout_ends_one_that_waits_while_another_runs, start),
         cmocka_unit_test_setup(machines_spread_over_what_cpu_allows, start),
+        cmocka_unit_test_setup(what_its_screen_shows_ends_a_machine, start),
         cmocka_unit_test_setup(whatever_allocation_fails_all_is_given_back, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
