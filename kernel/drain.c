@@ -1,6 +1,6 @@
 #include "kernel/drain.h"
 
-enum { STEPS_PER_REFRESH = 8, UNITS_PER_BYTE = 6 };
+enum { STEPS_PER_REFRESH = 8, UNITS_PER_BYTE = 6, STEPS_TO_WAIT = 4 };
 
 static struct log_ring *oldest(struct drain *d, struct log_record *record)
 {
@@ -15,15 +15,25 @@ static struct log_ring *oldest(struct drain *d, struct log_record *record)
     return found;
 }
 
-// Makes the oldest record the line in transit. False: no ring has one.
+// What belongs to the line in transit, else the oldest record.
+static struct log_ring *next(struct drain *d, struct log_record *record)
+{
+    if (d->held && log_ring_peek(d->held, record))
+        return d->held;
+    return oldest(d, record);
+}
+
+// Makes the next record the line in transit. False: no ring has one.
 static bool fetch(struct drain *d)
 {
     struct log_record record;
     char text[RECORD_TEXT_MAX];
-    struct log_ring *r = oldest(d, &record);
+    struct log_ring *r = next(d, &record);
     if (!r)
         return false;
     log_ring_take(r, &record, text);
+    d->held = record.kind & RECORD_MORE ? r : NULL;
+    record.kind &= (uint8_t)~RECORD_MORE;
     d->length = tap_render(&d->tap, &record, text, d->line);
     for (uint32_t i = 0; i < d->sink_count; i++)
         d->taken[i] = 0;
@@ -68,11 +78,24 @@ static bool refresh_is_due(struct drain *d, bool flowing)
     return !flowing || d->steps++ % STEPS_PER_REFRESH == 0;
 }
 
+// Another processor is about to put what belongs to the line that is out: it gets some steps.
+static bool waits(struct drain *d)
+{
+    struct log_record record;
+    if (!d->held || log_ring_peek(d->held, &record) || ++d->waited > STEPS_TO_WAIT) {
+        d->waited = 0;
+        return false;
+    }
+    return true;
+}
+
 // Returns whether text is left.
 static bool move(struct drain *d, size_t max_bytes)
 {
     while (max_bytes) {
         if (line_is_out(d)) {
+            if (waits(d))
+                return true;
             if (!fetch(d))
                 return false;
             continue; // a record may have nothing to say

@@ -22,6 +22,8 @@ struct drain {
     struct sink sinks[SINKS_MAX];
     size_t taken[SINKS_MAX]; // bytes of the line each sink has
     size_t length;           // of the line in transit
+    struct log_ring *held;   // the ring whose next record belongs to that line; NULL: any may be next
+    uint32_t waited;         // steps that came for it and left
     uint32_t steps;          // drain_step() so far: while text flows, only some of them refresh
     char line[TAP_LINE_MAX];
 };

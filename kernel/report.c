@@ -189,15 +189,16 @@ void report_drain(void)
     drain_leave();
 }
 
-// The lines of `detail`, as records of the same time, which keeps them together behind their point.
+// The lines of `detail`; RECORD_MORE keeps them together behind their point.
 static void put_detail(tsc_t at, const char *detail)
 {
     for (unsigned lines = 1; *detail; lines++) {
         const char *newline = lines < DETAIL_LINES ? strchr(detail, '\n') : NULL;
-        size_t len = newline ? (size_t)(newline - detail) : strlen(detail);
-        for (size_t from = 0; from < len; from += LOG_LINE_MAX)
-            put(at, RECORD_LINE, 0, detail + from, min_u64(len - from, LOG_LINE_MAX));
-        detail += len + (newline != NULL);
+        size_t whole = newline ? (size_t)(newline - detail) : strlen(detail), len = min_u64(whole, LOG_LINE_MAX);
+        const char *rest = detail + len + (newline && len == whole);
+        if (len)
+            put(at, *rest ? RECORD_LINE | RECORD_MORE : RECORD_LINE, 0, detail, len);
+        detail = rest;
     }
 }
 
@@ -220,7 +221,7 @@ void report_point(enum point_result result, const char *machine, const char *nam
         const char *rest = strchr(detail, '\n');
         detail = rest ? rest + 1 : "";
     }
-    put(at, RECORD_POINT, (uint8_t)result, text, n);
+    put(at, *detail ? RECORD_POINT | RECORD_MORE : RECORD_POINT, (uint8_t)result, text, n);
     put_detail(at, detail);
 }
 

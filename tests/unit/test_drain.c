@@ -166,6 +166,24 @@ static void makes_just_enough_room(void **state)
     assert_int_equal(consoles[0].length, in * (2 + 16 + 1)); // and nothing was lost
 }
 
+static void what_belongs_to_a_point_stays_behind_it(void **state)
+{
+    (void)state;
+    put(0, 10, RECORD_POINT | RECORD_MORE, "m/p");
+    while (consoles[0].length < 10)
+        drain_step(&d, 16);
+    put(1, 5, RECORD_LINE, "late, though older"); // before the detail came
+    drain_step(&d, 16);
+    put(0, 10, RECORD_LINE, "detail");
+    put(1, 6, RECORD_POINT | RECORD_MORE, "m/forgotten");
+    while (drain_step(&d, 16))
+        ;
+    put(0, 11, RECORD_LINE, "nobody waits for ever");
+    while (drain_step(&d, 16))
+        ;
+    expect(0, "ok 1 - m/p\n# detail\n# late, though older\nok 2 - m/forgotten\n# nobody waits for ever\n");
+}
+
 static void without_tap_the_version_line_says_nothing(void **state)
 {
     (void)state;
@@ -186,6 +204,7 @@ int main(void)
         cmocka_unit_test_setup(paints_seldom_while_text_flows, start),
         cmocka_unit_test_setup(waiting_finishes_the_line_in_transit_first, start),
         cmocka_unit_test_setup(makes_just_enough_room, start),
+        cmocka_unit_test_setup(what_belongs_to_a_point_stays_behind_it, start),
         cmocka_unit_test_setup(without_tap_the_version_line_says_nothing, start),
     };
     return cmocka_run_group_tests_name("drain", tests, NULL, NULL);
