@@ -2,7 +2,7 @@
 // compatibility mode and back. Each way twice: by MOV to CR0 that the processor executes alone, and by one
 // that changes NE too, which belongs to the hypervisor, so that it does the whole write (SDM, "PDPTE
 // Registers", "Initializing IA-32e Mode").
-#include "guests/lib/guest.h"
+#include "guests/paging/paging.h"
 
 enum { P = 1, W = 2, LARGE = 0x80, PDPTE_RESERVED = 2, LARGE_PAGE = 2 << 20, GIB = 1 << 30 };
 enum { EFER = (int)0xc0000080, TSS16 = 1, TSS32 = 9 };
@@ -42,6 +42,9 @@ static void copy_gdt(void)
     memcpy(gdt, gdtr.base, gdtr.limit + 1u);
     gdtr.limit = sizeof gdt - 1;
     gdtr.base = gdt;
+    gdt[5] = 0x00009b000000ffff; // 16-bit code and data
+    gdt[6] = 0x000093000000ffff;
+    __asm__ volatile("lgdt %0" : : "m"(gdtr));
 }
 
 static word_t with_pg(bool on, word_t flip)
@@ -132,12 +135,12 @@ static void test_refused(void)
 
 int main(const struct start_info *start)
 {
-    (void)start;
-    tap_plan(2 * array_size(ways) + 9);
+    tap_plan(2 * array_size(ways) + 9 + real_points());
     make_tables();
     copy_gdt();
     write_cr4(read_cr4() | CR4_PAE);
     write_cr3((word_t)pdpt);
+    real_test(start);
     for (unsigned i = 0; i < array_size(ways); i++)
         test_pae(i);
     test_pdptes();
