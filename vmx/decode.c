@@ -268,23 +268,15 @@ static void take_immediate(struct decoder *d)
     i->value = take_signed(d, d->row & IMMEDIATE8 ? 1 : (unsigned)min_u64(i->size, 4));
 }
 
-static void override_segment(struct decoder *d)
-{
-    for (unsigned segment = SEG_ES; segment <= SEG_GS; segment++)
-        if (d->prefixes & 1u << segment)
-            d->i->segment = (uint8_t)segment;
-}
-
-// What becomes of the memory operand. False: LOCK where it raises #UD.
-static bool set_use(struct decoder *d)
+// False: LOCK where it raises #UD.
+static bool apply_prefixes(struct decoder *d)
 {
     struct instruction *i = d->i;
-    unsigned use = d->row & TO_REGISTER ? (unsigned)USE_READ : uses[i->operation];
-    i->to_register = d->row & TO_REGISTER;
-    i->reads = use & USE_READ;
-    i->writes = use & USE_WRITE;
+    for (unsigned segment = SEG_ES; segment <= SEG_GS; segment++)
+        if (d->prefixes & 1u << segment)
+            i->segment = (uint8_t)segment;
     i->lock = seen(d, PREFIX_LOCK);
-    return !i->lock || use & USE_LOCKABLE;
+    return !i->lock || i->use & USE_LOCKABLE;
 }
 
 bool decode_instruction(struct instruction *i, const uint8_t code[static INSTRUCTION_BUFFER],
@@ -304,8 +296,10 @@ bool decode_instruction(struct instruction *i, const uint8_t code[static INSTRUC
         return false;
     if (d.row & (IMMEDIATE | IMMEDIATE8))
         take_immediate(&d);
-    if (d.prefixes)
-        override_segment(&d);
+    i->to_register = d.row & TO_REGISTER;
+    i->use = i->to_register ? USE_READ : uses[i->operation];
+    if (d.prefixes && !apply_prefixes(&d))
+        return false;
     i->length = (uint8_t)(d.at - code);
-    return set_use(&d) && i->length <= available && i->length <= INSTRUCTION_MAX;
+    return i->length <= available && i->length <= INSTRUCTION_MAX;
 }

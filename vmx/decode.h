@@ -34,11 +34,11 @@ enum { BASE_RIP = 16, REGISTER_NONE = 0xff }; // beside enum gpr
 
 struct instruction {
     uint8_t operation;
-    uint8_t length;     // bytes
-    uint8_t size;       // of the memory operand: 1, 2, 4, 8 bytes
-    bool reads, writes; // that operand
-    bool to_register;   // the register is the destination, memory the source
-    bool immediate;     // the source is `value`, not a register
+    uint8_t length;   // bytes
+    uint8_t size;     // of the memory operand: 1, 2, 4, 8 bytes
+    uint8_t use;      // enum operand_use, of that operand
+    bool to_register; // the register is the destination, memory the source
+    bool immediate;   // the source is `value`, not a register
     bool lock, rep;
     uint8_t reg;      // enum gpr: the register operand
     uint8_t reg_size; // 1, 2, 4, 8 bytes; with MOVZX and MOVSX more than `size`
@@ -50,7 +50,7 @@ struct instruction {
     uint8_t base, index;  // enum gpr or REGISTER_NONE; BASE_RIP: the next instruction
     uint8_t shift;
     int64_t displacement;
-    int64_t value; // the immediate, sign-extended
+    int32_t value; // the immediate, sign-extended
 };
 
 // Decodes the instruction at the start of `code`, of which the first `available` bytes (up to 15 are used)

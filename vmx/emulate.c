@@ -11,6 +11,11 @@ static inline uint64_t mask(unsigned bytes)
     return masks[bytes];
 }
 
+static uint64_t sign_extended(uint64_t value, unsigned size)
+{
+    return (uint64_t)((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size));
+}
+
 static void set_register(uint64_t *reg, unsigned bytes, uint64_t value)
 {
     uint64_t written = bytes >= 4 ? ~0ull : mask(bytes);
@@ -73,35 +78,28 @@ enum rule {
     RULE_LOGICAL = 16,
     RULE_BIT = 32,
 };
+// clang-format off
 static const uint8_t rules[OP_COUNT] = {
-    [OP_ADD] = RULE_SUM,
-    [OP_XADD] = RULE_SUM,
-    [OP_ADC] = RULE_SUM | RULE_WITH_CARRY,
-    [OP_SBB] = RULE_SUM | RULE_SUBTRACT | RULE_WITH_CARRY,
-    [OP_SUB] = RULE_SUM | RULE_SUBTRACT,
-    [OP_CMP] = RULE_SUM | RULE_SUBTRACT,
-    [OP_NEG] = RULE_SUM | RULE_SUBTRACT,
-    [OP_INC] = RULE_SUM | RULE_ONE,
+    [OP_ADD] = RULE_SUM, [OP_XADD] = RULE_SUM, [OP_INC] = RULE_SUM | RULE_ONE,
+    [OP_SUB] = RULE_SUM | RULE_SUBTRACT, [OP_CMP] = RULE_SUM | RULE_SUBTRACT, [OP_NEG] = RULE_SUM | RULE_SUBTRACT,
     [OP_DEC] = RULE_SUM | RULE_SUBTRACT | RULE_ONE,
-    [OP_OR] = RULE_LOGICAL,
-    [OP_AND] = RULE_LOGICAL,
-    [OP_XOR] = RULE_LOGICAL,
-    [OP_TEST] = RULE_LOGICAL,
-    [OP_BT] = RULE_BIT,
-    [OP_BTS] = RULE_BIT,
-    [OP_BTR] = RULE_BIT,
-    [OP_BTC] = RULE_BIT,
+    [OP_ADC] = RULE_SUM | RULE_WITH_CARRY, [OP_SBB] = RULE_SUM | RULE_SUBTRACT | RULE_WITH_CARRY,
+    [OP_OR] = RULE_LOGICAL, [OP_AND] = RULE_LOGICAL, [OP_XOR] = RULE_LOGICAL, [OP_TEST] = RULE_LOGICAL,
+    [OP_BT] = RULE_BIT, [OP_BTS] = RULE_BIT, [OP_BTR] = RULE_BIT, [OP_BTC] = RULE_BIT,
 };
+// clang-format on
+
+#define STATUS_FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 // SDM, "Status Flags", from a result, the carries out of its bits, and where two signs gave a third.
 static uint64_t status_flags(uint64_t result, uint64_t carries, uint64_t overflow, unsigned size)
 {
     const unsigned even_parity = 0x9669; // by a number of four bits
     unsigned top = 8 * size - 1;
-    return (carries >> top & 1 ? RFLAGS_CF : 0) | (carries & 8 ? RFLAGS_AF : 0) |
-           (overflow >> top & 1 ? RFLAGS_OF : 0) | (result >> top & 1 ? RFLAGS_SF : 0) |
-           (result & mask(size) ? 0 : RFLAGS_ZF) |
-           (even_parity >> ((result ^ result >> 4) & 15) & 1 ? RFLAGS_PF : 0);
+    return (carries >> top & 1) * RFLAGS_CF | (carries >> 3 & 1) * RFLAGS_AF |
+           (overflow >> top & 1) * RFLAGS_OF | (result >> top & 1) * RFLAGS_SF |
+           !(result & mask(size)) * RFLAGS_ZF |
+           (even_parity >> ((result ^ result >> 4) & 15) & 1) * RFLAGS_PF;
 }
 
 static uint64_t bit_test(unsigned operation, uint64_t a, uint64_t number, unsigned size, uint64_t *flags)
@@ -111,62 +109,60 @@ static uint64_t bit_test(unsigned operation, uint64_t a, uint64_t number, unsign
     return operation == OP_BTS ? a | bit : operation == OP_BTR ? a & ~bit : a ^ bit;
 }
 
+static uint64_t sum(unsigned rule, uint64_t a, uint64_t b, unsigned size, uint64_t *flags)
+{
+    uint64_t changed = STATUS_FLAGS & ~(rule & RULE_ONE ? RFLAGS_CF : 0);
+    uint64_t invert = rule & RULE_SUBTRACT ? ~0ull : 0;
+    uint64_t carry = rule & RULE_WITH_CARRY ? *flags & RFLAGS_CF : 0;
+    b = (rule & RULE_ONE ? 1 : b) ^ invert;
+    uint64_t result = a + b + (carry ^ (invert & 1));
+    uint64_t carries = ((a & b) | ((a | b) & ~result)) ^ invert;
+    uint64_t overflow = (a ^ result) & (b ^ result);
+    *flags = (*flags & ~changed) | (status_flags(result, carries, overflow, size) & changed);
+    return result;
+}
+
 // From `a`, the destination, and `b`; bits above the size may hold anything, in all three.
 static uint64_t compute(unsigned operation, uint64_t a, uint64_t b, unsigned size, uint64_t *flags)
 {
     unsigned rule = rules[operation];
-    uint64_t changed = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF;
-    uint64_t result, carries = 0, overflow = 0;
     if (rule & RULE_BIT)
         return bit_test(operation, a, b, size, flags);
-    if (rule & RULE_SUM) {
-        uint64_t invert = rule & RULE_SUBTRACT ? ~0ull : 0;
-        uint64_t carry = rule & RULE_WITH_CARRY ? *flags & RFLAGS_CF : 0;
-        if (rule & RULE_ONE) {
-            b = 1;
-            changed &= ~RFLAGS_CF;
-        }
-        if (operation == OP_NEG) {
-            b = a;
-            a = 0;
-        }
-        b ^= invert;
-        result = a + b + (carry ^ (invert & 1));
-        carries = ((a & b) | ((a | b) & ~result)) ^ invert;
-        overflow = (a ^ result) & (b ^ result);
-    } else if (rule & RULE_LOGICAL) {
-        result = operation == OP_OR ? a | b : operation == OP_XOR ? a ^ b : a & b;
-    } else {
+    if (operation == OP_NEG)
+        return sum(rule, 0, a, size, flags);
+    if (rule & RULE_SUM)
+        return sum(rule, a, b, size, flags);
+    if (!(rule & RULE_LOGICAL))
         return operation == OP_NOT ? ~a : b;
-    }
-    *flags = (*flags & ~changed) | (status_flags(result, carries, overflow, size) & changed);
+    uint64_t result = operation == OP_OR ? a | b : operation == OP_XOR ? a ^ b : a & b;
+    *flags = (*flags & ~STATUS_FLAGS) | status_flags(result, 0, 0, size);
     return result;
 }
 
 // A bit number in a register may point beyond the operand, both ways (SDM, "BT - Bit Test").
 static uint64_t bit_string_offset(const struct instruction *i, const struct emulation *m)
 {
-    unsigned unused = 64 - 8 * i->size;
-    int64_t number = (int64_t)(m->gpr[i->reg] << unused) >> unused;
+    int64_t number = (int64_t)sign_extended(m->gpr[i->reg], i->size);
     return (uint64_t)((number >> 3) & -(int64_t)i->size);
 }
 
-static uint64_t sign_extended(uint64_t value, unsigned size)
-{
-    return (uint64_t)((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size));
-}
-
-// MOV, MOVZX and MOVSX: nearly all that guests do, so it has a way of its own.
+// MOV, MOVZX and MOVSX: nearly all that guests do, so they have a way of their own.
 static enum emulate_outcome move(const struct instruction *i, struct emulation *m)
 {
-    uint64_t offset = effective_address(i, m), value = 0;
-    if (!i->to_register) {
-        value = i->immediate ? (uint64_t)i->value : operand_register(i, m);
-        return store(i, m, i->segment, offset, value) ? EMULATE_RETIRE : EMULATE_STOPPED;
-    }
-    if (!load(i, m, i->segment, offset, &value))
+    uint64_t value = 0, offset = effective_address(i, m);
+    if (!i->to_register)
+        value = (i->immediate ? (uint64_t)i->value : operand_register(i, m)) & mask(i->size);
+    if (!m->access(m, i->to_register ? EMULATE_READ : EMULATE_WRITE, i->segment, offset, i->size, &value))
         return EMULATE_STOPPED;
-    set_operand_register(i, m, i->operation == OP_MOVSX ? sign_extended(value, i->size) : value);
+    if (!i->to_register)
+        return EMULATE_RETIRE;
+    value &= mask(i->size);
+    if (i->operation == OP_MOVSX)
+        value = sign_extended(value, i->size) & mask(i->reg_size);
+    if (i->reg_size >= 4)
+        m->gpr[i->reg] = value;
+    else
+        set_operand_register(i, m, value);
     return EMULATE_RETIRE;
 }
 
@@ -182,14 +178,14 @@ static uint64_t compare_exchange(const struct instruction *i, struct emulation *
     return memory;
 }
 
-static __attribute__((noinline)) enum emulate_outcome change(const struct instruction *i, struct emulation *m)
+static noinline_cold enum emulate_outcome change(const struct instruction *i, struct emulation *m)
 {
     uint64_t memory = 0, flags = m->rflags, accumulator = m->gpr[RAX], result;
     uint64_t offset = effective_address(i, m);
     uint64_t other = i->immediate ? (uint64_t)i->value : operand_register(i, m);
     if (rules[i->operation] & RULE_BIT && !i->immediate)
         offset = (offset + bit_string_offset(i, m)) & mask(i->address_size);
-    if (i->writes && !probe(i, m, i->segment, offset))
+    if (i->use & USE_WRITE && !probe(i, m, i->segment, offset))
         return EMULATE_STOPPED;
     if (!load(i, m, i->segment, offset, &memory))
         return EMULATE_STOPPED;
@@ -199,7 +195,7 @@ static __attribute__((noinline)) enum emulate_outcome change(const struct instru
         result = compute(i->operation, other, memory, i->size, &flags);
     else
         result = compute(i->operation, memory, other, i->size, &flags);
-    if (i->writes && !store(i, m, i->segment, offset, result))
+    if (i->use & USE_WRITE && !store(i, m, i->segment, offset, result))
         return EMULATE_STOPPED;
     m->rflags = flags;
     m->gpr[RAX] = accumulator;
@@ -220,23 +216,22 @@ static bool copy(const struct instruction *i, struct emulation *m, unsigned from
 
 // PUSH and POP: the stack is the other operand. POP moves RSP before it computes the address of its
 // destination (SDM, "POP - Pop a Value From the Stack").
-static __attribute__((noinline)) enum emulate_outcome with_stack(const struct instruction *i,
-                                                                 struct emulation *m)
+static noinline_cold enum emulate_outcome with_stack(const struct instruction *i, struct emulation *m)
 {
-    uint64_t old = m->gpr[RSP], new = old, stack_mask = mask(m->stack_size);
+    uint64_t old = m->gpr[RSP], top = old, stack_mask = mask(m->stack_size);
     bool push = i->operation == OP_PUSH, done;
-    set_register(&new, m->stack_size, push ? old - i->size : old + i->size);
+    set_register(&top, m->stack_size, push ? old - i->size : old + i->size);
     if (push) {
-        done = copy(i, m, i->segment, effective_address(i, m), SEG_SS, new &stack_mask);
+        done = copy(i, m, i->segment, effective_address(i, m), SEG_SS, top & stack_mask);
     } else {
-        m->gpr[RSP] = new;
+        m->gpr[RSP] = top;
         uint64_t to = effective_address(i, m);
         m->gpr[RSP] = old;
         done = copy(i, m, SEG_SS, old & stack_mask, i->segment, to);
     }
     if (!done)
         return EMULATE_STOPPED;
-    m->gpr[RSP] = new;
+    m->gpr[RSP] = top;
     return EMULATE_RETIRE;
 }
 
@@ -247,8 +242,7 @@ static void advance(const struct instruction *i, struct emulation *m, enum gpr r
 }
 
 // One element of MOVS, STOS or LODS.
-static __attribute__((noinline)) enum emulate_outcome string_element(const struct instruction *i,
-                                                                     struct emulation *m)
+static noinline_cold enum emulate_outcome string_element(const struct instruction *i, struct emulation *m)
 {
     uint64_t value = 0, address_mask = mask(i->address_size), left = m->gpr[RCX] & address_mask;
     uint64_t from = m->gpr[RSI] & address_mask, to = m->gpr[RDI] & address_mask;
@@ -275,6 +269,7 @@ static __attribute__((noinline)) enum emulate_outcome string_element(const struc
     return left == 1 ? EMULATE_RETIRE : EMULATE_REPEAT;
 }
 
+// The others stand out of line so that a MOV saves few registers.
 enum emulate_outcome emulate(const struct instruction *i, struct emulation *m)
 {
     if (i->operation >= OP_PUSH)

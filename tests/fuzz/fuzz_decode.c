@@ -48,7 +48,7 @@ static void check(const struct instruction *i, unsigned width)
     require(i->operation > OP_NONE && i->operation < OP_COUNT && i->segment <= SEG_GS);
     require(i->base <= BASE_RIP || i->base == REGISTER_NONE);
     require(i->index < GPR_COUNT || i->index == REGISTER_NONE);
-    require(i->shift < 4 && i->reg < GPR_COUNT && i->reads + i->writes > 0);
+    require(i->shift < 4 && i->reg < GPR_COUNT && i->use & (USE_READ | USE_WRITE));
     require(width == 8 || (i->size < 8 && i->reg < 8 && i->base != BASE_RIP && i->address_size < 8));
 }
 

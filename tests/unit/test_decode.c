@@ -156,8 +156,8 @@ static void compare_memory(const struct subject *s, const struct instruction *i)
 {
     const ZydisDecodedOperandMem *m = &s->memory->mem;
     expect(s, "memory size", s->memory->size, 8 * i->size);
-    expect(s, "read", !!(s->memory->actions & ZYDIS_OPERAND_ACTION_MASK_READ), i->reads);
-    expect(s, "write", !!(s->memory->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE), i->writes);
+    expect(s, "read", !!(s->memory->actions & ZYDIS_OPERAND_ACTION_MASK_READ), !!(i->use & USE_READ));
+    expect(s, "write", !!(s->memory->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE), !!(i->use & USE_WRITE));
     expect(s, "address size", s->z.address_width, 8 * i->address_size);
     expect(s, "index", gpr_of(m->index), i->index);
     if (i->index != REGISTER_NONE)
