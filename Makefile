@@ -12,12 +12,12 @@ NASM ?= nasm
 VERSION := $(shell cat VERSION)
 
 ROOMS := sdm boot arch mm vmx dev sched ipc kernel
-# Small by default, fast where exits go. Padding before loops and branch targets is for long-running loops, which
+# Small by default, fast where exits go. Padding before functions, loops and branch targets is for long-running loops, which
 # there are none of; without vector registers, stacks need no more than 8-byte alignment.
 HOT := vmx/exit vmx/exit_% vmx/cpuid vmx/msr vmx/state vmx/vcpu mm/space mm/frame_cache mm/buddy dev/io dev/uart \
 	dev/lapic dev/lapic_bus dev/pic sched/% arch/string kernel/hypercall kernel/turn kernel/log_ring
 CFLAGS := -std=gnu17 -Oz -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -mcmodel=kernel \
-	-falign-loops=1 -falign-jumps=1 -falign-labels=1 -malign-data=abi -mpreferred-stack-boundary=3 \
+	-falign-functions=1 -falign-loops=1 -falign-jumps=1 -falign-labels=1 -malign-data=abi -mpreferred-stack-boundary=3 \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-fno-omit-frame-pointer -fno-common -ffunction-sections -fdata-sections -fno-strict-aliasing -Wall -Wextra -Werror -Wshadow -Wvla \
 	-Wmissing-prototypes -Wno-override-init -Wstrict-prototypes -I. -I$(B)/gen -DMICRONOVA_VERSION='"$(VERSION)"' $(CFLAGS_MORE)
