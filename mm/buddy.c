@@ -107,7 +107,7 @@ static bool is_owned_block(const struct buddy *b, pfn_t f, uint16_t owner)
 
 // ---- Interface ----
 
-static enum error check_new(const struct buddy *b, pfn_t first, pfn_t end)
+static seldom enum error check_new(const struct buddy *b, pfn_t first, pfn_t end)
 {
     if (first.v == 0 || first.v >= end.v || end.v > b->count)
         return E_INVALID;
@@ -116,7 +116,7 @@ static enum error check_new(const struct buddy *b, pfn_t first, pfn_t end)
     return E_OK;
 }
 
-enum error buddy_add(struct buddy *b, pfn_t first, pfn_t end)
+seldom enum error buddy_add(struct buddy *b, pfn_t first, pfn_t end)
 {
     lock_take(&b->lock);
     enum error e = check_new(b, first, end);
@@ -210,7 +210,7 @@ enum error buddy_free(struct buddy *b, pfn_t f, uint16_t owner)
     return E_OK;
 }
 
-enum error buddy_split(struct buddy *b, pfn_t f, uint16_t owner)
+seldom enum error buddy_split(struct buddy *b, pfn_t f, uint16_t owner)
 {
     lock_take(&b->lock);
     bool ok = is_owned_block(b, f, owner);
@@ -221,7 +221,7 @@ enum error buddy_split(struct buddy *b, pfn_t f, uint16_t owner)
     return e;
 }
 
-enum error buddy_reserve(struct buddy *b, uint64_t pages)
+seldom enum error buddy_reserve(struct buddy *b, uint64_t pages)
 {
     lock_take(&b->lock);
     bool ok = pages <= b->free - b->promised;
@@ -231,7 +231,7 @@ enum error buddy_reserve(struct buddy *b, uint64_t pages)
     return ok ? E_OK : E_NO_MEMORY;
 }
 
-void buddy_unreserve(struct buddy *b, uint64_t pages)
+seldom void buddy_unreserve(struct buddy *b, uint64_t pages)
 {
     lock_take(&b->lock);
     assert(pages <= b->promised);

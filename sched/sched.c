@@ -93,7 +93,7 @@ void sched_park(struct sched_node *n, tsc_t now)
     leave(n, 1 << SCHED_RUNNABLE, SCHED_PARKED, now);
 }
 
-void sched_end(struct sched_node *n, tsc_t now)
+seldom void sched_end(struct sched_node *n, tsc_t now)
 {
     leave(n, ALIVE, SCHED_ENDED, now);
 }

@@ -167,7 +167,7 @@ static void hide_without_control(enum cpuid_feature f, bool control)
         regs->r[row->reg] &= ~(1u << row->bit);
 }
 
-void cpuid_policy_init(void)
+seldom void cpuid_policy_init(void)
 {
     for (unsigned i = 0; i < array_size(policies); i++)
         apply(&policies[i]);
