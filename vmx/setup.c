@@ -23,7 +23,7 @@ static const struct mode {
     uint32_t code_rights, data_rights, limit;
     uint64_t cr0, cr4, efer;
 } modes[] = {
-    [START_REAL] = {0xf000, 0, AR_CODE, AR_DATA, 0xffff, CR0_ET, 0, 0},
+    [START_REAL] = {0, 0, AR_CODE, AR_DATA, 0xffff, CR0_ET, 0, 0},
     [START_FLAT32] = {CODE_SELECTOR, DATA_SELECTOR, AR_CODE | FLAT32, AR_DATA | FLAT32, 0xffffffff, CR0_PE | CR0_ET, 0, 0},
     [START_LONG] = {CODE_SELECTOR, DATA_SELECTOR, AR_CODE | FLAT64, AR_DATA | FLAT32, 0xffffffff,
                     CR0_PE | CR0_ET | CR0_PG, CR4_PAE, EFER_LME | EFER_LMA},
@@ -93,7 +93,8 @@ static void setup_segments(const struct mode *m, const struct guest_start *start
     for (unsigned i = ES; i <= GS; i++)
         setup_segment(i, m->data_selector, 0, m->limit, m->data_rights);
     uint64_t code_base = start->mode == START_REAL ? start->rip & ~0xffffull : 0;
-    setup_segment(CS, m->code_selector, code_base, m->limit, m->code_rights);
+    uint16_t code_selector = start->mode == START_REAL ? (uint16_t)(code_base >> 4) : m->code_selector;
+    setup_segment(CS, code_selector, code_base, m->limit, m->code_rights);
     setup_segment(LDTR, 0, 0, 0xffff, AR_UNUSABLE);
     setup_segment(TR, 0, 0, 0xffff, AR_TYPE_BUSY_TSS | AR_P);
     vmwrite_nat(GUEST_GDTR_BASE, start->gdt_limit ? start->gdt.v : 0);
