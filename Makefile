@@ -17,7 +17,7 @@ ROOMS := sdm boot arch mm vmx dev sched ipc kernel
 HOT := vmx/exit vmx/exit_% vmx/cpuid vmx/msr vmx/state vmx/vcpu mm/space mm/frame_cache mm/buddy dev/io dev/uart \
 	dev/lapic dev/lapic_bus dev/pic sched/% arch/string kernel/hypercall kernel/turn kernel/log_ring
 CFLAGS := -std=gnu17 -Oz -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -mcmodel=kernel \
-	-falign-functions=1 -falign-loops=1 -falign-jumps=1 -falign-labels=1 -malign-data=abi -mpreferred-stack-boundary=3 \
+	-falign-functions=1 -fno-reorder-blocks-and-partition -falign-loops=1 -falign-jumps=1 -falign-labels=1 -malign-data=abi -mpreferred-stack-boundary=3 \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-fno-omit-frame-pointer -fno-common -ffunction-sections -fdata-sections -fno-strict-aliasing -Wall -Wextra -Werror -Wshadow -Wvla \
 	-Wmissing-prototypes -Wno-override-init -Wstrict-prototypes -I. -I$(B)/gen -DMICRONOVA_VERSION='"$(VERSION)"' $(CFLAGS_MORE)

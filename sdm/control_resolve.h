@@ -32,7 +32,7 @@ enum control_wish {
 };
 
 struct control_policy {
-    uint64_t bit; // one bit: PIN_NMI_EXITING ...
+    uint32_t bit; // one bit: PIN_NMI_EXITING ...; what is named so far lies in the lower half
     enum control_wish wish;
     const char *why; // "real mode runs on it": continues the sentence "no unrestricted guest: ..."
 };
