@@ -310,6 +310,8 @@ enum error machine_parse(struct machine *m, const char *line, struct reason *why
         enum error e = result == WORD_OK ? key_value_parse(word, m, &seen, to) : word_error(result, word, to);
         first = first == E_OK ? e : first;
     }
+    if (first == E_OK && m->flip >= m->mem)
+        first = reason_set(why, E_INVALID, "flip=0x%lx is not in its memory, see mem=", m->flip);
     return first;
 }
 

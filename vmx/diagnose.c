@@ -76,10 +76,22 @@ static printf_like(2, 3) void say(const struct listener *to, const char *fmt, ..
     to->line(to->context, text);
 }
 
+// A failed entry is not counted as an exit.
+static bool ever_left(const struct vcpu *v)
+{
+    uint32_t exits = vmread32(EXIT_REASON) & REASON_ENTRY_FAILURE;
+    for (unsigned i = 0; i < EXIT_REASONS_COUNTED; i++)
+        exits |= v->exits[i];
+    return exits;
+}
+
 static void describe_last_exit(const struct vcpu *v, const struct listener *to)
 {
     char text[200];
-    describe_exit(v, text, sizeof text);
+    if (ever_left(v))
+        describe_exit(v, text, sizeof text);
+    else
+        format(text, sizeof text, "none, it never had its turn");
     say(to, "last exit: %s", text);
 }
 

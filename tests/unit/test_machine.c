@@ -138,6 +138,7 @@ static void refusals_name_key_and_value(void **state)
     assert_non_null(strstr(why.text, "(a"));
     assert_int_equal(machine_parse(&m, "x fail=screen:[a", &why), E_MALFORMED);
     bad("x fail=exit:1", E_MALFORMED, "fail=exit:1: expected screen:REGEX");
+    bad("x flip=0x400000 mem=4M", E_INVALID, "flip=0x400000 is not in its memory, see mem=");
     bad("x flip=0", E_MALFORMED, "flip=0: expected an address, not 0, such as 0x200000");
     bad("x \"cmdline=a b", E_MALFORMED, "the quotes in \"cmdline=a b\" are not closed");
     bad("\"x y", E_MALFORMED, "the name \"x y\" has a character other than A-Z a-z 0-9 . _ + -");
