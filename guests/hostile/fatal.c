@@ -83,3 +83,26 @@ int attack_cli_hlt(const struct start_info *start)
     __asm__ volatile("cli; hlt");
     return 1;
 }
+
+// Delivering #DB writes to a place that raises #DB, on a stack that is the same each time: left to the
+// processor, this would never end and never exit (SDM, "Debug Exceptions").
+int attack_debug_loop(const struct start_info *start)
+{
+    enum { TSS_ENTRY = 7, IST1 = 9, FRAME_BYTES = 40, WRITES_8_BYTES = 0x90001 };
+    static uint64_t gdt[TSS_ENTRY + 2], stack[512] __attribute__((aligned(16)));
+    static uint32_t tss[26];
+    struct table_register gdtr, idtr;
+    (void)start;
+    __asm__ volatile("sgdt %0; sidt %1" : "=m"(gdtr), "=m"(idtr));
+    memcpy(gdt, (const void *)gdtr.base, gdtr.limit + 1u);
+    gdtr = (struct table_register){sizeof gdt - 1, (word_t)gdt};
+    word_t at = (word_t)tss, top = (word_t)(stack + array_size(stack));
+    tss[IST1] = (uint32_t)top;
+    gdt[TSS_ENTRY] = (sizeof tss - 1) | (at & 0xffffff) << 16 | 0x89ull << 40 | (at >> 24 & 0xff) << 56;
+    __asm__ volatile("lgdt %0; ltr %w1" : : "m"(gdtr), "r"(TSS_ENTRY * 8));
+    ((uint16_t *)(idtr.base + VECTOR_DB * 16ul))[2] |= 1; // its gate's IST
+    write_dr0(top - FRAME_BYTES);
+    write_dr7(WRITES_8_BYTES);
+    *(volatile uint64_t *)(top - FRAME_BYTES) = 0;
+    return 1;
+}

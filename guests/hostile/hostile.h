@@ -17,6 +17,7 @@ typedef int attack(const struct start_info *start); // returns the exit code
     X("fault-recursion", attack_fault_recursion) /* expect=triple-fault */                                   \
     X("endless-loop", attack_endless_loop)       /* expect=timeout timeout=... */                            \
     X("cli-hlt", attack_cli_hlt)                 /* expect=stuck */                                          \
+    X("debug-loop", attack_debug_loop)           /* expect=timeout timeout=... */                            \
     /* these end by themselves */                                                                            \
     X("hypercalls", attack_hypercalls)                                                                       \
     X("ring3", attack_ring3)                                                                                 \

@@ -42,4 +42,4 @@ GROUPS(X)
 extern uint8_t buffer[8192]; // page-aligned; its second page is unmapped while strings run
 enum { CODE_ROOM = 64 };
 extern uint8_t modes_code[CODE_ROOM]; // where modes_run() puts them: but in CODE16, offset and linear address
-extern word_t fresh_memory; // nobody has been there
+extern word_t fresh_memory;           // nobody has been there
