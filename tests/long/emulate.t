@@ -1,3 +1,3 @@
 #!/bin/sh
 # The emulation against the processor, by the million.
-exec build/unit/test_emulate 15
+exec build/unit/test_emulate 10

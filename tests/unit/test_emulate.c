@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 
-enum { ARENA = 8192, STRING_MAX = 5 };
+enum { ARENA = 2048, STRING_MAX = 5 };
 
 static const uint64_t status = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF;
 
