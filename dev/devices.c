@@ -1,5 +1,6 @@
 #include "dev/devices.h"
 #include "dev/devices_impl.h"
+#include "dev/lapic.h"
 
 size_t devices_size(void)
 {
@@ -14,6 +15,9 @@ void devices_init(struct devices *d, const struct dev_host *host, void *owner, u
     reset_init(&d->reset, host, owner);
     debug_exit_init(&d->debug_exit, host, owner);
     rtc_init(&d->rtc, host, owner, ram);
+    pic_init(&d->pic, host->interrupt, owner);
+    router_init(&d->router, &d->pic, &d->ioapic);
+    d->io.devices[IO_PIC] = &d->pic.device;
     d->io.devices[IO_UART] = &d->uart.device;
     d->io.devices[IO_PIT] = &d->pit.device;
     d->io.devices[IO_RESET] = &d->reset.device;
@@ -24,4 +28,9 @@ void devices_init(struct devices *d, const struct dev_host *host, void *owner, u
 struct io_map *devices_io(struct devices *d)
 {
     return &d->io;
+}
+
+void devices_connect(struct devices *d, struct lapic_bus *bus)
+{
+    ioapic_init(&d->ioapic, bus, (uint8_t)bus->count);
 }

@@ -17,9 +17,11 @@ struct dev_host {
     void (*console)(void *owner, const char *bytes, size_t len); // bytes that left through the UART
     bool (*console_ready)(void *owner);                          // false: hold THRE low (back-pressure)
     void (*end)(void *owner, uint32_t code);                     // debug-exit ports, dev/debug_exit.h
+    void (*interrupt)(void *owner, bool asserted);               // the PIC's INTR changed
     void (*reset)(void *owner);                                  // reset requested by port 64h/92h/CF9h
 };
 
+struct lapic_bus;
 struct devices; // members in dev/devices_impl.h
 
 size_t devices_size(void);
@@ -27,3 +29,5 @@ size_t devices_size(void);
 // 0 on, shown in CMOS. `host` must outlive the devices. No locking: nobody else knows `d` yet.
 void devices_init(struct devices *d, const struct dev_host *host, void *owner, uint64_t ram);
 struct io_map *devices_io(struct devices *d);
+// The machine's local APICs, for its I/O APIC. Before the guest starts.
+void devices_connect(struct devices *d, struct lapic_bus *bus);

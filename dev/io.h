@@ -21,17 +21,20 @@ struct device {
 // (a delay for whoever writes it), 3D4h/3D5h (a CRTC that is written, never asked), CF8h/CFCh (no PCI).
 // clang-format off
 #define IO_PORTS(X)                  \
+    X(00, 0x20, 0x21, PIC)           \
     X(00, 0x40, 0x43, PIT)           \
     X(00, 0x61, 0x61, PIT)           \
     X(00, 0x64, 0x64, RESET)         \
     X(00, 0x70, 0x71, RTC)           \
     X(00, 0x92, 0x92, RESET)         \
+    X(00, 0xa0, 0xa1, PIC)           \
     X(00, 0xf4, 0xf4, DEBUG_EXIT)    \
     X(03, 0xf8, 0xff, UART)          \
+    X(04, 0xd0, 0xd1, PIC)           \
     X(0c, 0xf9, 0xf9, RESET)         \
     X(89, 0x00, 0x00, DEBUG_EXIT)
-#define IO_PAGES(X) X(00) X(03) X(0c) X(89)
-#define IO_DEVICES(X) X(NOBODY) X(PIT) X(RTC) X(UART) X(RESET) X(DEBUG_EXIT)
+#define IO_PAGES(X) X(00) X(03) X(04) X(0c) X(89)
+#define IO_DEVICES(X) X(NOBODY) X(PIC) X(PIT) X(RTC) X(UART) X(RESET) X(DEBUG_EXIT)
 // clang-format on
 
 enum io_device {

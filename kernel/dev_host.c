@@ -32,14 +32,21 @@ static bool console_ready(void *owner)
     return report_has_room();
 }
 
+static void interrupt(void *owner, bool asserted)
+{
+    struct vm *vm = owner;
+    if (asserted)
+        cpu_look(vm->cpus[0]);
+}
+
 static void end(void *owner, uint32_t code)
 {
-    vm_end(owner, END_EXIT, code, NULL);
+    vm_end_from_device(owner, END_EXIT, code);
 }
 
 static void reset(void *owner)
 {
-    vm_end(owner, END_RESET, 0, NULL);
+    vm_end_from_device(owner, END_RESET, 0);
 }
 
 struct dev_host dev_host = {
@@ -47,6 +54,7 @@ struct dev_host dev_host = {
     .wall_us = wall_us,
     .console = console,
     .console_ready = console_ready,
+    .interrupt = interrupt,
     .end = end,
     .reset = reset,
 };

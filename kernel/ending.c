@@ -26,7 +26,9 @@ static void tell_point(struct vm *vm)
 {
     const struct machine *m = vm->machine;
     char expected[40], got[40], text[400];
+    vm_lock(vm);
     guest_console_flush(&vm->console);
+    vm_unlock(vm);
     if (is_good(vm)) {
         log_info("%s ended: %s", m->name, vm->detail);
         report_point(POINT_OK, m->name, "end", NULL);
@@ -53,8 +55,8 @@ static bool tell_registers(struct vm *vm, unsigned part)
     if (is_good(vm) || vm->how == END_EXIT || vm->how == END_SCREEN)
         return false;
     if (part > 0)
-        return vcpu_describe(vm->vcpu, part - 1, log_registers, vm);
-    microscope_last(vm->vcpu, log_registers, vm);
+        return vcpu_describe(&vm->teller->vcpu, part - 1, log_registers, vm);
+    microscope_last(&vm->teller->vcpu, log_registers, vm);
     return true;
 }
 
@@ -96,7 +98,7 @@ bool ending_tell(struct vm *vm)
     } else if (vm->told == POINT) {
         tell_point(vm);
     } else if (!tell_registers(vm, vm->told - REGISTERS)) {
-        microscope_table(vm->vcpu, log_registers, vm);
+        microscope_table(&vm->teller->vcpu, log_registers, vm);
         if (!wants_screen(vm))
             return true;
         vm->rows = SCREEN_ROWS;

@@ -62,7 +62,9 @@ static int64_t call_CONSOLE_WRITE(const struct call *c)
     enum error e = read_text(c, arg(c, 0), arg(c, 1), text, CONSOLE_WRITE_MAX);
     if (e)
         return -(int64_t)e;
+    vm_lock(c->v->vm);
     size_t taken = vm_console_write(c->v->vm, text, arg(c, 1));
+    vm_unlock(c->v->vm);
     return taken || !arg(c, 1) ? (int64_t)taken : -(int64_t)E_AGAIN;
 }
 
@@ -93,7 +95,7 @@ static int64_t call_TAP_POINT(const struct call *c)
     if (e)
         return -(int64_t)e;
     report_point(results[arg(c, 0)], c->v->vm->machine->name, name, *detail ? detail : NULL);
-    c->v->vm->delivered++;
+    __atomic_add_fetch(&c->v->vm->delivered, 1, __ATOMIC_RELAXED);
     return 0;
 }
 

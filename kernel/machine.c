@@ -46,11 +46,8 @@ static enum error mem_parse(const struct key *key, const char *value, struct mac
 static enum error vcpus_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
 {
     uint64_t count;
-    if (!number_parse(value, &count) || count == 0)
-        return bad_value(key, value, "a number from 1", why);
-    if (count > 1)
-        return reason_set(why, E_UNSUPPORTED, "vcpus=%.*s: this version gives a machine one vCPU only", 48,
-                          value);
+    if (!number_parse(value, &count) || count == 0 || count > MACHINE_VCPUS_MAX)
+        return bad_value(key, value, "a number from 1 to 16", why);
     m->vcpus = (uint32_t)count;
     return E_OK;
 }

@@ -5,7 +5,7 @@
 #include "arch/reason.h"
 #include "arch/types.h"
 
-enum { MACHINE_NAME_MAX = 31, MACHINE_TEXT_MAX = 511 };
+enum { MACHINE_VCPUS_MAX = 16, MACHINE_NAME_MAX = 31, MACHINE_TEXT_MAX = 511 };
 enum { MACHINE_MEM_DEFAULT = 4 << 20 };
 #define MACHINE_MEM_MAX (64ull << 30)
 

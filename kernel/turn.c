@@ -2,6 +2,8 @@
 #include "arch/cpu.h"
 #include "arch/lapic.h"
 #include "arch/pcpu.h"
+#include "kernel/cpu.h"
+#include "kernel/home.h"
 #include "kernel/hypercall.h"
 #include "kernel/report.h"
 #include "kernel/run.h"
@@ -34,7 +36,7 @@ static noinline_cold void chores(struct pcpu *p)
     __atomic_store_n(&p->kick, 0, __ATOMIC_SEQ_CST);
     run_stop_if_asked();
     sched_take_inbox(p->runq);
-    if (vm_adopt() || vm_reap() || quarantine_poll())
+    if (home_step() || quarantine_poll())
         p->kick = 1; // one thing at a time: guests have turns in between
 }
 
@@ -78,18 +80,6 @@ _Noreturn void turn_forever(void)
     vcpu_run(next_vcpu());
 }
 
-// With interrupts off nothing wakes a halted guest. With interrupts on, in this version, only what the
-// hypervisor does to it: its timeout, or a look at its screen.
-static void halt(struct vcpu *v, bool interrupts_on)
-{
-    if (!interrupts_on || (!v->vm->machine->timeout_ms && !v->vm->watch)) {
-        vm_end(v->vm, END_STUCK, 0, NULL);
-        return;
-    }
-    sched_park(&v->sched, rdtsc());
-    vcpu_attention(v);
-}
-
 static void end(struct vcpu *v, enum ending how, const char *detail)
 {
     vm_end(v->vm, how, 0, detail);
@@ -102,7 +92,16 @@ const struct vcpu_upcalls vcpu_upcalls = {
             HYPERCALLS(X)
 #undef X
         },
-    .halt = halt,
+    .halt = cpu_halt,
+    .events = cpu_events,
+    .offer = cpu_offer,
+    .msr_read = cpu_msr_read,
+    .msr_write = cpu_msr_write,
+    .cr8_read = cpu_cr8_read,
+    .cr8_write = cpu_cr8_write,
+    .mmio_covers = cpu_mmio_covers,
+    .mmio_read = cpu_mmio_read,
+    .mmio_write = cpu_mmio_write,
     .end = end,
     .turn = next_vcpu,
 };

@@ -1,71 +1,101 @@
-// struct vm: a running machine. Owns its space, vCPU and devices, and every frame charged to it; all of it
+// struct vm: a running machine. Owns its space, vCPUs and devices, and every frame charged to it; all of it
 // goes back when it ends, after which the buddy has what it had before.
 //
-// A machine lives on the processor that its vCPU calls home: only that processor runs it, fires its timeouts
-// and destroys it, so a machine needs no lock.
+// Each vCPU lives on a processor, its home: only that runs it, fires its timeouts and lets go of it. The machine's
+// own timeouts live where its first vCPU does. A machine ends on whatever processor that happens; the homes of its
+// other vCPUs are told, and the last vCPU that leaves its home takes the machine down.
+//
+// Locking: `lock` guards devices and console of a machine with several vCPUs; with one it is not taken. It is
+// never held while another lock of kernel/ is taken.
 #pragma once
+#include "arch/lock.h"
+#include "dev/devices_impl.h"
+#include "kernel/cpu.h"
 #include "kernel/guest_console.h"
 #include "kernel/loader.h"
 #include "kernel/machine.h"
 #include "kernel/machines.h"
 #include "kernel/screen.h"
-#include "sched/timeout.h"
-#include "vmx/vcpu.h"
 
 enum { VM_MAX = 255 };
 
 struct screen_watch; // regular expressions and the search, for machines that have expect= or fail=screen:
+struct shared_io;    // devices behind the lock, for several vCPUs
 
 struct vm {
-    struct list link; // in its processor's list of ended machines
     uint32_t id;
-    bool ended;
+    uint32_t ended; // by atomic exchange: the first who ends it does so
     bool has_plan;
-    uint8_t told, rows; // kernel/ending.c: steps of the report of its end, rows of its screen
+    uint8_t told, rows;  // kernel/ending.c: steps of the report of its end, rows of its screen
     enum ending how;
-    uint64_t code; // with END_EXIT
+    uint64_t code;       // with END_EXIT
+    struct cpu *teller;  // the vCPU that ended it: its registers are told, on its home
     char detail[200];
     uint32_t planned, delivered; // test points
     const struct machine *machine;
     struct space *space;
-    struct vcpu *vcpu;
     struct devices *devices;
+    struct shared_io *shared;   // NULL: one vCPU
     struct screen_watch *watch; // NULL: nothing to watch
     uint64_t create_ticks;
+    struct lock lock;
+    uint32_t cpu_count, cpus_left; // built; not yet off their homes (atomic)
+    struct cpu *cpus[MACHINE_VCPUS_MAX];
+    struct lapic_bus bus;
+    struct lapic *lapics[MACHINE_VCPUS_MAX];
     struct guest_console console;
+    enum ending device_ending; // with END_COUNT: no device ended it
+    uint64_t device_code;
+    bool wants_partial;      // another processor asks for the timeout of that name
     struct timeout deadline; // timeout=
     struct timeout partial;  // a partial console line goes out
     struct timeout look;     // at the screen
     struct timeout flip;     // test hook flip=
 };
 
+static inline void vm_lock(struct vm *vm)
+{
+    if (unlikely(vm->cpu_count > 1))
+        lock_take(&vm->lock);
+}
+static inline void vm_unlock(struct vm *vm)
+{
+    if (unlikely(vm->cpu_count > 1))
+        lock_release(&vm->lock);
+}
+
 // After mm_init() and vmx_init(), once. `all_ended` is called where the last machine is destroyed, after
 // vm_all_built(); it does not return.
 void vm_init(void (*all_ended)(void));
 
-// Builds the machine of a verdict and hands it to the processor that will be its home. On failure reports the point "NAME/load" with the reason
-// and returns false. Boot processor, in VMX operation.
+// Builds the machine of a verdict and hands its vCPUs to the processors that will be their homes. On failure reports
+// the point "NAME/load" with the reason and returns false. Boot processor, in VMX operation.
 bool vm_create(const struct verdict *verdict, struct blob image, uint32_t id);
-
-// Starts one machine of those that were handed to this processor; false when there is none. From its scheduling
-// loop.
-bool vm_adopt(void);
-
-// Ends the machine: it runs no more. On its home processor, from an exit handler or a timeout; vm_reap() reports
-// it and gives its memory back. `code`: the exit code with END_EXIT; `detail`: a sentence, or NULL for the ending's
-// own.
-void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail);
-
-// One step for a machine that ended on this processor: reports "NAME/end", with registers and reason when it is
-// not the end that was expected, and in the end destroys it. False when there is none. Not from inside an exit
-// handler.
-bool vm_reap(void);
-
 // No machine will be built any more.
 void vm_all_built(void);
 
+// Ends the machine: its vCPUs run no more. From an exit handler or a timeout of one of them; the report and the way
+// back of what it owned are chores of their homes. `code`: the exit code with END_EXIT; `detail`: a sentence, or
+// NULL for the ending's own.
+void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail);
+// The same from a device, under the machine's lock: at the next look at events when there are several vCPUs.
+void vm_end_from_device(struct vm *vm, enum ending how, uint64_t code);
+// All its vCPUs have left: gives everything back.
+void vm_destroy(struct vm *vm);
+
+// Whether anything could still wake its halted vCPUs, of which one has interrupts on or not.
+bool vm_can_wake(struct vm *vm, bool interrupts_on);
+
 // Bytes a machine costs the hypervisor, its RAM aside.
 uint64_t vm_bytes(const struct vm *vm);
-
 // Bytes of guest console output; returns how many were taken.
 size_t vm_console_write(struct vm *vm, const char *bytes, size_t n);
+
+// The machine's timeouts (kernel/vm_timeouts.c), all on the home of its first vCPU, where these are called.
+void vm_init_timeouts(struct vm *vm);
+void vm_start_timeouts(struct vm *vm);
+void vm_cancel_timeouts(struct vm *vm);
+// What other processors asked for.
+void vm_home_work(struct vm *vm);
+// From any processor: the console has a partial line.
+void vm_want_partial(struct vm *vm);

@@ -1,7 +1,7 @@
 // CPUID policy and the CPUID exit. Shown is what is in the table below and what the processor has; every
-// other bit and leaf is zero. Left out is what is not virtualized: VMX, SMX, local APIC and x2APIC, TSC
-// deadline, MTRRs, machine check, PMU, thermal and power management, MONITOR/MWAIT, debug store, XSAVES,
-// memory protection keys, SGX, processor trace, topology.
+// other bit and leaf is zero. Left out is what is not virtualized: VMX, SMX, MTRRs, machine check, PMU, thermal
+// and power management, MONITOR/MWAIT, debug store, XSAVES, memory protection keys, SGX, processor trace. The local
+// APIC, x2APIC mode and TSC deadline are always there: they are ours.
 #include "vmx/cpuid.h"
 #include "abi/micronova.h"
 #include "arch/cpu.h"
@@ -14,7 +14,8 @@
 
 enum kind {
     STATIC,    // the same whenever it is asked
-    FEATURES,  // leaf 1: bit OSXSAVE follows CR4
+    FEATURES,  // leaf 1: bit OSXSAVE follows CR4; APIC id
+    TOPOLOGY,  // leaf 0BH: APIC id, one package of single-threaded cores
     SUBLEAVES, // by ECX
     XSAVE,     // leaf 0DH: EBX of subleaf 0 follows XCR0
     BEYOND,    // no such leaf, or one of the hypervisor's
@@ -59,6 +60,7 @@ static const struct policy policies[] = {
     {0x02, STATIC, {ALL, ALL, ALL, ALL}},
     {0x04, SUBLEAVES, {LEAF4_EAX, ALL, ALL, ALL}},
     {0x07, SUBLEAVES, {0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX}},
+    {0x0b, TOPOLOGY, {0, 0, 0, 0}},
     {0x0d, XSAVE, {ALL, ALL, ALL, ALL}},
     {0x80000000, STATIC, {ALL, ALL, ALL, ALL}},
     {0x80000001, STATIC, {0, 0, EXT1_ECX, EXT1_EDX}},
@@ -120,8 +122,8 @@ static void adjust(void)
 {
     basic[0].regs.r[CPUID_EAX] = min_u64(features.max_leaf, BASIC_LAST);
     extended[0].regs.r[CPUID_EAX] = min_u64(features.max_extended_leaf, 0x80000008);
-    basic[1].regs.r[CPUID_EBX] |= 1 << 16; // one logical processor, APIC id 0
-    basic[1].regs.r[CPUID_ECX] |= FEATURE_BIT_HYPERVISOR;
+    basic[1].regs.r[CPUID_ECX] |= FEATURE_BIT_HYPERVISOR | FEATURE_BIT_X2APIC | FEATURE_BIT_TSC_DEADLINE;
+    basic[1].regs.r[CPUID_EDX] |= FEATURE_BIT_APIC;
 
     cpuid_xcr0_allowed = cpu_has(FEATURE_XSAVE) ? features.xcr0_supported & (XCR0_X87 | XCR0_SSE | XCR0_AVX) : 0;
     for (unsigned i = 0; i < 2; i++)
@@ -213,6 +215,28 @@ static noinline_cold struct cpuid_regs hypervisor_leaf(const struct vcpu *v, uin
     return r;
 }
 
+static struct cpuid_regs features_of(const struct vcpu *v)
+{
+    struct cpuid_regs r = basic[1].regs;
+    r.r[CPUID_EBX] |= v->index << 24 | v->count << 16;
+    if (v->count > 1)
+        r.r[CPUID_EDX] |= FEATURE_BIT_HTT;
+    if (vmread_nat(GUEST_CR4) & CR4_OSXSAVE)
+        r.r[CPUID_ECX] |= FEATURE_BIT_OSXSAVE;
+    return r;
+}
+
+// Level 0: threads of a core, one; level 1: cores of the package, all vCPUs.
+static struct cpuid_regs topology_of(const struct vcpu *v, uint32_t level)
+{
+    enum { THREADS = 1 << 8, CORES = 2 << 8 };
+    if (level == 0)
+        return (struct cpuid_regs){{0, 1, THREADS, v->index}};
+    if (level == 1)
+        return (struct cpuid_regs){{(uint32_t)log2_floor(2 * v->count - 1), v->count, CORES | 1, v->index}};
+    return (struct cpuid_regs){{0, 0, level & 0xff, v->index}};
+}
+
 static noinline_cold struct cpuid_regs special(const struct vcpu *v, uint32_t leaf, const struct leaf *l)
 {
     if (leaf == CPUID_HYPERVISOR || leaf == CPUID_MICRONOVA)
@@ -223,12 +247,10 @@ static noinline_cold struct cpuid_regs special(const struct vcpu *v, uint32_t le
     }
     if (l->kind == STATIC)
         return l->regs;
-    if (l->kind == FEATURES) {
-        struct cpuid_regs r = l->regs;
-        if (vmread_nat(GUEST_CR4) & CR4_OSXSAVE)
-            r.r[CPUID_ECX] |= FEATURE_BIT_OSXSAVE;
-        return r;
-    }
+    if (l->kind == FEATURES)
+        return features_of(v);
+    if (l->kind == TOPOLOGY)
+        return topology_of(v, (uint32_t)v->gpr[RCX]);
     return by_subleaf(leaf, (uint32_t)v->gpr[RCX]);
 }
 

@@ -38,3 +38,60 @@ void restore_nmi_blocking(void)
 {
     vmwrite32(GUEST_INTERRUPTIBILITY_STATE, vmread32(GUEST_INTERRUPTIBILITY_STATE) | BLOCKING_BY_NMI);
 }
+
+// ---- Interrupts and NMIs (SDM, "Interrupt-Window Exiting and Virtual-Interrupt Delivery", "NMI-Window Exiting") ----
+
+static bool event_waits(void)
+{
+    return vmread32(VM_ENTRY_INTERRUPTION_INFO) & EVENT_INFO_VALID;
+}
+
+bool vcpu_interrupts_on(const struct vcpu *v)
+{
+    (void)v;
+    return vmread_nat(GUEST_RFLAGS) & RFLAGS_IF;
+}
+
+bool vcpu_takes_interrupt(const struct vcpu *v)
+{
+    (void)v;
+    uint32_t blocking = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS;
+    return vmread_nat(GUEST_RFLAGS) & RFLAGS_IF && !(vmread32(GUEST_INTERRUPTIBILITY_STATE) & blocking) && !event_waits();
+}
+
+void vcpu_inject_interrupt(struct vcpu *v, uint8_t vector)
+{
+    (void)v;
+    inject_event(event_info(EVENT_EXTERNAL_INTERRUPT, vector, false), 0, 0);
+}
+
+// Some processors refuse an NMI under blocking by STI too.
+bool vcpu_takes_nmi(const struct vcpu *v)
+{
+    (void)v;
+    uint32_t blocking = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS | BLOCKING_BY_NMI;
+    return !(vmread32(GUEST_INTERRUPTIBILITY_STATE) & blocking) && !event_waits();
+}
+
+void vcpu_inject_nmi(struct vcpu *v)
+{
+    (void)v;
+    inject_event(event_info(EVENT_NMI, EXC_NMI, false), 0, 0);
+}
+
+static void set_windows(struct vcpu *v, uint32_t windows)
+{
+    uint32_t all = PRIMARY_INTERRUPT_WINDOW_EXITING | PRIMARY_NMI_WINDOW_EXITING;
+    v->windows = windows;
+    vmwrite32(PRIMARY_CONTROLS, (vmread32(PRIMARY_CONTROLS) & ~all) | windows);
+}
+
+// Without virtual NMIs there is no NMI window: the next turn looks again.
+void vcpu_want_windows(struct vcpu *v, bool interrupt, bool nmi)
+{
+    uint32_t windows = interrupt ? (uint32_t)PRIMARY_INTERRUPT_WINDOW_EXITING : 0;
+    if (nmi && vmx_controls.pin & PIN_VIRTUAL_NMIS)
+        windows |= (uint32_t)PRIMARY_NMI_WINDOW_EXITING;
+    if (unlikely(windows != v->windows))
+        set_windows(v, windows);
+}

@@ -28,6 +28,13 @@ static void exit_nothing_to_do(struct vcpu *v)
     vcpu_skip_instruction(v);
 }
 
+// The guest can take now what it could not before.
+static void exit_window(struct vcpu *v)
+{
+    if (!vcpu_upcalls.events(v))
+        vcpu_attention(v);
+}
+
 static void exit_preemption_timer(struct vcpu *v)
 {
     vcpu_attention(v);
@@ -65,6 +72,8 @@ static noinline_cold void exit_entry_failed(struct vcpu *v)
     X(EXCEPTION_OR_NMI,         INTERRUPTION,  exit_exception) \
     X(EXTERNAL_INTERRUPT,       INTERRUPTION,  exit_external_interrupt) \
     X(TRIPLE_FAULT,             NOTHING,       exit_triple_fault) \
+    X(INTERRUPT_WINDOW,         NOTHING,       exit_window) \
+    X(NMI_WINDOW,               NOTHING,       exit_window) \
     X(TASK_SWITCH,              NOTHING,       exit_task_switch) \
     X(CPUID,                    NOTHING,       exit_cpuid) \
     X(GETSEC,                   NOTHING,       exit_undefined) \

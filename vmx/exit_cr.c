@@ -106,16 +106,17 @@ static bool write_cr8(struct vcpu *v, uint64_t value)
 {
     if (value > 15)
         return false;
-    v->cr8 = value;
+    vcpu_upcalls.cr8_write(v, value);
     return true;
 }
 
 static noinline_cold void read_cr8(struct vcpu *v, unsigned gpr)
 {
+    uint64_t value = vcpu_upcalls.cr8_read(v);
     if (gpr == RSP)
-        vmwrite_nat(GUEST_RSP, v->cr8);
+        vmwrite_nat(GUEST_RSP, value);
     else
-        v->gpr[gpr] = v->cr8;
+        v->gpr[gpr] = value;
     skip_instruction();
 }
 
@@ -144,7 +145,9 @@ void exit_cr_access(struct vcpu *v, uint64_t qualification)
         vcpu_inject_fault(v, EXC_GP, 0);
         return;
     }
-    if (a.cr != 8)
-        flush_guest_tlb(v);
     skip_instruction();
+    if (a.cr == 8)
+        vcpu_upcalls.offer(v);
+    else
+        flush_guest_tlb(v);
 }

@@ -2,11 +2,18 @@
 #include "sdm/qualification.h"
 #include "vmx/diagnose.h"
 #include "vmx/exit.h"
+#include "vmx/mmio.h"
 
 _Static_assert(ACCESS_READ == 1 && ACCESS_WRITE == 2 && ACCESS_EXEC == 4, "bits 2:0 of the qualification");
 
-static noinline_cold void cannot_back(struct vcpu *v, enum error e)
+// No RAM there: a device, or nothing. An event whose delivery touches a device goes nowhere sensible.
+static noinline_cold void cannot_back(struct vcpu *v, gpa_t at, enum error e)
 {
+    bool delivering = vmread32(IDT_VECTORING_INFO) & EVENT_INFO_VALID;
+    if (e == E_BAD_ADDRESS && !delivering && vcpu_upcalls.mmio_covers(v, at)) {
+        mmio_emulate(v, at);
+        return;
+    }
     diagnose_end(v, e == E_NO_MEMORY ? END_NO_MEMORY : END_OUTSIDE);
 }
 
@@ -21,9 +28,10 @@ static noinline_cold void drop_false_step(uint64_t pending)
 // The access is made again at the next entry, with the event that it belonged to, if any.
 void exit_ept_violation(struct vcpu *v, uint64_t qualification)
 {
-    enum error e = space_fault(v->space, gpa(vmread64(GUEST_PHYSICAL_ADDRESS)), qualification & 7);
+    gpa_t at = gpa(vmread64(GUEST_PHYSICAL_ADDRESS));
+    enum error e = space_fault(v->space, at, qualification & 7);
     if (unlikely(e)) {
-        cannot_back(v, e);
+        cannot_back(v, at, e);
         return;
     }
     uint64_t pending = vmread_nat(GUEST_PENDING_DEBUG_EXCEPTIONS);

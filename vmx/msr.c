@@ -67,7 +67,6 @@ enum error msr_policy_init(struct reason *why)
 
 // Bits of IA32_MISC_ENABLE: fast strings on; BTS and PEBS are not there.
 enum { MISC_FAST_STRINGS = 1 << 0, MISC_BTS_UNAVAILABLE = 1 << 11, MISC_PEBS_UNAVAILABLE = 1 << 12 };
-#define LAPIC_DEFAULT_BASE 0xfee00000ull
 
 // False: #GP(0). A kept MSR is written where it lives, the processor, which also knows its rules.
 static bool write_kept(struct vcpu *v, enum kept_msr i, uint64_t value)
@@ -129,7 +128,7 @@ static bool write_command(uint32_t msr, uint64_t value)
 // processor; the rows are there because writes exit.
 // clang-format off
 #define EMULATED_MSRS(X) \
-    X(APIC_BASE,          LAPIC_DEFAULT_BASE | APIC_BASE_BSP, value == (LAPIC_DEFAULT_BASE | APIC_BASE_BSP)) \
+    X(APIC_BASE,          v->apic_base,              vcpu_upcalls.msr_write(v, MSR_APIC_BASE, value)) \
     X(FEATURE_CONTROL,    FEATURE_CONTROL_LOCK,      REFUSED) \
     X(BIOS_SIGN_ID,       0,                         IGNORED) \
     X(MISC_ENABLE,        v->misc_enable,            write_misc_enable(v, value)) \
@@ -150,7 +149,7 @@ static noinline_cold bool read_optional(struct vcpu *v, uint32_t msr, uint64_t *
     else if (msr == MSR_SPEC_CTRL && kept_msr_exists[KEPT_SPEC_CTRL])
         *value = v->state.msr[KEPT_SPEC_CTRL];
     else
-        return false;
+        return vcpu_upcalls.msr_read(v, msr, value);
     return true;
 }
 
@@ -164,7 +163,7 @@ static noinline_cold bool write_optional(struct vcpu *v, uint32_t msr, uint64_t 
     case MSR_PRED_CMD:
         return write_command(msr, value);
     }
-    return false;
+    return vcpu_upcalls.msr_write(v, msr, value);
 }
 
 void exit_rdmsr(struct vcpu *v)
@@ -191,6 +190,15 @@ void exit_wrmsr(struct vcpu *v)
 {
     uint64_t value = edx_eax(v);
     bool done;
+    if (likely((uint32_t)v->gpr[RCX] - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST)) {
+        if (unlikely(!vcpu_upcalls.msr_write(v, (uint32_t)v->gpr[RCX], value))) {
+            vcpu_inject_fault(v, EXC_GP, 0);
+            return;
+        }
+        skip_instruction();
+        vcpu_upcalls.offer(v);
+        return;
+    }
     switch ((uint32_t)v->gpr[RCX]) {
 #define X(name, read, write)                                                                                 \
     case MSR_##name:                                                                                         \

@@ -92,9 +92,9 @@ static void setup_segments(const struct mode *m, const struct guest_start *start
     enum { ES, CS, SS, DS, FS, GS, LDTR, TR };
     for (unsigned i = ES; i <= GS; i++)
         setup_segment(i, m->data_selector, 0, m->limit, m->data_rights);
-    uint64_t code_base = start->mode == START_REAL ? start->rip & ~0xffffull : 0;
-    uint16_t code_selector = start->mode == START_REAL ? (uint16_t)(code_base >> 4) : m->code_selector;
-    setup_segment(CS, code_selector, code_base, m->limit, m->code_rights);
+    bool real = start->mode == START_REAL;
+    uint16_t selector = real ? (uint16_t)(start->code_base >> 4) : m->code_selector;
+    setup_segment(CS, selector, real ? start->code_base : 0, m->limit, m->code_rights);
     setup_segment(LDTR, 0, 0, 0xffff, AR_UNUSABLE);
     setup_segment(TR, 0, 0, 0xffff, AR_TYPE_BUSY_TSS | AR_P);
     vmwrite_nat(GUEST_GDTR_BASE, start->gdt_limit ? start->gdt.v : 0);
@@ -121,7 +121,7 @@ static void setup_control_registers(const struct mode *m, const struct guest_sta
 
 static void setup_rest(const struct guest_start *start)
 {
-    vmwrite_nat(GUEST_RIP, start->mode == START_REAL ? start->rip & 0xffff : start->rip);
+    vmwrite_nat(GUEST_RIP, start->rip);
     vmwrite_nat(GUEST_RSP, start->gpr[RSP]);
     vmwrite_nat(GUEST_RFLAGS, RFLAGS_FIXED1);
     vmwrite_nat(GUEST_DR7, DR7_INIT);

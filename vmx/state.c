@@ -3,6 +3,7 @@
 #include "arch/features.h"
 #include "arch/lapic.h"
 #include "arch/panic.h"
+#include "arch/string.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
 #include "sdm/msr.h"
@@ -44,6 +45,13 @@ enum error state_create(struct vcpu *v, uint16_t owner)
     return E_OK;
 }
 
+void state_restart(struct vcpu *v)
+{
+    __atomic_fetch_and(&v->state.rare, ~(uint64_t)RARE_DEBUG, __ATOMIC_RELAXED);
+    memset(v->state.dr, 0, sizeof(v->state.dr));
+    v->state.dr6 = DR6_INIT & 0xffffffffu;
+}
+
 void state_destroy(struct vcpu *v, uint16_t owner)
 {
     if (v->state.fpu)
@@ -66,6 +74,11 @@ enum { XCR0_LEGACY = XCR0_X87 | XCR0_SSE };
 static inline bool beyond_legacy(const struct guest_state *s)
 {
     return s->xcr0_ever & ~(uint64_t)XCR0_LEGACY;
+}
+
+static void rare_add(struct vcpu *v, enum rare_state what)
+{
+    __atomic_fetch_or(&v->state.rare, (uint64_t)what, __ATOMIC_RELEASE);
 }
 
 // A component is set to its initial state when it is enabled for the first time, whoever left something there.
@@ -91,7 +104,7 @@ void state_change_xcr0(struct vcpu *v, uint64_t value)
     if (value & ~v->state.xcr0_ever)
         enable_first(v, value);
     if (value != v->state.xcr0_ever)
-        v->state.rare |= RARE_XCR0;
+        rare_add(v, RARE_XCR0);
 }
 
 // ---- What is rare ----
@@ -118,7 +131,7 @@ void state_use_debug(struct vcpu *v)
 {
     if (v->state.rare & RARE_DEBUG)
         return;
-    v->state.rare |= RARE_DEBUG;
+    rare_add(v, RARE_DEBUG);
     load_debug(&v->state);
     vmwrite32(PRIMARY_CONTROLS, vmread32(PRIMARY_CONTROLS) & ~(uint32_t)PRIMARY_MOV_DR_EXITING);
 }
@@ -136,7 +149,8 @@ static void load_msrs(const struct guest_state *s)
 void state_note_msr(struct vcpu *v, unsigned kept, uint64_t value)
 {
     v->state.msr[kept] = loaded_msr[this_pcpu()->id][kept] = value;
-    v->state.rare |= value ? RARE_MSRS : 0;
+    if (value)
+        rare_add(v, RARE_MSRS);
 }
 
 // What firmware or the boot loader left in the kept MSRs is not known: the first vCPU on a processor sets all.
@@ -271,6 +285,18 @@ static inline struct vcpu *enter_space(struct vmx_cpu *cpu, struct vcpu *v, tsc_
     return set_deadline(v, now, deadline);
 }
 
+// The flag goes first: what is posted while the upcall looks sets it again.
+static noinline_cold bool look_at_events(struct vcpu *v)
+{
+    __atomic_fetch_and(&v->state.rare, ~(uint64_t)RARE_EVENTS, __ATOMIC_ACQUIRE);
+    return vcpu_upcalls.events(v);
+}
+
+void vcpu_request_events(struct vcpu *v)
+{
+    rare_add(v, RARE_EVENTS);
+}
+
 // Any switch, also of a vCPU that is new on this processor or comes back after idling.
 static noinline_cold struct vcpu *switch_slowly(struct pcpu *p, struct vcpu *to, tsc_t now, tsc_t deadline)
 {
@@ -280,6 +306,8 @@ static noinline_cold struct vcpu *switch_slowly(struct pcpu *p, struct vcpu *to,
         switch_all(cpu->loaded, to);
     cpu->loaded = to;
     p->current = to;
+    if (to->state.rare & RARE_EVENTS && !look_at_events(to))
+        return vcpu_upcalls.turn();
     return enter_space(cpu, to, now, deadline);
 }
 
@@ -290,6 +318,8 @@ struct vcpu *vcpu_enter(struct vcpu *to, tsc_t now, tsc_t deadline)
     struct vmx_cpu *cpu = p->vmx;
     struct vcpu *from = p->current;
     if (from == to) {
+        if (unlikely(to->state.rare & RARE_EVENTS) && !look_at_events(to))
+            return vcpu_upcalls.turn();
         if (likely(!seat_stale(to->space, cpu->seat)))
             return set_deadline(to, now, deadline);
         return enter_space(cpu, to, now, deadline);

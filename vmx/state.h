@@ -24,11 +24,13 @@
 enum rare_state {
     RARE_MSRS = 1,  // one of state.msr is not zero
     RARE_DEBUG = 2, // it uses DR0-DR3 and DR6; until then MOV DR exits
-    RARE_XCR0 = 4   // XCR0 was at times less than it once was
+    RARE_XCR0 = 4,  // XCR0 was at times less than it once was
+    RARE_EVENTS = 8 // the upcall `events` is due; any processor sets it, so all of it changes atomically
 };
 
 void state_init(void); // boot processor, once
 enum error state_create(struct vcpu *v, uint16_t owner);
+void state_restart(struct vcpu *v); // INIT of the current vCPU
 void state_destroy(struct vcpu *v, uint16_t owner);
 uint64_t state_bytes(void);
 

@@ -48,17 +48,29 @@ enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start 
     return E_OK;
 }
 
-void vcpu_destroy(struct vcpu *v, uint16_t owner)
+void vcpu_restart(struct vcpu *v, const struct guest_start *start)
+{
+    memcpy(v->gpr, start->gpr, sizeof(v->gpr));
+    vmcs_setup(v, start);
+    v->windows = 0;
+    state_restart(v);
+    flush_guest_tlb(v);
+}
+
+void vcpu_retire(struct vcpu *v)
 {
     if (this_vmx()->loaded == v)
         this_vmx()->loaded = NULL;
+    vmcs_clear(&v->own_vmcs);
+}
+
+void vcpu_destroy(struct vcpu *v, uint16_t owner)
+{
     state_destroy(v, owner);
     microscope_destroy(v, owner);
-    if (v->own_vmcs.region.v) {
-        vmcs_clear(&v->own_vmcs);
+    if (v->own_vmcs.region.v)
         buddy_free(&frames, hpa_to_pfn(v->own_vmcs.region), owner);
-        v->own_vmcs.region = hpa(0);
-    }
+    v->own_vmcs.region = hpa(0);
 }
 
 uint64_t vcpu_bytes(void)

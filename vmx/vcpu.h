@@ -45,7 +45,9 @@ struct vcpu {
     struct io_map *io;
     struct vmcs *vmcs; // the VMCS it runs on
     uint32_t vm_id, rights; // what CPUID 40000001H tells
-    uint64_t cr8, misc_enable;
+    uint32_t index, count;  // among the machine's vCPUs, and its APIC id; how many there are
+    uint32_t windows; // bits of the primary controls that are set: interrupt window, NMI window
+    uint64_t misc_enable, apic_base; // MSRs that are only kept; the local APIC writes the latter
     struct guest_state state;
     struct sched_node sched;
     struct vmcs own_vmcs;
@@ -58,6 +60,16 @@ struct vcpu_upcalls {
     void (*hypercalls[HC_COUNT])(struct vcpu *v); // VMCALL at CPL 0, by number: the result goes to RAX
     void (*halt)(struct vcpu *v, bool interrupts_on);                // HLT, already retired
     void (*end)(struct vcpu *v, enum ending how, const char *detail); // this vCPU cannot go on
+    bool (*events)(struct vcpu *v); // before entry, VMCS current: inject what waits, or ask for a window; false:
+                                    // it does not run now (it was parked)
+    void (*offer)(struct vcpu *v); // the local APIC was written and the instruction retired: inject what waits
+    bool (*msr_read)(struct vcpu *v, uint32_t msr, uint64_t *value); // local APIC's; false: #GP(0)
+    bool (*msr_write)(struct vcpu *v, uint32_t msr, uint64_t value);
+    uint64_t (*cr8_read)(struct vcpu *v);
+    void (*cr8_write)(struct vcpu *v, uint64_t value); // 0 to 15
+    bool (*mmio_covers)(struct vcpu *v, gpa_t at); // a device answers there
+    uint64_t (*mmio_read)(struct vcpu *v, gpa_t at, unsigned size); // 1, 2, 4 or 8 bytes
+    void (*mmio_write)(struct vcpu *v, gpa_t at, unsigned size, uint64_t value);
     struct vcpu *(*turn)(void); // timeouts, scheduling, idling: the vCPU to run next; the last one may be gone
 };
 extern const struct vcpu_upcalls vcpu_upcalls;
@@ -65,7 +77,11 @@ extern const struct vcpu_upcalls vcpu_upcalls;
 // Prepares a zeroed vCPU, whose vm, space, io, vm_id and rights are set, for first entry in state `start`. Any
 // processor in VMX operation; its VMCS is clear afterwards. E_NO_MEMORY.
 enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start *start);
-// Clears its VMCS and gives its memory back. On the processor where the VMCS is active; not the current one.
+// Puts the current vCPU into state `start`; what INIT leaves alone stays (SDM, "Processor State After Reset").
+void vcpu_restart(struct vcpu *v, const struct guest_start *start);
+// Its VMCS is active nowhere any more and its state in no processor. On its home; not the current one.
+void vcpu_retire(struct vcpu *v);
+// Gives its memory back. After vcpu_retire(), or before it ever ran.
 void vcpu_destroy(struct vcpu *v, uint16_t owner);
 // Hypervisor memory that one vCPU costs beside struct vcpu itself.
 uint64_t vcpu_bytes(void);
@@ -85,6 +101,16 @@ bool vcpu_in_64bit_mode(const struct vcpu *v);
 void vcpu_skip_instruction(struct vcpu *v);
 // A fault of the present instruction: delivered at the next entry instead of retiring it.
 void vcpu_inject_fault(struct vcpu *v, unsigned vector, uint32_t error_code);
+bool vcpu_interrupts_on(const struct vcpu *v); // RFLAGS.IF
+// Whether an external interrupt or NMI can be injected at the next entry, and that.
+bool vcpu_takes_interrupt(const struct vcpu *v);
+void vcpu_inject_interrupt(struct vcpu *v, uint8_t vector);
+bool vcpu_takes_nmi(const struct vcpu *v);
+void vcpu_inject_nmi(struct vcpu *v);
+// The upcall `events` comes again as soon as the guest can take one.
+void vcpu_want_windows(struct vcpu *v, bool interrupt, bool nmi);
+// The upcall `events` comes before the next entry. Any processor; from another one, kick it too.
+void vcpu_request_events(struct vcpu *v);
 // Have the turn check run before the next entry.
 static inline void vcpu_attention(struct vcpu *v)
 {

@@ -13,8 +13,6 @@ static const struct {
     {"hidden-smx",             1,   0, ECX, 1u << 6   },
     {"hidden-eist",            1,   0, ECX, 1u << 7   },
     {"hidden-pdcm",            1,   0, ECX, 1u << 15  },
-    {"hidden-x2apic",          1,   0, ECX, 1u << 21  },
-    {"hidden-tsc-deadline",    1,   0, ECX, 1u << 24  },
     {"hidden-debug-store",     1,   0, EDX, 1u << 21  },
     {"hidden-thermal",         6,   0, EAX, ~(1u << 2)},
     {"hidden-aperf",           6,   0, ECX, 1u << 0   },

@@ -1,0 +1,48 @@
+// struct cpu: one virtual processor of a machine, as kernel/ sees it: the vCPU of vmx/, its local APIC, what it
+// waits for. It belongs to the processor that it calls home; others reach it through lapic_post*() alone.
+#pragma once
+#include "dev/lapic.h"
+#include "sched/timeout.h"
+#include "vmx/vcpu.h"
+
+enum { LEAST_PERIOD_US = 20 }; // local APIC timers of guests interrupt no more often
+enum { APIC_PAGE_WORDS = 256 }; // the part of the APIC page that has registers
+
+enum cpu_state { CPU_RUNS, CPU_HALTED, CPU_WAITS_FOR_SIPI };
+
+struct cpu {
+    struct vcpu vcpu; // first
+    struct list link; // in a list of its home (kernel/home.c)
+    struct lapic lapic;
+    struct timeout timer; // the local APIC's
+    enum cpu_state state;
+    bool nmi; // one waits
+    uint32_t apic_page[APIC_PAGE_WORDS] __attribute__((aligned(16)));
+};
+
+static inline struct cpu *cpu_of(struct vcpu *v)
+{
+    return container_of(v, struct cpu, vcpu);
+}
+
+// The local APIC and all that hangs on it; `bus` has a place for it. After vcpu_create().
+void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id);
+// Has the vCPU look at its events before it enters its guest, whatever it does now. Any processor.
+void cpu_look(struct cpu *c);
+// The home's heap forgets its timer. On its home.
+void cpu_stop_timer(struct cpu *c);
+
+// The upcalls of vmx/ (vmx/vcpu.h) that concern interrupts.
+bool cpu_events(struct vcpu *v);
+void cpu_offer(struct vcpu *v);
+void cpu_halt(struct vcpu *v, bool interrupts_on);
+bool cpu_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
+bool cpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+uint64_t cpu_cr8_read(struct vcpu *v);
+void cpu_cr8_write(struct vcpu *v, uint64_t value);
+bool cpu_mmio_covers(struct vcpu *v, gpa_t at);
+uint64_t cpu_mmio_read(struct vcpu *v, gpa_t at, unsigned size);
+void cpu_mmio_write(struct vcpu *v, gpa_t at, unsigned size, uint64_t value);
+
+// What a machine's local APICs ask for (dev/lapic.h).
+extern const struct lapic_ops cpu_lapic_ops;

@@ -1,0 +1,131 @@
+#include "kernel/home.h"
+#include "arch/cpu.h"
+#include "arch/lock.h"
+#include "arch/pcpu.h"
+#include "kernel/ending.h"
+#include "kernel/vm.h"
+#include "vmx/vmx.h"
+
+static struct home {
+    struct lock lock;              // guards `arriving` and `leaving`
+    struct list arriving, leaving; // given and taken by any processor
+    struct list ended;             // they run no more; this processor's
+    uint32_t vcpus;                // ever placed here; the boot processor's
+} homes[PCPU_MAX];
+
+void home_init(void)
+{
+    for (uint32_t i = 0; i < PCPU_MAX; i++) {
+        homes[i] = (struct home){0};
+        list_init(&homes[i].arriving);
+        list_init(&homes[i].leaving);
+        list_init(&homes[i].ended);
+    }
+}
+
+struct pcpu *home_choose(uint64_t allowed)
+{
+    struct home *best = NULL;
+    for (uint32_t i = 0; i < pcpu_count; i++)
+        if (vmx_is_on(&pcpus[i]) && (!allowed || allowed >> i & 1) && (!best || homes[i].vcpus < best->vcpus))
+            best = &homes[i];
+    if (!best)
+        return NULL;
+    best->vcpus++;
+    return &pcpus[best - homes];
+}
+
+static void kick(struct pcpu *p)
+{
+    p->kick = 1;
+    if (p != this_pcpu())
+        pcpu_kick(p);
+}
+
+void home_give(struct cpu *c)
+{
+    struct pcpu *p = c->vcpu.sched.home;
+    struct home *home = &homes[p->id];
+    lock_take(&home->lock);
+    list_push_back(&home->arriving, &c->link);
+    lock_release(&home->lock);
+    kick(p);
+}
+
+// The vCPU leaves the ring and its timers the heap, at once.
+static void stop(struct cpu *c)
+{
+    sched_end(&c->vcpu.sched, rdtsc());
+    cpu_stop_timer(c);
+    if (!c->vcpu.index)
+        vm_cancel_timeouts(c->vcpu.vm);
+    list_push_back(&homes[this_pcpu()->id].ended, &c->link);
+    this_pcpu()->kick = 1;
+    vcpu_attention(&c->vcpu);
+}
+
+// It may not even have been started: it is in one list at a time.
+void home_take(struct cpu *c)
+{
+    struct pcpu *p = c->vcpu.sched.home;
+    struct home *home = &homes[p->id];
+    lock_take(&home->lock);
+    list_remove(&c->link);
+    if (p != this_pcpu())
+        list_push_back(&home->leaving, &c->link);
+    lock_release(&home->lock);
+    if (p != this_pcpu())
+        kick(p);
+    else
+        stop(c);
+}
+
+static struct cpu *pop(struct home *home, struct list *from)
+{
+    struct cpu *c = NULL;
+    lock_take(&home->lock);
+    if (!list_empty(from)) {
+        c = list_entry(from->next, struct cpu, link);
+        list_remove(&c->link);
+    }
+    lock_release(&home->lock);
+    return c;
+}
+
+// A machine starts with its first vCPU; the others wait for a SIPI.
+static void start(struct cpu *c)
+{
+    if (c->vcpu.index)
+        return;
+    vm_start_timeouts(c->vcpu.vm);
+    sched_wake(&c->vcpu.sched);
+}
+
+// The one that ended its machine tells of it first, step by step.
+static void let_go(struct cpu *c)
+{
+    struct vm *vm = c->vcpu.vm;
+    if (c == vm->teller && !ending_tell(vm))
+        return;
+    list_remove(&c->link);
+    if (this_pcpu()->current == &c->vcpu)
+        vcpu_leave();
+    vcpu_retire(&c->vcpu);
+    if (__atomic_sub_fetch(&vm->cpus_left, 1, __ATOMIC_ACQ_REL) == 0)
+        vm_destroy(vm);
+}
+
+bool home_step(void)
+{
+    struct home *home = &homes[this_pcpu()->id];
+    for (struct cpu *c; (c = pop(home, &home->leaving));)
+        stop(c);
+    struct cpu *c = pop(home, &home->arriving);
+    if (c)
+        start(c);
+    else if (!list_empty(&home->ended))
+        let_go(list_entry(home->ended.next, struct cpu, link));
+    else
+        return false;
+    return true;
+}

@@ -1,0 +1,14 @@
+// Where vCPUs live: per processor those that were built for it, those that are to leave, those that left.
+#pragma once
+#include "kernel/cpu.h"
+
+void home_init(void);
+// The processor with the fewest vCPUs among those that `allowed` (bit per id; 0: any) names; NULL: none of them
+// runs machines. Boot processor.
+struct pcpu *home_choose(uint64_t allowed);
+// Gives `c` to its home, which starts it. Any processor.
+void home_give(struct cpu *c);
+// `c` is to leave its home, for good. Any processor, once.
+void home_take(struct cpu *c);
+// One chore of this processor: starts a vCPU, or a step of letting one go. False: there is none.
+bool home_step(void);

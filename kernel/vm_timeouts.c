@@ -1,0 +1,97 @@
+#include "arch/cpu.h"
+#include "arch/pcpu.h"
+#include "arch/tsc.h"
+#include "kernel/vm.h"
+#include "kernel/watch.h"
+
+static struct pcpu *home_of(const struct vm *vm)
+{
+    return vm->cpus[0]->vcpu.sched.home;
+}
+
+static void set_timeout(struct vm *vm, struct timeout *t, tsc_t deadline)
+{
+    if (!vm->ended) // a timeout must not outlive its machine
+        timeout_set(home_of(vm)->timeouts, t, deadline);
+}
+
+static void deadline_passed(struct timeout *t)
+{
+    vm_end(container_of(t, struct vm, deadline), END_TIMEOUT, 0, NULL);
+}
+
+static void flush_partial(struct timeout *t)
+{
+    struct vm *vm = container_of(t, struct vm, partial);
+    vm_lock(vm);
+    guest_console_poll(&vm->console, rdtsc());
+    vm_unlock(vm);
+    if (vm->console.deadline.v != ~0ull)
+        set_timeout(vm, t, vm->console.deadline);
+}
+
+enum { LOOK_US = 20000, FLIP_US = 10000 };
+
+static void look_at_screen(struct timeout *t)
+{
+    struct vm *vm = container_of(t, struct vm, look);
+    enum screen_verdict seen = watch_step(vm->watch, vm->space);
+    if (seen == SCREEN_NOTHING)
+        set_timeout(vm, t, tsc(rdtsc().v + tsc_from_us(LOOK_US).v));
+    else
+        vm_end(vm, seen == SCREEN_EXPECTED ? END_SCREEN : END_SCREEN_FAIL, 0, NULL);
+}
+
+// The test hook: memory that forgets a bit now and then.
+static void flip_bit(struct timeout *t)
+{
+    struct vm *vm = container_of(t, struct vm, flip);
+    uint8_t *byte = guest_map(vm->space, gpa(vm->machine->flip), 1);
+    if (byte)
+        __atomic_fetch_xor(byte, 1, __ATOMIC_RELAXED);
+    set_timeout(vm, t, tsc(rdtsc().v + tsc_from_us(FLIP_US).v));
+}
+
+void vm_init_timeouts(struct vm *vm)
+{
+    timeout_init(&vm->deadline, deadline_passed);
+    timeout_init(&vm->partial, flush_partial);
+    timeout_init(&vm->look, look_at_screen);
+    timeout_init(&vm->flip, flip_bit);
+}
+
+void vm_start_timeouts(struct vm *vm)
+{
+    uint64_t now = rdtsc().v;
+    if (vm->machine->timeout_ms)
+        set_timeout(vm, &vm->deadline, tsc(now + tsc_from_ms(vm->machine->timeout_ms).v));
+    if (vm->watch)
+        set_timeout(vm, &vm->look, tsc(now + tsc_from_us(LOOK_US).v));
+    if (vm->machine->flip)
+        set_timeout(vm, &vm->flip, tsc(now + tsc_from_us(FLIP_US).v));
+}
+
+void vm_cancel_timeouts(struct vm *vm)
+{
+    struct timeout *const all[] = {&vm->deadline, &vm->partial, &vm->look, &vm->flip};
+    for (unsigned i = 0; i < array_size(all); i++)
+        timeout_cancel(home_of(vm)->timeouts, all[i]);
+}
+
+// ---- Asked for by other processors: done when the first vCPU looks at its events ----
+
+void vm_want_partial(struct vm *vm)
+{
+    if (home_of(vm) != this_pcpu()) {
+        __atomic_store_n(&vm->wants_partial, true, __ATOMIC_RELEASE);
+        cpu_look(vm->cpus[0]);
+    } else if (vm->partial.index == TIMEOUT_IDLE) {
+        set_timeout(vm, &vm->partial, vm->console.deadline);
+    }
+}
+
+void vm_home_work(struct vm *vm)
+{
+    if (__atomic_exchange_n(&vm->wants_partial, false, __ATOMIC_ACQUIRE))
+        vm_want_partial(vm);
+}

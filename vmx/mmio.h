@@ -1,0 +1,7 @@
+// Instructions that reach a device's memory, which no EPT entry maps.
+#pragma once
+#include "vmx/vcpu.h"
+
+// Emulates the instruction at RIP, whose access to gpa `at`, known to be a device's, made the exit. One that the
+// decoder does not know ends the machine, in words.
+noinline_cold void mmio_emulate(struct vcpu *v, gpa_t at);
