@@ -25,12 +25,12 @@ $(B)/hostfuzz/%.o: %.c
 	$(Q)$(FUZZ_CC) $(HOST_CFLAGS) $(HOST_SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 # ar q: members of one name from two rooms both stay.
-$(B)/host/pure.a: $(UNIT_OBJS)
-$(B)/hostfuzz/pure.a: $(FUZZ_OBJS)
+$(B)/host/pure.a: $(UNIT_OBJS) tests/pure.mk
+$(B)/hostfuzz/pure.a: $(FUZZ_OBJS) tests/pure.mk
 $(B)/host/pure.a $(B)/hostfuzz/pure.a:
 	@rm -f $@
 	$(call say,AR,$@)
-	$(Q)ar qcs $@ $^
+	$(Q)ar qcs $@ $(filter %.o,$^)
 
 $(B)/unit/%: $(B)/host/tests/unit/%.o $(B)/host/pure.a
 	@mkdir -p $(@D)

@@ -116,8 +116,8 @@ static void refusals_name_key_and_value(void **state)
     bad("x mem=65G", E_MALFORMED, "mem=65G: expected at most 64G");
     bad("x mem=99999999999999999999", E_MALFORMED,
         "mem=99999999999999999999: expected a size such as 4M (K, M, G)");
-    bad("x vcpus=2", E_UNSUPPORTED, "vcpus=2: this version gives a machine one vCPU only");
-    bad("x vcpus=0", E_MALFORMED, "vcpus=0: expected a number from 1");
+    bad("x vcpus=17", E_MALFORMED, "vcpus=17: expected a number from 1 to 16");
+    bad("x vcpus=0", E_MALFORMED, "vcpus=0: expected a number from 1 to 16");
     bad("x cpu=64", E_MALFORMED, "cpu=64: expected any, or processors such as 0,2-3 (below 64)");
     bad("x slice=10", E_MALFORMED, "slice=10: expected a time from 100us to 10s, such as 10ms");
     bad("x timeout=0", E_MALFORMED, "timeout=0: expected none, or a time with its unit from 1ms to 86400s, such as 500ms");

@@ -11,7 +11,9 @@
 #include "arch/memory.h"
 #include "arch/pcpu.h"
 #include "arch/tsc.h"
+#include "arch/features.h"
 #include "kernel/dev_host.h"
+#include "kernel/home.h"
 #include "kernel/options.h"
 #include "kernel/report.h"
 #include "mm/mm.h"
@@ -92,6 +94,33 @@ void vcpu_destroy(struct vcpu *v, uint16_t owner)
         assert_int_equal(buddy_free(&frames, hpa_to_pfn(v->own_vmcs.region), owner), E_OK);
     if (v->state.fpu)
         assert_int_equal(buddy_free(&frames, hpa_to_pfn(virt_to_hpa(v->state.fpu)), owner), E_OK);
+}
+
+static unsigned retired;
+
+void vcpu_retire(struct vcpu *v)
+{
+    (void)v;
+    retired++;
+}
+
+struct features features = {.physical_bits = 40};
+const struct lapic_ops cpu_lapic_ops;
+
+void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id)
+{
+    (void)bus, (void)id;
+    timeout_init(&c->timer, NULL);
+}
+
+void cpu_stop_timer(struct cpu *c)
+{
+    timeout_cancel(c->vcpu.sched.home->timeouts, &c->timer);
+}
+
+void cpu_look(struct cpu *c)
+{
+    (void)c;
 }
 
 uint64_t vcpu_bytes(void)
@@ -194,7 +223,7 @@ static bool create(struct verdict *v, uint32_t id, const char *line)
 // The machine that runs on this processor once it has adopted what was built for it.
 static struct vm *adopt(void)
 {
-    while (vm_adopt())
+    while (home_step())
         ;
     struct sched_node *n = sched_pick(this_pcpu()->runq, rdtsc());
     assert_non_null(n);
@@ -205,7 +234,7 @@ static struct vm *adopt(void)
 
 static void reap(void)
 {
-    for (unsigned steps = 0; vm_reap(); steps++)
+    for (unsigned steps = 0; home_step(); steps++)
         assert_true(steps < 100);
 }
 
@@ -265,7 +294,7 @@ static void its_report_waits_for_room(void **state)
     vm_end(adopt(), END_TRIPLE_FAULT, 0, "a sentence");
     no_room = true;
     for (unsigned i = 0; i < 10; i++)
-        assert_true(vm_reap());
+        assert_true(home_step());
     assert_string_equal(told, "");
     no_room = false;
     reap();
@@ -287,8 +316,8 @@ static void a_timeout_ends_one_that_waits_while_another_runs(void **state)
     timeouts_run(&heaps[0], tsc(rdtsc().v + tsc_hz));
     reap();
     assert_string_equal(told, "ok waits/end\n");
-    assert_ptr_equal(sched_pick(&runqs[0], rdtsc()), &runs->vcpu->sched);
-    assert_ptr_equal(pcpus[0].current, runs->vcpu);
+    assert_ptr_equal(sched_pick(&runqs[0], rdtsc()), &runs->cpus[0]->vcpu.sched);
+    assert_ptr_equal(pcpus[0].current, &runs->cpus[0]->vcpu);
     vm_end(runs, END_EXIT, 0, NULL);
     reap();
     assert_null(pcpus[0].current);
