@@ -34,3 +34,32 @@ void devices_connect(struct devices *d, struct lapic_bus *bus)
 {
     ioapic_init(&d->ioapic, bus, (uint8_t)bus->count);
 }
+
+void devices_connect_lines(struct devices *d)
+{
+    line_connect(&d->pit.line, &d->router, PIT_IRQ);
+    line_connect(&d->rtc.line, &d->router, RTC_IRQ);
+    line_connect(&d->uart.line, &d->router, UART_IRQ);
+    pit_expire(&d->pit);
+    rtc_expire(&d->rtc);
+    uart_expire(&d->uart);
+}
+
+void devices_expire(struct devices *d, enum device_timer which)
+{
+    switch (which) {
+    case DEVICE_TIMER_PIT:
+        return pit_expire(&d->pit);
+    case DEVICE_TIMER_RTC:
+        return rtc_expire(&d->rtc);
+    case DEVICE_TIMER_UART:
+        return uart_expire(&d->uart);
+    case DEVICE_TIMERS:
+        return;
+    }
+}
+
+size_t devices_console_input(struct devices *d, const char *bytes, size_t n)
+{
+    return uart_input(&d->uart, bytes, n);
+}

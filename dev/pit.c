@@ -233,6 +233,54 @@ static uint8_t read_port_b(const struct pit *p, uint64_t now)
            (out(&p->channel[2], now) ? PORT_B_OUT : 0);
 }
 
+// Rising edges of OUT, counted from the start of the count: every `n` ticks, once, or never.
+enum edges { EDGE_NEVER, EDGE_ONCE, EDGE_PERIODIC };
+static const uint8_t edges_of[8] = {EDGE_ONCE, EDGE_NEVER, EDGE_PERIODIC, EDGE_PERIODIC,
+                                    EDGE_ONCE, EDGE_NEVER, EDGE_PERIODIC, EDGE_PERIODIC};
+
+// How many edges channel 0 had in the `t` ticks since its start, and in how many more the next comes (~0:
+// never). Nothing closes its gate.
+static uint64_t count_edges(const struct pit_channel *c, uint64_t t, uint64_t *left)
+{
+    unsigned mode = c->control >> 1 & 7;
+    uint64_t first = mode == 4 ? c->count + 1u : c->count; // mode 4 is low for the tick at zero
+    *left = ~0ull;
+    if (!c->running || edges_of[mode] == EDGE_NEVER)
+        return 0;
+    if (edges_of[mode] == EDGE_PERIODIC) {
+        *left = first - t % first;
+        return t / first;
+    }
+    if (t < first)
+        *left = first - t;
+    return t >= first;
+}
+
+void pit_expire(struct pit *p)
+{
+    if (!p->line.router)
+        return;
+    const struct pit_channel *c = &p->channel[0];
+    uint64_t now = p->host->now(p->owner).v, left, edges = count_edges(c, elapsed(c, ticks(p)), &left);
+    if (edges != p->edges)
+        line_edge(&p->line);
+    p->edges = edges;
+    if (left != ~0ull)
+        left = now + max_u64(scale(left, p->host->tsc_hz, PIT_HZ) + 1, device_least_wait(p->host));
+    p->host->arm(p->owner, DEVICE_TIMER_PIT, tsc(left));
+}
+
+// Channel 0 got a control word or a count: it begins anew. Waiting for its count, OUT is low in mode 0 alone.
+static void restart_line(struct pit *p, uint64_t now)
+{
+    const struct pit_channel *c = &p->channel[0];
+    if (!p->line.router || c->write_high)
+        return;
+    p->edges = 0;
+    line_set(&p->line, c->running ? out(c, now) : c->control >> 1 & 7);
+    pit_expire(p);
+}
+
 static uint8_t in8(struct device *d, uint16_t port)
 {
     struct pit *p = container_of(d, struct pit, device);
@@ -255,6 +303,8 @@ static void out8(struct device *d, uint16_t port, uint8_t v)
     } else if (channel < PIT_CHANNELS) {
         write_count(&p->channel[channel], v, now);
     }
+    if (port == PIT_BASE || (port == PIT_CONTROL && !(v >> 6) && (v & CONTROL_BOTH)))
+        restart_line(p, now);
 }
 
 static uint32_t pit_in(struct device *d, uint16_t port, unsigned width)

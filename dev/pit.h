@@ -1,6 +1,8 @@
 // An 8254 programmable interval timer at 40h-43h with the gate and output of channel 2 at port 61h. Nothing
 // ticks: each channel remembers when its count was loaded, and what it shows is computed from the guest's TSC
-// when somebody looks. No interrupt yet. (8254 data sheet, "Operational Description".)
+// when somebody looks. Channel 0 drives IRQ 0 once its line is connected: each rising edge of its output is
+// one event, and the line stays high until the next, so that no half period is waited for. (8254 data sheet,
+// "Operational Description".)
 #pragma once
 #include "dev/devices.h"
 
@@ -24,8 +26,12 @@ struct pit {
     struct device device; // first
     const struct dev_host *host;
     void *owner;
+    struct line line;
+    uint64_t edges; // of channel 0 since its start that were signalled
     uint8_t port_b; // port 61h bits 3:0 as written
     struct pit_channel channel[PIT_CHANNELS];
 };
 
+// Signals what channel 0 has to signal and arms for the next.
+void pit_expire(struct pit *p);
 void pit_init(struct pit *p, const struct dev_host *host, void *owner);

@@ -1,6 +1,7 @@
 #include "dev/rtc.h"
 #include "dev/bytewise.h"
 #include "dev/calendar.h"
+#include "dev/scale.h"
 
 enum rtc_register {
     RTC_SECOND = 0,
@@ -23,8 +24,17 @@ enum rtc_register {
     RTC_ABOVE_4G = 0x5b,
 };
 enum { A_UPDATING = 0x80, A_DIVIDER_32768 = 0x20, A_RATE_1024 = 6 };
-enum { B_24_HOURS = 2, B_BINARY = 4, B_UPDATE_INTERRUPT = 0x10, B_SET = 0x80 };
-enum { C_UPDATED = 0x10, C_REQUEST = 0x80, D_VALID = 0x80, HOUR_PM = 0x80 };
+enum { B_24_HOURS = 2, B_BINARY = 4, B_SET = 0x80 };
+// Flags of status C; the same bits of status B enable their interrupts.
+enum {
+    C_UPDATED = 0x10,
+    C_ALARM = 0x20,
+    C_PERIODIC = 0x40,
+    C_FLAGS = 0x70,
+    C_REQUEST = 0x80,
+    D_VALID = 0x80,
+    HOUR_PM = 0x80
+};
 enum {
     SECOND_US = 1000000,
     UPDATE_US = 244 + 1984, // UIP rises 244 us before the update cycle, which takes 1984 us
@@ -41,23 +51,27 @@ static uint8_t from_bcd(uint8_t v)
     return (uint8_t)((v >> 4) * 10 + (v & 15));
 }
 
+// A value as its register shows it, in the format that status B asks for now.
+static uint8_t shown(const struct rtc *r, uint8_t v)
+{
+    return r->cell[RTC_B] & B_BINARY ? v : to_bcd(v);
+}
+
+static uint8_t shown_hour(const struct rtc *r, uint8_t hour)
+{
+    if (r->cell[RTC_B] & B_24_HOURS)
+        return shown(r, hour);
+    return shown(r, hour % 12 == 0 ? 12 : hour % 12) | (hour >= 12 ? HOUR_PM : 0);
+}
+
 static void store(struct rtc *r, enum rtc_register reg, uint8_t v)
 {
-    r->cell[reg] = r->cell[RTC_B] & B_BINARY ? v : to_bcd(v);
+    r->cell[reg] = shown(r, v);
 }
 
 static uint8_t fetch(const struct rtc *r, enum rtc_register reg)
 {
     return r->cell[RTC_B] & B_BINARY ? r->cell[reg] : from_bcd(r->cell[reg]);
-}
-
-static void store_hour(struct rtc *r, uint8_t hour)
-{
-    if (r->cell[RTC_B] & B_24_HOURS)
-        return store(r, RTC_HOUR, hour);
-    store(r, RTC_HOUR, hour % 12 == 0 ? 12 : hour % 12);
-    if (hour >= 12)
-        r->cell[RTC_HOUR] |= HOUR_PM;
 }
 
 static uint8_t fetch_hour(const struct rtc *r)
@@ -80,7 +94,7 @@ static void refresh(struct rtc *r)
     struct calendar c = calendar_from_seconds(wall_seconds(r) + r->offset);
     store(r, RTC_SECOND, c.second);
     store(r, RTC_MINUTE, c.minute);
-    store_hour(r, c.hour);
+    r->cell[RTC_HOUR] = shown_hour(r, c.hour);
     store(r, RTC_WEEKDAY, c.weekday);
     store(r, RTC_DAY, c.day);
     store(r, RTC_MONTH, c.month);
@@ -113,15 +127,96 @@ static uint8_t read_a(const struct rtc *r)
     return r->cell[RTC_A] | (updating && !(r->cell[RTC_B] & B_SET) ? A_UPDATING : 0);
 }
 
-// The update flag is set once a second and cleared by being read.
+// An alarm register matches what the time register before it would show, or, with its top bits set, anything.
+static bool matches(const struct rtc *r, enum rtc_register time, uint8_t now)
+{
+    enum { ANY = 0xc0 };
+    uint8_t alarm = r->cell[time + 1];
+    return (alarm & ANY) == ANY || alarm == now;
+}
+
+// The first second after `from` (guest's time) at which the alarm goes off, within a day; 0: none. It leaps
+// over hours and minutes that do not match.
+static int64_t next_alarm(const struct rtc *r, int64_t from)
+{
+    for (int64_t t = from + 1; t <= from + 86400;) {
+        struct calendar c = calendar_from_seconds(t);
+        if (!matches(r, RTC_HOUR, shown_hour(r, c.hour)))
+            t += 3600 - c.minute * 60 - c.second;
+        else if (!matches(r, RTC_MINUTE, shown(r, c.minute)))
+            t += 60 - c.second;
+        else if (!matches(r, RTC_SECOND, shown(r, c.second)))
+            t++;
+        else
+            return t;
+    }
+    return 0;
+}
+
+// Periodic events a second: 32768 Hz divided; the two fastest rates are those of 8 and 9.
+static uint32_t periodic_rate(const struct rtc *r)
+{
+    unsigned rate = r->cell[RTC_A] & 15;
+    return rate == 0 ? 0 : 32768u >> ((rate < 3 ? rate + 7 : rate) - 1);
+}
+
+// Sets the flags of what has happened since the last look. The update flag is set once a second.
+static void collect(struct rtc *r)
+{
+    uint64_t us = r->host->wall_us(r->owner), second = us / SECOND_US;
+    uint64_t periods = scale(us, periodic_rate(r), SECOND_US);
+    bool updated = second != r->update_seen && !(r->cell[RTC_B] & B_SET);
+    if (r->line.router && periods != r->period_seen)
+        r->flags |= C_PERIODIC;
+    if (r->line.router && updated) {
+        int64_t alarm = next_alarm(r, (int64_t)r->update_seen + r->offset);
+        if (alarm && alarm <= (int64_t)second + r->offset)
+            r->flags |= C_ALARM;
+    }
+    if (updated)
+        r->flags |= C_UPDATED;
+    r->update_seen = second;
+    r->period_seen = periods;
+}
+
+// Microseconds of the wall clock at which the next enabled flag will be set; ~0: none.
+static uint64_t next_event(const struct rtc *r)
+{
+    uint8_t enabled = r->cell[RTC_B], rate_on = enabled & C_PERIODIC && periodic_rate(r);
+    uint64_t next = ~0ull;
+    if (rate_on)
+        next = scale(r->period_seen + 1, SECOND_US, periodic_rate(r)) + 1;
+    if ((enabled & C_UPDATED) && !(enabled & B_SET))
+        next = min_u64(next, (r->update_seen + 1) * SECOND_US);
+    int64_t alarm =
+        (enabled & (C_ALARM | B_SET)) == C_ALARM ? next_alarm(r, (int64_t)r->update_seen + r->offset) : 0;
+    return alarm ? min_u64(next, (uint64_t)(alarm - r->offset) * SECOND_US) : next;
+}
+
+// A request that nobody took yet needs no second one.
+void rtc_expire(struct rtc *r)
+{
+    if (!r->line.router)
+        return;
+    collect(r);
+    bool request = r->flags & r->cell[RTC_B] & C_FLAGS;
+    line_set(&r->line, request);
+    uint64_t at = request ? ~0ull : next_event(r), us = r->host->wall_us(r->owner);
+    if (at != ~0ull) {
+        uint64_t left = scale(at > us ? at - us : 0, r->host->tsc_hz, SECOND_US) + 1;
+        at = r->host->now(r->owner).v + max_u64(left, device_least_wait(r->host));
+    }
+    r->host->arm(r->owner, DEVICE_TIMER_RTC, tsc(at));
+}
+
+// Reading clears the flags and with them the request.
 static uint8_t read_c(struct rtc *r)
 {
-    uint64_t second = (uint64_t)wall_seconds(r);
-    bool updated = second != r->update_seen && !(r->cell[RTC_B] & B_SET);
-    r->update_seen = second;
-    if (!updated)
-        return 0;
-    return r->cell[RTC_B] & B_UPDATE_INTERRUPT ? C_UPDATED | C_REQUEST : C_UPDATED;
+    collect(r);
+    uint8_t flags = r->flags;
+    r->flags = 0;
+    rtc_expire(r);
+    return flags & r->cell[RTC_B] & C_FLAGS ? flags | C_REQUEST : flags;
 }
 
 static uint8_t read_cell(struct rtc *r, uint8_t reg)
@@ -174,8 +269,10 @@ static void out8(struct device *d, uint16_t port, uint8_t v)
     struct rtc *r = container_of(d, struct rtc, device);
     if (port == RTC_INDEX)
         r->index = v & (RTC_CELLS - 1);
-    else if (port == RTC_DATA)
+    else if (port == RTC_DATA) {
         write_cell(r, r->index, v);
+        rtc_expire(r);
+    }
 }
 
 static uint32_t rtc_in(struct device *d, uint16_t port, unsigned width)

@@ -54,12 +54,38 @@ static uint8_t read_rbr(struct uart *u)
     return byte;
 }
 
+// What interrupts, in order of priority: an IIR code.
+static uint8_t cause(const struct uart *u)
+{
+    if ((u->ier & IER_LINE) && u->overrun)
+        return IIR_LINE;
+    if ((u->ier & IER_RX) && u->rx_count > 0)
+        return IIR_RX;
+    if ((u->ier & IER_THRE) && u->thre_pending && transmitter_empty(u))
+        return IIR_THRE;
+    if ((u->ier & IER_MODEM) && (u->msr & 15))
+        return IIR_MODEM;
+    return IIR_NONE;
+}
+
+// While the console is behind, somebody has to look again: nothing else tells that it has room.
+static noinline_cold void update_line(struct uart *u)
+{
+    line_set(&u->line, (u->mcr & MCR_OUT2) && cause(u) != IIR_NONE);
+    bool waits = (u->ier & IER_THRE) && u->thre_pending && !transmitter_empty(u);
+    if (waits)
+        u->host->arm(u->owner, DEVICE_TIMER_UART, tsc(u->host->now(u->owner).v + u->host->tsc_hz / 1000));
+}
+
 static void write_thr(struct uart *u, uint8_t value)
 {
     if (unlikely(u->lcr & LCR_DLAB)) {
         u->divisor = (uint16_t)((u->divisor & 0xff00) | value);
         return;
     }
+    u->thre_pending = false;
+    if (unlikely(u->line.router))
+        update_line(u);
     u->thre_pending = true; // the byte is gone at once, so THR is empty again
     if (unlikely(u->mcr & MCR_LOOP))
         return receive(u, value);
@@ -84,21 +110,13 @@ static void write_ier(struct uart *u, uint8_t value)
     u->ier = value & IER_ALL;
 }
 
-// Sources in order of priority. Reading IIR is what acknowledges THRE, if THRE is what it reported.
+// Reading IIR is what acknowledges THRE, if THRE is what it reported.
 static uint8_t read_iir(struct uart *u)
 {
-    uint8_t fifos = u->fcr & FCR_ENABLE ? IIR_FIFOS : 0;
-    if ((u->ier & IER_LINE) && u->overrun)
-        return fifos | IIR_LINE;
-    if ((u->ier & IER_RX) && u->rx_count > 0)
-        return fifos | IIR_RX;
-    if ((u->ier & IER_THRE) && u->thre_pending && transmitter_empty(u)) {
+    uint8_t code = cause(u);
+    if (code == IIR_THRE)
         u->thre_pending = false;
-        return fifos | IIR_THRE;
-    }
-    if ((u->ier & IER_MODEM) && (u->msr & 15))
-        return fifos | IIR_MODEM;
-    return fifos | IIR_NONE;
+    return code | (u->fcr & FCR_ENABLE ? IIR_FIFOS : 0);
 }
 
 static void write_fcr(struct uart *u, uint8_t value)
@@ -191,15 +209,39 @@ static const struct {
 
 static uint8_t in8(struct device *d, uint16_t port)
 {
+    struct uart *u = uart_of(d);
     unsigned reg = port - UART_BASE;
-    return likely(reg < array_size(registers)) ? registers[reg].read(uart_of(d)) : 0xff;
+    uint8_t value = likely(reg < array_size(registers)) ? registers[reg].read(u) : 0xff;
+    if (unlikely(u->line.router))
+        update_line(u);
+    return value;
 }
 
 static void out8(struct device *d, uint16_t port, uint8_t value)
 {
+    struct uart *u = uart_of(d);
     unsigned reg = port - UART_BASE;
     if (likely(reg < array_size(registers)))
-        registers[reg].write(uart_of(d), value);
+        registers[reg].write(u, value);
+    if (unlikely(u->line.router))
+        update_line(u);
+}
+
+void uart_expire(struct uart *u)
+{
+    if (u->line.router)
+        update_line(u);
+}
+
+size_t uart_input(struct uart *u, const char *bytes, size_t n)
+{
+    size_t room = (u->fcr & FCR_ENABLE ? UART_FIFO : 1) - u->rx_count;
+    if (u->mcr & MCR_LOOP) // the input pin is cut off
+        return 0;
+    for (size_t i = 0; i < n && i < room; i++)
+        receive(u, (uint8_t)bytes[i]);
+    uart_expire(u);
+    return n < room ? n : room;
 }
 
 static uint32_t uart_in(struct device *d, uint16_t port, unsigned width)

@@ -1,5 +1,5 @@
-// A 16550A UART at 3F8h-3FFh whose line is the machine's console. Polled: it raises no interrupt, but IIR
-// tells what would, so that an interrupt line is one more function call. Sent bytes leave at once; when the
+// A 16550A UART at 3F8h-3FFh whose line is the machine's console. IIR tells what would interrupt, and
+// so does its line, IRQ 4, once it is connected and OUT2 lets it through. Sent bytes leave at once; when the
 // console is behind, THRE and TEMT stay clear until it has room.
 #pragma once
 #include "dev/devices.h"
@@ -10,6 +10,7 @@ struct uart {
     struct device device; // first: ops find the UART through it
     const struct dev_host *host;
     void *owner;
+    struct line line;
     uint16_t divisor;
     uint8_t ier, fcr, lcr, mcr, scr; // as last written, reserved bits gone
     uint8_t msr;                     // lines in the upper, changes since the last read in the lower half
@@ -18,4 +19,8 @@ struct uart {
     uint8_t rx[UART_FIFO];
 };
 
+// Looks again whether the transmitter is empty, for the interrupt that says so.
+void uart_expire(struct uart *u);
+// Bytes from outside; returns how many the receiver had room for.
+size_t uart_input(struct uart *u, const char *bytes, size_t n);
 void uart_init(struct uart *u, const struct dev_host *host, void *owner);

@@ -35,6 +35,11 @@ static void reset(void *owner)
     ((struct fake_machine *)owner)->resets++;
 }
 
+static void arm(void *owner, enum device_timer which, tsc_t deadline)
+{
+    ((struct fake_machine *)owner)->armed[which] = deadline.v;
+}
+
 struct dev_host fake_host = {
     .now = now,
     .tsc_hz = 20000000,
@@ -43,4 +48,5 @@ struct dev_host fake_host = {
     .console_ready = console_ready,
     .end = end,
     .reset = reset,
+    .arm = arm,
 };

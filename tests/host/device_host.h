@@ -10,6 +10,7 @@ struct fake_machine {
     size_t console_len; // all bytes ever sent; the first ones are in `console`
     unsigned ends, resets;
     uint32_t end_code;
+    uint64_t armed[DEVICE_TIMERS]; // zero: never asked for
 };
 
 extern struct dev_host fake_host; // tsc_hz is 20 MHz unless the test changes it
