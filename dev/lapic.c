@@ -62,14 +62,23 @@ noinline_cold void lapic_error(struct lapic *l, uint8_t esr_bit)
 }
 
 // A software-disabled APIC keeps what it has and accepts nothing new.
-void lapic_request(struct lapic *l, uint8_t vector)
+static inline void request(struct lapic *l, uint8_t vector)
 {
+    enum { TO_TMR = (LAPIC_TMR - LAPIC_IRR) * 4 };
     if (unlikely(vector < FIRST_VECTOR))
         return lapic_error(l, ESR_RECEIVE_ILLEGAL);
     if (unlikely(!(lapic_get(l, LAPIC_SVR) & SVR_ENABLE)))
         return;
-    *lapic_reg(l, LAPIC_TMR + vector / 32) &= ~(1u << vector % 32);
-    set_vector(l, LAPIC_IRR, &l->irr_words, vector);
+    unsigned w = vector / 32;
+    uint32_t *irr = lapic_reg(l, LAPIC_IRR + w), bit = 1u << vector % 32;
+    irr[TO_TMR] &= ~bit;
+    *irr |= bit;
+    l->irr_words |= (uint8_t)(1u << w);
+}
+
+void lapic_request(struct lapic *l, uint8_t vector)
+{
+    request(l, vector);
 }
 
 // Tells senders how to find this APIC.
@@ -94,17 +103,29 @@ static void write_tpr(struct lapic *l, uint64_t value)
     renew_ppr(l);
 }
 
+static noinline_cold void end_level(struct lapic *l, unsigned vector)
+{
+    if (!(lapic_get(l, LAPIC_SVR) & SVR_NO_BROADCAST))
+        l->bus->ops->eoi(l, (uint8_t)vector);
+}
+
+// Spelled out because it is hot: the word, the bit in it and TMR's bit are found once.
 static void write_eoi(struct lapic *l, uint64_t value)
 {
+    enum { TO_TMR = (LAPIC_TMR - LAPIC_ISR) * 4 };
     (void)value;
     if (unlikely(!l->isr_words))
         return;
-    uint8_t vector = (uint8_t)lapic_top(l->regs, LAPIC_ISR, l->isr_words);
-    clear_vector(l, LAPIC_ISR, &l->isr_words, vector);
+    unsigned w = lapic_bsr(l->isr_words);
+    uint32_t *isr = lapic_reg(l, LAPIC_ISR + w);
+    unsigned n = lapic_bsr(*isr);
+    uint32_t bit = 1u << n;
+    *isr ^= bit;
+    if (!*isr)
+        l->isr_words ^= (uint8_t)(1u << w);
     renew_ppr(l);
-    if (unlikely(lapic_get(l, LAPIC_TMR + vector / 32) & 1u << vector % 32))
-        if (!(lapic_get(l, LAPIC_SVR) & SVR_NO_BROADCAST))
-            l->bus->ops->eoi(l, vector);
+    if (unlikely(isr[TO_TMR] & bit))
+        end_level(l, w * 32 + n);
 }
 
 static void write_ldr(struct lapic *l, uint64_t value)
@@ -201,7 +222,7 @@ static void write_self_ipi(struct lapic *l, uint64_t value)
 {
     if (unlikely(value < FIRST_VECTOR))
         lapic_error(l, ESR_SEND_ILLEGAL);
-    lapic_request(l, (uint8_t)value);
+    request(l, (uint8_t)value);
 }
 
 enum access { NO, X1, X2, BOTH };

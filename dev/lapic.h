@@ -192,10 +192,16 @@ static inline bool lapic_posted(const struct lapic *l)
 // Takes over what was posted; returns the events among it (enum lapic_event). Owner.
 uint32_t lapic_merge(struct lapic *l);
 
+// The place of the highest bit set; spelled so that it becomes one BSR.
+static inline unsigned lapic_bsr(uint32_t v)
+{
+    return (unsigned)__builtin_clz(v) ^ 31;
+}
+
 static inline unsigned lapic_top(const uint32_t *regs, enum lapic_register first, unsigned words)
 {
-    unsigned w = 31u - (unsigned)__builtin_clz(words);
-    return w * 32 + 31u - (unsigned)__builtin_clz(regs[((unsigned)first + w) * 4]);
+    unsigned w = lapic_bsr(words);
+    return w * 32 + lapic_bsr(regs[(first + w) * 4]);
 }
 
 // The vector to deliver now: the highest request, if its class is above the processor priority; else
