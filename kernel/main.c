@@ -247,10 +247,19 @@ static void start_processors(void)
     run_wait_for_processors();
 }
 
+static void log_line(void *context, const char *line)
+{
+    (void)context;
+    log_info("%s", line);
+}
+
 static void init_vmx(void)
 {
     struct reason why;
-    if (vmx_init(&why) || vmx_init_cpu(&why))
+    enum error e = vmx_init(&why);
+    if (cpu_has(FEATURE_VMX))
+        vmx_caps_text(&vmx_caps, log_line, NULL);
+    if (e || vmx_init_cpu(&why))
         refuse(why.text);
     microscope_init(options.report & REPORT_STATS);
 }
