@@ -3,12 +3,13 @@
 #include "dev/devices_impl.h"
 #include <stdlib.h>
 #include <string.h>
+#include "dev/lapic.h"
 #include "tests/host/device_host.h"
 
 // Ports with a device or next to one are tried far more often than the rest.
 static const uint16_t interesting[] = {
-    0x3f,  0x40,  0x41,  0x42,  0x43,  0x61,  0x64,  0x70,  0x71,  0x92,  0xf4,   0x3f7,  0x3f8,
-    0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0xcf8, 0xcf9, 0xcfc, 0x8900, 0xffff,
+    0x20,  0x21,  0xa0,  0xa1,  0x3f,  0x40,  0x41,  0x42,  0x43,  0x61,  0x64,  0x70,  0x71,   0x92,   0xf4,
+    0x3f7, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0xcf8, 0xcf9, 0xcfc, 0x8900, 0xffff,
 };
 
 struct step {
@@ -33,6 +34,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fake_machine machine = {.wall_us = 1795338867000000};
     struct devices d;
     devices_init(&d, &fake_host, &machine, 64 << 20);
+    struct lapic_bus bus = {0};
+    devices_connect(&d, &bus);
+    devices_connect_lines(&d);
     struct io_map *io = devices_io(&d);
     struct step s;
     for (; size >= sizeof(s); data += sizeof(s), size -= sizeof(s)) {
@@ -42,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         machine.busy = s.what & 0x80;
         machine.tsc += s.what & 0x40 ? (uint64_t)s.value << 24 : s.raw_port;
         machine.wall_us += s.what & 0x20 ? s.value : 100;
+        devices_expire(&d, (enum device_timer)(s.value % DEVICE_TIMERS));
         if (s.what & 1)
             io_out(io, port, width, s.value);
         uint32_t value = io_in(io, port, width);
