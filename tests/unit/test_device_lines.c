@@ -182,6 +182,13 @@ static void rtc_update_and_alarm(void **state)
     at((uint64_t)HZ * 150 + LEAST);
     assert_int_equal(served(), RTC_IRQ);
     cmos(C);
+    set_cmos(3, 0x40);
+    set_cmos(1, 0x00); // every hour, 40 minutes past it
+    at((uint64_t)HZ * 2400 - 1000);
+    assert_int_equal(served(), -1);
+    at((uint64_t)HZ * 2400 + LEAST);
+    assert_int_equal(served(), RTC_IRQ);
+    cmos(C);
     set_cmos(5, 0x99); // never
     assert_int_equal(machine.armed[DEVICE_TIMER_RTC], ~0ull);
 }

@@ -453,6 +453,12 @@ static void at(uint64_t now)
 static void timer_one_shot(void **state)
 {
     (void)state;
+    lapic_wrmsr(l, 0x832, 0x70);
+    lapic_wrmsr(l, 0x838, 500);
+    assert_int_equal(a.armed[0], 1000); // divided by 2 at first
+    lapic_init_signal(l);
+    assert_int_equal(a.armed[0], ~0ull);
+    lapic_wrmsr(l, 0x80f, 0x1ff);
     lapic_wrmsr(l, 0x83e, 0xb); // by 1
     lapic_wrmsr(l, 0x832, 0x70);
     at(1000);
