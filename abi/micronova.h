@@ -32,14 +32,14 @@ enum {
 
 struct start_info {
     uint32_t magic, abi_version;
-    uint32_t size;       // of this structure, bytes
+    uint32_t size; // of this structure, bytes
     uint32_t vm_id;
-    uint64_t mem_bytes;  // RAM from gpa 0
-    uint64_t cmdline;    // gpa of the NUL-terminated cmdline=, never 0
-    uint64_t initrd;     // gpa, 0 if none
+    uint64_t mem_bytes; // RAM from gpa 0
+    uint64_t cmdline;   // gpa of the NUL-terminated cmdline=, never 0
+    uint64_t initrd;    // gpa, 0 if none
     uint64_t initrd_bytes;
     uint64_t tsc_hz;
-    char name[32];       // the machine's, NUL-terminated
+    char name[32]; // the machine's, NUL-terminated
 };
 
 // Hypercalls: VMCALL at CPL 0 with the number in RAX, arguments in RDI RSI RDX R10 R8 R9 (outside 64-bit
@@ -50,6 +50,7 @@ struct start_info {
 // with E_BAD_ADDRESS, a buffer or a plan beyond its maximum with E_TOO_BIG (checked before the address), a
 // name that is empty or has other characters, an unknown flag, query or unit with E_INVALID, a second plan
 // with E_EXISTS. A buffer of 0 bytes needs no address.
+// clang-format off
 #define HYPERCALLS(X)                                                                                        \
     X(VERSION, 0)       /* () -> ABI_VERSION */                                                              \
     X(CONSOLE_WRITE, 1) /* (gpa, bytes <= CONSOLE_WRITE_MAX) -> bytes taken; -E_AGAIN while the log is full */ \
@@ -60,20 +61,21 @@ struct start_info {
     X(TIME, 6)          /* (enum time_query) -> value */                                                     \
     X(BENCH, 7)         /* (value, name gpa, name bytes, unit gpa, unit bytes): logs "# bench NAME VALUE UNIT" */ \
     X(QUERY, 8)         /* (enum query) -> a figure the hypervisor keeps about itself or this machine */
+// clang-format on
 
 enum hypercall {
 #define X(name, number) HC_##name = (number),
     HYPERCALLS(X)
 #undef X
-    HC_COUNT
+        HC_COUNT
 };
 
 enum {
     CONSOLE_WRITE_MAX = 512, // bytes one HC_CONSOLE_WRITE takes
     TAP_NAME_MAX = 64,       // [A-Za-z0-9._+-]: the point is called MACHINE/NAME
-    TAP_DETAIL_MAX = 256,    // text for the "# " lines that follow (lines split at \n), e.g. "expected 1\ngot 2"
+    TAP_DETAIL_MAX = 256, // text for the "# " lines that follow (lines split at \n), e.g. "expected 1\ngot 2"
     TAP_PLAN_MAX = 100000,
-    BENCH_UNIT_MAX = 16,     // a unit is spelled like a name
+    BENCH_UNIT_MAX = 16, // a unit is spelled like a name
 };
 
 enum tap_flag { TAP_NOT_OK = 0, TAP_OK = 1, TAP_SKIP = 2 }; // TAP_SKIP: ok, with the detail as the reason
@@ -89,5 +91,5 @@ enum query {
     QUERY_MAX_HANDLER, // longest exit handler so far on this processor, TSC ticks, since the last such query
     QUERY_VMREADS,     // VMREADs executed on this processor, when the build counts them, else -E_UNSUPPORTED
     QUERY_VMWRITES,
-    QUERY_RUN_TICKS,   // TSC ticks this vCPU has run
+    QUERY_RUN_TICKS, // TSC ticks this vCPU has run
 };

@@ -2,7 +2,16 @@
 #include "arch/cpu.h"
 
 enum { CMOS_INDEX = 0x70, CMOS_DATA = 0x71, NMI_OFF = 0x80 };
-enum { REG_SECOND = 0, REG_MINUTE = 2, REG_HOUR = 4, REG_DAY = 7, REG_MONTH = 8, REG_YEAR = 9, REG_A = 10, REG_B = 11 };
+enum {
+    REG_SECOND = 0,
+    REG_MINUTE = 2,
+    REG_HOUR = 4,
+    REG_DAY = 7,
+    REG_MONTH = 8,
+    REG_YEAR = 9,
+    REG_A = 10,
+    REG_B = 11
+};
 enum { A_UPDATING = 0x80, B_BINARY = 4, B_24_HOURS = 2, HOUR_PM = 0x80 };
 enum { UPDATE_POLLS = 20000 }; // an update takes up to 2.2 ms; a read of the port about 1 us
 
@@ -46,5 +55,6 @@ bool cmos_read_time(struct cmos_time *t)
         .minute = number(read(REG_MINUTE), b),
         .second = number(read(REG_SECOND), b),
     };
-    return t->month >= 1 && t->month <= 12 && t->day >= 1 && t->day <= 31 && t->hour < 24 && t->minute < 60 && t->second < 60;
+    return t->month >= 1 && t->month <= 12 && t->day >= 1 && t->day <= 31 && t->hour < 24 && t->minute < 60 &&
+           t->second < 60;
 }

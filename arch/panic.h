@@ -6,8 +6,8 @@
 
 _Noreturn void panic(const char *format, ...) noinline_cold printf_like(1, 2);
 
-#define assert(cond)                                                                                         \
-    do {                                                                                                     \
-        if (unlikely(!(cond)))                                                                               \
-            panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #cond);                                 \
+#define assert(cond)                                                         \
+    do {                                                                     \
+        if (unlikely(!(cond)))                                               \
+            panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #cond); \
     } while (0)

@@ -7,6 +7,7 @@
 
 enum { PAGE_SHIFT = 12, PAGE_SIZE = 1 << PAGE_SHIFT };
 
+// clang-format off
 typedef struct { uint64_t v; } hpa_t; // host-physical address, bytes
 typedef struct { uint64_t v; } gpa_t; // guest-physical address, bytes
 typedef struct { uint64_t v; } pfn_t; // host page frame number (hpa >> 12)
@@ -40,3 +41,4 @@ static inline uint64_t align_down(uint64_t v, uint64_t to) { return v & ~(to - 1
 static inline uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
 static inline uint64_t log2_floor(uint64_t v) { return 63 - (uint64_t)__builtin_clzll(v); } // v > 0
+// clang-format on

@@ -5,7 +5,7 @@
 #include "sched/timeout.h"
 #include "vmx/vcpu.h"
 
-enum { LEAST_PERIOD_US = 20 }; // local APIC timers of guests interrupt no more often
+enum { LEAST_PERIOD_US = 20 };  // local APIC timers of guests interrupt no more often
 enum { APIC_PAGE_WORDS = 256 }; // the part of the APIC page that has registers
 
 enum cpu_state { CPU_RUNS, CPU_HALTED, CPU_WAITS_FOR_SIPI };

@@ -37,7 +37,8 @@ static void tell_point(struct vm *vm)
     name_ending(expected, sizeof expected, m->expect, m->expect_code);
     name_ending(got, sizeof got, vm->how, vm->code);
     if (vm->has_plan && vm->delivered != vm->planned)
-        format(text, sizeof text, "expected %u test points\ngot %u, then %s: %s", vm->planned, vm->delivered, got, vm->detail);
+        format(text, sizeof text, "expected %u test points\ngot %u, then %s: %s", vm->planned, vm->delivered,
+               got, vm->detail);
     else
         format(text, sizeof text, "expected %s\ngot %s: %s", expected, got, vm->detail);
     report_point(POINT_NOT_OK, m->name, "end", text);

@@ -18,7 +18,8 @@ struct call {
 
 static uint64_t arg(const struct call *c, unsigned i)
 {
-    static const uint8_t registers64[] = {RDI, RSI, RDX, R10, R8, R9}, registers32[] = {RBX, RCX, RDX, RSI, RDI};
+    static const uint8_t registers64[] = {RDI, RSI, RDX, R10, R8, R9},
+                         registers32[] = {RBX, RCX, RDX, RSI, RDI};
     return c->wide ? c->v->gpr[registers64[i]] : (uint32_t)c->v->gpr[registers32[i]];
 }
 
@@ -151,10 +152,10 @@ static int64_t call_QUERY(const struct call *c)
 }
 
 // The calls that take arguments or give a result, as vmx/ calls them. A yield does neither.
-#define WRAP(name)                                                                                           \
-    void hypercall_##name(struct vcpu *v)                                                                    \
-    {                                                                                                        \
-        v->gpr[RAX] = (uint64_t)call_##name(&(struct call){v, vcpu_in_64bit_mode(v)});                       \
+#define WRAP(name)                                                                     \
+    void hypercall_##name(struct vcpu *v)                                              \
+    {                                                                                  \
+        v->gpr[RAX] = (uint64_t)call_##name(&(struct call){v, vcpu_in_64bit_mode(v)}); \
     }
 WRAP(VERSION)
 WRAP(CONSOLE_WRITE)

@@ -25,7 +25,8 @@ bool log_ring_has_room(const struct log_ring *r, size_t length)
 
 uint32_t log_ring_free(const struct log_ring *r)
 {
-    return r->size - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE));
+    return r->size -
+           (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE));
 }
 
 // Compare and exchange, because an NMI may reserve between the check and the step.

@@ -7,9 +7,9 @@
 #include "arch/types.h"
 
 enum record_kind {
-    RECORD_LINE,  // text goes out as "# text"
-    RECORD_RAW,   // text goes out as it is: TAP version, plan
-    RECORD_POINT, // text is "machine/name", behind it perhaps ' ' and the reason of a skip
+    RECORD_LINE,      // text goes out as "# text"
+    RECORD_RAW,       // text goes out as it is: TAP version, plan
+    RECORD_POINT,     // text is "machine/name", behind it perhaps ' ' and the reason of a skip
     RECORD_MORE = 16, // one bit beside the kind: the next record belongs to this one
 };
 

@@ -11,21 +11,21 @@ enum { MACHINE_MEM_DEFAULT = 4 << 20 };
 
 struct machine {
     char name[MACHINE_NAME_MAX + 1]; // [A-Za-z0-9._+-]+
-    uint64_t mem;          // bytes, multiple of PAGE_SIZE; default 4M
-    uint32_t vcpus;        // default 1
-    uint64_t cpus;         // bit per pCPU id allowed; 0: any
-    uint64_t slice_us;     // 0: the kernel option's
-    uint64_t timeout_ms;   // 0: none
-    uint32_t rights;       // enum right
-    bool console;          // console=log (default) or none
-    bool dump_screen;      // screen=dump
-    enum ending expect;    // default END_EXIT
-    uint64_t expect_code;  // with END_EXIT: the exit code that counts as ok, default 0
-    uint64_t flip;         // test hook flip=GPA: bit 0 of this byte is flipped now and then; 0: never
+    uint64_t mem;                    // bytes, multiple of PAGE_SIZE; default 4M
+    uint32_t vcpus;                  // default 1
+    uint64_t cpus;                   // bit per pCPU id allowed; 0: any
+    uint64_t slice_us;               // 0: the kernel option's
+    uint64_t timeout_ms;             // 0: none
+    uint32_t rights;                 // enum right
+    bool console;                    // console=log (default) or none
+    bool dump_screen;                // screen=dump
+    enum ending expect;              // default END_EXIT
+    uint64_t expect_code;            // with END_EXIT: the exit code that counts as ok, default 0
+    uint64_t flip;                   // test hook flip=GPA: bit 0 of this byte flips now and then; 0: never
     char cmdline[MACHINE_TEXT_MAX + 1];
-    char initrd[MACHINE_NAME_MAX + 1];     // name of another module, "" if none
-    char expect_screen[128];               // regex of expect=screen:REGEX, "" if none
-    char fail_screen[128];                 // regex of fail=screen:REGEX, "" if none
+    char initrd[MACHINE_NAME_MAX + 1]; // name of another module, "" if none
+    char expect_screen[128];           // regex of expect=screen:REGEX, "" if none
+    char fail_screen[128];             // regex of fail=screen:REGEX, "" if none
 };
 
 // Parses one module line as GRUB hands it over (quotes anywhere in a word, GRUB's backslash escapes undone).

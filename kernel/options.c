@@ -59,8 +59,8 @@ static bool console_parse(const char *value, struct options *o)
 static bool report_parse(const char *value, struct options *o)
 {
     static const struct choice choices[] = {
-        {"stats",    REPORT_STATS   },
-        {"memory",   REPORT_MEMORY  }
+        {"stats",  REPORT_STATS },
+        {"memory", REPORT_MEMORY}
     };
     return bits_parse(choices, array_size(choices), value, &o->report);
 }

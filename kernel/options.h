@@ -8,7 +8,7 @@ enum console { CONSOLE_NONE = 0, CONSOLE_COM1 = 1, CONSOLE_COM2 = 2, CONSOLE_SCR
 
 enum report_extra {
     REPORT_STATS = 1,  // the exit microscope: vmx/microscope.h
-    REPORT_MEMORY = 2,   // frames by owner at start and end
+    REPORT_MEMORY = 2, // frames by owner at start and end
 };
 
 // How the machine ends after the report.
@@ -35,7 +35,7 @@ struct options {
     uint32_t cpus;           // processors to use; 0: all
     uint64_t slice_us;       // quantum of machines without slice=; default SLICE_US_DEFAULT
     uint64_t panic_us;       // test hook: panic() so long after the machines were built; 0: never
-    uint32_t report;          // bits of enum report_extra; default none
+    uint32_t report;         // bits of enum report_extra; default none
     bool tap;                // default on; off: no TAP on serial, only the log
 };
 

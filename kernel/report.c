@@ -194,7 +194,8 @@ static void put_detail(tsc_t at, const char *detail)
 {
     for (unsigned lines = 1; *detail; lines++) {
         const char *newline = lines < DETAIL_LINES ? strchr(detail, '\n') : NULL;
-        size_t whole = newline ? (size_t)(newline - detail) : strlen(detail), len = min_u64(whole, LOG_LINE_MAX);
+        size_t whole = newline ? (size_t)(newline - detail) : strlen(detail),
+               len = min_u64(whole, LOG_LINE_MAX);
         const char *rest = detail + len + (newline && len == whole);
         if (len)
             put(at, *rest ? RECORD_LINE | RECORD_MORE : RECORD_LINE, 0, detail, len);

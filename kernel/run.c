@@ -93,7 +93,8 @@ static void report_memory_returned(void)
         cpu_pause();
     frame_cache_flush(this_pcpu()->frames);
     uint64_t now = mm_at_rest(), kept = frames_of_machines();
-    format(detail, sizeof detail, "expected %lu pages at rest, 0 with machines\ngot %lu and %lu", frames_before, now, kept);
+    format(detail, sizeof detail, "expected %lu pages at rest, 0 with machines\ngot %lu and %lu",
+           frames_before, now, kept);
     bool ok = now == frames_before && !kept;
     report_point(ok ? POINT_OK : POINT_NOT_OK, "micronova", "memory-returned", ok ? NULL : detail);
     if (options.report & REPORT_MEMORY)
@@ -121,7 +122,9 @@ static struct verdict *judge(const struct boot_info *boot, struct module *module
     if (pfn_is_none(f))
         return NULL;
     for (uint32_t i = 0; i < boot->module_count; i++)
-        modules[i] = (struct module){boot->modules[i].line, {hpa_to_virt(boot->modules[i].base), boot->modules[i].bytes}};
+        modules[i] = (struct module){
+            boot->modules[i].line, {hpa_to_virt(boot->modules[i].base), boot->modules[i].bytes}
+        };
     machines_judge(modules, boot->module_count, VM_MAX, pfn_to_virt(f));
     return pfn_to_virt(f);
 }
@@ -162,7 +165,8 @@ _Noreturn void run_modules(const struct boot_info *boot)
     if (!boot->module_count)
         log_warn("no modules: nothing to run");
     if (boot->modules_dropped)
-        log_warn("%u modules are more than %u, or malformed, and were left out", boot->modules_dropped, BOOT_MODULES_MAX);
+        log_warn("%u modules are more than %u, or malformed, and were left out", boot->modules_dropped,
+                 BOOT_MODULES_MAX);
     for (uint32_t i = 0; i < boot->module_count; i++)
         if (verdicts[i].role != MODULE_DATA)
             vm_create(&verdicts[i], modules[i].file, i);

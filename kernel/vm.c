@@ -38,8 +38,9 @@ void vm_init(void (*all_ended)(void))
 
 uint64_t vm_bytes(const struct vm *vm)
 {
-    return object_cost(&vm_cache) + vm->cpu_count * (object_cost(&cpu_cache) + vcpu_bytes()) + object_cost(&devices_cache) +
-           space_bytes(vm->space) + (vm->watch ? watch_bytes() : 0) + (vm->shared ? shared_io_bytes() : 0);
+    return object_cost(&vm_cache) + vm->cpu_count * (object_cost(&cpu_cache) + vcpu_bytes()) +
+           object_cost(&devices_cache) + space_bytes(vm->space) + (vm->watch ? watch_bytes() : 0) +
+           (vm->shared ? shared_io_bytes() : 0);
 }
 
 // ---- Building ----
@@ -51,8 +52,8 @@ static enum error build_memory(struct vm *vm, struct reason *why)
         return reason_set(why, E_NO_MEMORY, "no memory left for its page tables");
     enum error e = space_add_slot(vm->space, gfn(0), vm->machine->mem >> PAGE_SHIFT, SLOT_RAM);
     if (e)
-        return reason_set(why, e, "mem=%luK with its page tables does not fit: %luK of the box are left", vm->machine->mem >> 10,
-                          buddy_available(&frames) << (PAGE_SHIFT - 10));
+        return reason_set(why, e, "mem=%luK with its page tables does not fit: %luK of the box are left",
+                          vm->machine->mem >> 10, buddy_available(&frames) << (PAGE_SHIFT - 10));
     return E_OK;
 }
 
@@ -70,12 +71,14 @@ static struct io_map *io_of(struct vm *vm)
     return vm->shared ? shared_io_map(vm->shared) : devices_io(vm->devices);
 }
 
-static enum error build_cpu(struct vm *vm, uint32_t index, const struct guest_start *start, struct reason *why)
+static enum error build_cpu(struct vm *vm, uint32_t index, const struct guest_start *start,
+                            struct reason *why)
 {
     uint64_t slice = vm->machine->slice_us ? vm->machine->slice_us : options.slice_us;
     struct pcpu *home = home_choose(vm->machine->cpus);
     if (!home)
-        return reason_set(why, E_NOT_FOUND, "cpu= allows none of the processors that run machines (0 to %u)", vmx_processors() - 1);
+        return reason_set(why, E_NOT_FOUND, "cpu= allows none of the processors that run machines (0 to %u)",
+                          vmx_processors() - 1);
     struct cpu *c = vm->cpus[index] = object_alloc(&cpu_cache, owner_of(vm));
     if (!c)
         return reason_set(why, E_NO_MEMORY, "no memory left for vCPU %u", index);

@@ -26,10 +26,10 @@ struct vm {
     uint32_t id;
     uint32_t ended; // by atomic exchange: the first who ends it does so
     bool has_plan;
-    uint8_t told, rows;  // kernel/ending.c: steps of the report of its end, rows of its screen
+    uint8_t told, rows; // kernel/ending.c: steps of the report of its end, rows of its screen
     enum ending how;
-    uint64_t code;       // with END_EXIT
-    struct cpu *teller;  // the vCPU that ended it: its registers are told, on its home
+    uint64_t code;      // with END_EXIT
+    struct cpu *teller; // the vCPU that ended it: its registers are told, on its home
     char detail[200];
     uint32_t planned, delivered; // test points
     const struct machine *machine;

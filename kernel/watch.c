@@ -23,7 +23,8 @@ static enum error compile(struct regex *re, const char *pattern, struct reason *
     return *pattern ? regex_compile(re, pattern, why) : E_OK;
 }
 
-enum error watch_create(struct screen_watch **watch, const struct machine *m, uint16_t owner, struct reason *why)
+enum error watch_create(struct screen_watch **watch, const struct machine *m, uint16_t owner,
+                        struct reason *why)
 {
     if (!*m->expect_screen && !*m->fail_screen)
         return E_OK;

@@ -76,7 +76,8 @@ void sched_take_inbox(struct runq *q)
 static void leave(struct sched_node *n, unsigned from, enum sched_state to, tsc_t now)
 {
     struct runq *q = n->home->runq;
-    struct sched_node *behind = list_empty(&n->link) ? NULL : list_entry(n->link.next, struct sched_node, link);
+    struct sched_node *behind =
+        list_empty(&n->link) ? NULL : list_entry(n->link.next, struct sched_node, link);
     if (q->current == n) {
         n->run_ticks += now.v - n->turn_start.v;
         q->current = NULL;

@@ -20,5 +20,6 @@ bool exit_reason_known(uint32_t reason)
 
 const char *exit_reason_words(uint32_t reason)
 {
-    return exit_reason_known(reason) ? (const char *)&all_words + offsets[reason & REASON_BASIC] : "unknown exit reason";
+    return exit_reason_known(reason) ? (const char *)&all_words + offsets[reason & REASON_BASIC]
+                                     : "unknown exit reason";
 }

@@ -98,4 +98,4 @@ enum {
 
 // Takes the whole EXIT_REASON field or a basic reason. "unknown exit reason" for one that is not in the list.
 const char *exit_reason_words(uint32_t reason);
-bool exit_reason_known(uint32_t reason);       // is it in the list?
+bool exit_reason_known(uint32_t reason); // is it in the list?

@@ -55,21 +55,21 @@ struct policy {
 };
 
 static const struct policy policies[] = {
-    {0x00, STATIC, {ALL, ALL, ALL, ALL}},
-    {0x01, FEATURES, {ALL, 0x0000ffff, LEAF1_ECX, LEAF1_EDX}},
-    {0x02, STATIC, {ALL, ALL, ALL, ALL}},
-    {0x04, SUBLEAVES, {LEAF4_EAX, ALL, ALL, ALL}},
-    {0x07, SUBLEAVES, {0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX}},
-    {0x0b, TOPOLOGY, {0, 0, 0, 0}},
-    {0x0d, XSAVE, {ALL, ALL, ALL, ALL}},
-    {0x80000000, STATIC, {ALL, ALL, ALL, ALL}},
-    {0x80000001, STATIC, {0, 0, EXT1_ECX, EXT1_EDX}},
-    {0x80000002, STATIC, {ALL, ALL, ALL, ALL}},
-    {0x80000003, STATIC, {ALL, ALL, ALL, ALL}},
-    {0x80000004, STATIC, {ALL, ALL, ALL, ALL}},
-    {0x80000006, STATIC, {ALL, ALL, ALL, ALL}},
-    {0x80000007, STATIC, {0, 0, 0, FEATURE_BIT_INVARIANT_TSC}},
-    {0x80000008, STATIC, {0x0000ffff, 0, 0, 0}},
+    {0x00,       STATIC,    {ALL, ALL, ALL, ALL}                   },
+    {0x01,       FEATURES,  {ALL, 0x0000ffff, LEAF1_ECX, LEAF1_EDX}},
+    {0x02,       STATIC,    {ALL, ALL, ALL, ALL}                   },
+    {0x04,       SUBLEAVES, {LEAF4_EAX, ALL, ALL, ALL}             },
+    {0x07,       SUBLEAVES, {0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX}   },
+    {0x0b,       TOPOLOGY,  {0, 0, 0, 0}                           },
+    {0x0d,       XSAVE,     {ALL, ALL, ALL, ALL}                   },
+    {0x80000000, STATIC,    {ALL, ALL, ALL, ALL}                   },
+    {0x80000001, STATIC,    {0, 0, EXT1_ECX, EXT1_EDX}             },
+    {0x80000002, STATIC,    {ALL, ALL, ALL, ALL}                   },
+    {0x80000003, STATIC,    {ALL, ALL, ALL, ALL}                   },
+    {0x80000004, STATIC,    {ALL, ALL, ALL, ALL}                   },
+    {0x80000006, STATIC,    {ALL, ALL, ALL, ALL}                   },
+    {0x80000007, STATIC,    {0, 0, 0, FEATURE_BIT_INVARIANT_TSC}   },
+    {0x80000008, STATIC,    {0x0000ffff, 0, 0, 0}                  },
 };
 
 struct leaf {
@@ -86,7 +86,9 @@ static struct cpuid_regs native(const struct policy *p, uint32_t subleaf)
 {
     struct cpuid c = cpuid(p->leaf, subleaf);
     return (struct cpuid_regs){
-        {c.eax & p->mask[CPUID_EAX], c.ebx & p->mask[CPUID_EBX], c.ecx & p->mask[CPUID_ECX], c.edx & p->mask[CPUID_EDX]}};
+        {c.eax & p->mask[CPUID_EAX], c.ebx & p->mask[CPUID_EBX], c.ecx & p->mask[CPUID_ECX],
+         c.edx & p->mask[CPUID_EDX]}
+    };
 }
 
 static void apply(const struct policy *p)
@@ -94,7 +96,8 @@ static void apply(const struct policy *p)
     uint32_t max = p->leaf < (uint32_t)EXTENDED_FIRST ? features.max_leaf : features.max_extended_leaf;
     if (p->leaf > max)
         return;
-    struct leaf *l = p->leaf < (uint32_t)EXTENDED_FIRST ? &basic[p->leaf] : &extended[p->leaf - EXTENDED_FIRST];
+    struct leaf *l =
+        p->leaf < (uint32_t)EXTENDED_FIRST ? &basic[p->leaf] : &extended[p->leaf - EXTENDED_FIRST];
     l->kind = p->kind;
     l->regs = native(p, 0);
     if (p->leaf == 0x04)
@@ -125,7 +128,8 @@ static void adjust(void)
     basic[1].regs.r[CPUID_ECX] |= FEATURE_BIT_HYPERVISOR | FEATURE_BIT_X2APIC | FEATURE_BIT_TSC_DEADLINE;
     basic[1].regs.r[CPUID_EDX] |= FEATURE_BIT_APIC;
 
-    cpuid_xcr0_allowed = cpu_has(FEATURE_XSAVE) ? features.xcr0_supported & (XCR0_X87 | XCR0_SSE | XCR0_AVX) : 0;
+    cpuid_xcr0_allowed =
+        cpu_has(FEATURE_XSAVE) ? features.xcr0_supported & (XCR0_X87 | XCR0_SSE | XCR0_AVX) : 0;
     for (unsigned i = 0; i < 2; i++)
         leaf_d[0].r[i ? CPUID_EDX : CPUID_EAX] = (uint32_t)(cpuid_xcr0_allowed >> 32 * i);
     leaf_d[0].r[CPUID_ECX] = cpuid_xcr0_allowed ? LEGACY_AND_HEADER : 0;
@@ -146,11 +150,19 @@ static void derive_registers(void)
         enum cpuid_feature feature;
         uint64_t cr4;
     } rows[] = {
-        {FEATURE_TSC, CR4_TSD},         {FEATURE_DE, CR4_DE},           {FEATURE_PSE, CR4_PSE},
-        {FEATURE_PAE, CR4_PAE},         {FEATURE_PGE, CR4_PGE},         {FEATURE_FXSR, CR4_OSFXSR},
-        {FEATURE_SSE, CR4_OSXMMEXCPT},  {FEATURE_UMIP, CR4_UMIP},       {FEATURE_FSGSBASE, CR4_FSGSBASE},
-        {FEATURE_PCID, CR4_PCIDE},      {FEATURE_XSAVE, CR4_OSXSAVE},   {FEATURE_SMEP, CR4_SMEP},
-        {FEATURE_SMAP, CR4_SMAP},
+        {FEATURE_TSC,      CR4_TSD       },
+        {FEATURE_DE,       CR4_DE        },
+        {FEATURE_PSE,      CR4_PSE       },
+        {FEATURE_PAE,      CR4_PAE       },
+        {FEATURE_PGE,      CR4_PGE       },
+        {FEATURE_FXSR,     CR4_OSFXSR    },
+        {FEATURE_SSE,      CR4_OSXMMEXCPT},
+        {FEATURE_UMIP,     CR4_UMIP      },
+        {FEATURE_FSGSBASE, CR4_FSGSBASE  },
+        {FEATURE_PCID,     CR4_PCIDE     },
+        {FEATURE_XSAVE,    CR4_OSXSAVE   },
+        {FEATURE_SMEP,     CR4_SMEP      },
+        {FEATURE_SMAP,     CR4_SMAP      },
     };
     cpuid_cr4_allowed = CR4_VME | CR4_PVI | CR4_PCE;
     for (unsigned i = 0; i < array_size(rows); i++)
@@ -164,7 +176,8 @@ static void derive_registers(void)
 static void hide_without_control(enum cpuid_feature f, bool control)
 {
     const struct cpuid_feature_row *row = &cpuid_features[f];
-    struct cpuid_regs *regs = row->leaf >= (uint32_t)EXTENDED_FIRST ? &extended[row->leaf - EXTENDED_FIRST].regs : &leaf7[0];
+    struct cpuid_regs *regs =
+        row->leaf >= (uint32_t)EXTENDED_FIRST ? &extended[row->leaf - EXTENDED_FIRST].regs : &leaf7[0];
     if (!control)
         regs->r[row->reg] &= ~(1u << row->bit);
 }
@@ -211,7 +224,9 @@ static noinline_cold struct cpuid_regs hypervisor_leaf(const struct vcpu *v, uin
     if (leaf == CPUID_HYPERVISOR)
         memcpy(&r.r[CPUID_EBX], MICRONOVA_SIGNATURE, 12);
     else
-        r = (struct cpuid_regs){{ABI_VERSION, v->rights, (uint32_t)(tsc_hz / 1000), v->vm_id}};
+        r = (struct cpuid_regs){
+            {ABI_VERSION, v->rights, (uint32_t)(tsc_hz / 1000), v->vm_id}
+        };
     return r;
 }
 
@@ -231,10 +246,16 @@ static struct cpuid_regs topology_of(const struct vcpu *v, uint32_t level)
 {
     enum { THREADS = 1 << 8, CORES = 2 << 8 };
     if (level == 0)
-        return (struct cpuid_regs){{0, 1, THREADS, v->index}};
+        return (struct cpuid_regs){
+            {0, 1, THREADS, v->index}
+        };
     if (level == 1)
-        return (struct cpuid_regs){{(uint32_t)log2_floor(2 * v->count - 1), v->count, CORES | 1, v->index}};
-    return (struct cpuid_regs){{0, 0, level & 0xff, v->index}};
+        return (struct cpuid_regs){
+            {(uint32_t)log2_floor(2 * v->count - 1), v->count, CORES | 1, v->index}
+        };
+    return (struct cpuid_regs){
+        {0, 0, level & 0xff, v->index}
+    };
 }
 
 static noinline_cold struct cpuid_regs special(const struct vcpu *v, uint32_t leaf, const struct leaf *l)

@@ -32,7 +32,7 @@ void diagnose_end(struct vcpu *v, enum ending how)
 // ---- A failed VMLAUNCH or VMRESUME, from vmx/entry.asm ----
 
 struct retry {
-    struct vcpu *v; // whom to enter next
+    struct vcpu *v;  // whom to enter next
     uint64_t launch; // by VMLAUNCH
 };
 struct retry vmx_entry_failed(struct vcpu *v);
@@ -98,7 +98,8 @@ static void describe_last_exit(const struct vcpu *v, const struct listener *to)
 static void describe_general(const struct vcpu *v, const struct listener *to)
 {
     const uint64_t *g = v->gpr;
-    say(to, "rip %016lx rsp %016lx rflags %08lx", vmread_nat(GUEST_RIP), vmread_nat(GUEST_RSP), vmread_nat(GUEST_RFLAGS));
+    say(to, "rip %016lx rsp %016lx rflags %08lx", vmread_nat(GUEST_RIP), vmread_nat(GUEST_RSP),
+        vmread_nat(GUEST_RFLAGS));
     say(to, "rax %016lx rbx %016lx rcx %016lx rdx %016lx", g[RAX], g[RBX], g[RCX], g[RDX]);
     say(to, "rsi %016lx rdi %016lx rbp %016lx r8  %016lx", g[RSI], g[RDI], g[RBP], g[R8]);
     say(to, "r9  %016lx r10 %016lx r11 %016lx r12 %016lx", g[R9], g[R10], g[R11], g[R12]);
@@ -112,10 +113,10 @@ static void describe_control(const struct vcpu *v, const struct listener *to)
     bits_text(bits, sizeof bits, vmread_nat(GUEST_CR0), &cr0_bits);
     say(to, "cr0 %08lx (%s) cr3 %lx cr4 %lx efer %lx", vmread_nat(GUEST_CR0), bits, vmread_nat(GUEST_CR3),
         vmread_nat(GUEST_CR4), vmread64(GUEST_EFER));
-    say(to, "cs %04x base %lx rights %x, ss %04x base %lx rights %x, idt %lx limit %x", vmread16(GUEST_CS_SELECTOR),
-        vmread_nat(GUEST_CS_BASE), vmread32(GUEST_CS_ACCESS_RIGHTS), vmread16(GUEST_SS_SELECTOR),
-        vmread_nat(GUEST_SS_BASE), vmread32(GUEST_SS_ACCESS_RIGHTS), vmread_nat(GUEST_IDTR_BASE),
-        vmread32(GUEST_IDTR_LIMIT));
+    say(to, "cs %04x base %lx rights %x, ss %04x base %lx rights %x, idt %lx limit %x",
+        vmread16(GUEST_CS_SELECTOR), vmread_nat(GUEST_CS_BASE), vmread32(GUEST_CS_ACCESS_RIGHTS),
+        vmread16(GUEST_SS_SELECTOR), vmread_nat(GUEST_SS_BASE), vmread32(GUEST_SS_ACCESS_RIGHTS),
+        vmread_nat(GUEST_IDTR_BASE), vmread32(GUEST_IDTR_LIMIT));
 }
 
 // All of a VMCS that the processor refused. Long, but no guest can ask for it again and again.
@@ -126,7 +127,8 @@ static void describe_refused(const struct vcpu *v, const struct listener *to)
         vmcs_dump(read_field, NULL, (line_fn)to->line, to->context);
 }
 
-bool vcpu_describe(struct vcpu *v, unsigned part, void (*line)(void *context, const char *text), void *context)
+bool vcpu_describe(struct vcpu *v, unsigned part, void (*line)(void *context, const char *text),
+                   void *context)
 {
     static void (*const parts[])(const struct vcpu *v, const struct listener *to) = {
         describe_last_exit, describe_general, describe_control, describe_refused};

@@ -27,10 +27,12 @@ bool reinject_vectored_event(void)
     uint32_t info = vmread32(IDT_VECTORING_INFO);
     if (likely(!(info & EVENT_INFO_VALID)))
         return false;
-    inject_event(event_reinject(info), vmread32(IDT_VECTORING_ERROR_CODE), vmread32(VM_EXIT_INSTRUCTION_LENGTH));
+    inject_event(event_reinject(info), vmread32(IDT_VECTORING_ERROR_CODE),
+                 vmread32(VM_EXIT_INSTRUCTION_LENGTH));
     // An NMI that is delivered again must not find itself blocked.
     if (decode_event(info).type == EVENT_NMI)
-        vmwrite32(GUEST_INTERRUPTIBILITY_STATE, vmread32(GUEST_INTERRUPTIBILITY_STATE) & ~(uint32_t)BLOCKING_BY_NMI);
+        vmwrite32(GUEST_INTERRUPTIBILITY_STATE,
+                  vmread32(GUEST_INTERRUPTIBILITY_STATE) & ~(uint32_t)BLOCKING_BY_NMI);
     return true;
 }
 
@@ -56,7 +58,8 @@ bool vcpu_takes_interrupt(const struct vcpu *v)
 {
     (void)v;
     uint32_t blocking = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS;
-    return vmread_nat(GUEST_RFLAGS) & RFLAGS_IF && !(vmread32(GUEST_INTERRUPTIBILITY_STATE) & blocking) && !event_waits();
+    return vmread_nat(GUEST_RFLAGS) & RFLAGS_IF && !(vmread32(GUEST_INTERRUPTIBILITY_STATE) & blocking) &&
+           !event_waits();
 }
 
 void vcpu_inject_interrupt(struct vcpu *v, uint8_t vector)

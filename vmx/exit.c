@@ -105,10 +105,10 @@ static noinline_cold void exit_entry_failed(struct vcpu *v)
     X(XSETBV,                   NOTHING,       exit_xsetbv)
 // clang-format on
 
-#define X(reason, read, handler)                                                                             \
-    static void on_##reason(struct vcpu *v)                                                                  \
-    {                                                                                                        \
-        read(handler);                                                                                       \
+#define X(reason, read, handler)            \
+    static void on_##reason(struct vcpu *v) \
+    {                                       \
+        read(handler);                      \
     }
 EXITS(X)
 #undef X

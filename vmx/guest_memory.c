@@ -41,9 +41,11 @@ bool guest_operand(struct vcpu *v, unsigned segment, uint64_t offset, unsigned s
 }
 
 // Whether it was RAM or a device that could serve it.
-static bool move_physical(struct vcpu *v, gpa_t at, uint8_t *value, unsigned chunk, unsigned size, enum guest_move how)
+static bool move_physical(struct vcpu *v, gpa_t at, uint8_t *value, unsigned chunk, unsigned size,
+                          enum guest_move how)
 {
-    enum error e = how == GUEST_STORE ? guest_write(v->space, at, value, chunk) : guest_read(v->space, at, value, chunk);
+    enum error e =
+        how == GUEST_STORE ? guest_write(v->space, at, value, chunk) : guest_read(v->space, at, value, chunk);
     if (!e)
         return true;
     if (e == E_BAD_ADDRESS && chunk == size && how != GUEST_FETCH && vcpu_upcalls.mmio_covers(v, at)) {

@@ -132,7 +132,8 @@ static void tell(const struct exit_record *r, uint32_t now, char *text, size_t s
         info.physical = gpa(r->extra);
         info.qualification &= ~(uint64_t)LINEAR_VALID; // the linear address is not kept
     }
-    size_t n = format(text, size, "%u ticks ago, %u long, on at %lx: ", now - r->entry + r->took, r->took, r->rip);
+    size_t n =
+        format(text, size, "%u ticks ago, %u long, on at %lx: ", now - r->entry + r->took, r->took, r->rip);
     if (n < size)
         exit_words(text + n, size - n, &info);
 }

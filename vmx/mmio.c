@@ -25,8 +25,8 @@ static bool to_device(const struct mmio *m, enum emulate_access how, unsigned si
     return true;
 }
 
-static bool access(struct emulation *e, enum emulate_access how, unsigned segment, uint64_t offset, unsigned size,
-                   uint64_t *value)
+static bool access(struct emulation *e, enum emulate_access how, unsigned segment, uint64_t offset,
+                   unsigned size, uint64_t *value)
 {
     static const enum guest_move moves[] = {
         [EMULATE_PROBE] = GUEST_PROBE, [EMULATE_READ] = GUEST_LOAD, [EMULATE_WRITE] = GUEST_STORE};
@@ -68,7 +68,8 @@ static void refuse(struct vcpu *v, const uint8_t *code, unsigned got, gpa_t at)
     char text[160], bytes[3 * INSTRUCTION_MAX + 1] = "";
     for (unsigned i = 0; i < got; i++)
         format(bytes + 3 * i, sizeof bytes - 3 * i, " %02x", code[i]);
-    format(text, sizeof text, "an instruction that is not emulated reaches the device at %lx:%s", at.v, bytes);
+    format(text, sizeof text, "an instruction that is not emulated reaches the device at %lx:%s", at.v,
+           bytes);
     vcpu_upcalls.end(v, END_UNHANDLED, text);
 }
 
@@ -93,7 +94,8 @@ static bool decode(struct vcpu *v, struct instruction *i, gpa_t at)
     return false;
 }
 
-static void finish(struct vcpu *v, const struct instruction *i, struct emulation *e, enum emulate_outcome outcome)
+static void finish(struct vcpu *v, const struct instruction *i, struct emulation *e,
+                   enum emulate_outcome outcome)
 {
     if (outcome == EMULATE_STOPPED)
         return;
@@ -114,8 +116,11 @@ void mmio_emulate(struct vcpu *v, gpa_t at)
         return;
     v->gpr[RSP] = vmread_nat(GUEST_RSP);
     struct mmio m = {
-        .emulation = {.gpr = v->gpr, .rip = vmread_nat(GUEST_RIP), .rflags = vmread_nat(GUEST_RFLAGS),
-                      .stack_size = (uint8_t)stack_width(v), .access = access},
+        .emulation = {.gpr = v->gpr,
+                      .rip = vmread_nat(GUEST_RIP),
+                      .rflags = vmread_nat(GUEST_RFLAGS),
+                      .stack_size = (uint8_t)stack_width(v),
+                      .access = access},
         .v = v,
         .at = at,
         .linear = vmread_nat(GUEST_LINEAR_ADDRESS),

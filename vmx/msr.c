@@ -22,18 +22,18 @@ static const struct {
     bool read, write;
 } passed_through[] = {
     {MSR_TIME_STAMP_COUNTER, true, false}, // with the TSC offset
-    {MSR_SYSENTER_CS, true, true},
-    {MSR_SYSENTER_ESP, true, true},
-    {MSR_SYSENTER_EIP, true, true},
-    {MSR_PAT, true, true},
-    {MSR_EFER, true, false},
-    {MSR_STAR, true, false},
-    {MSR_LSTAR, true, false},
-    {MSR_CSTAR, true, false},
-    {MSR_FMASK, true, false},
-    {MSR_FS_BASE, true, true},
-    {MSR_GS_BASE, true, true},
-    {MSR_KERNEL_GS_BASE, true, true},
+    {MSR_SYSENTER_CS,        true, true },
+    {MSR_SYSENTER_ESP,       true, true },
+    {MSR_SYSENTER_EIP,       true, true },
+    {MSR_PAT,                true, true },
+    {MSR_EFER,               true, false},
+    {MSR_STAR,               true, false},
+    {MSR_LSTAR,              true, false},
+    {MSR_CSTAR,              true, false},
+    {MSR_FMASK,              true, false},
+    {MSR_FS_BASE,            true, true },
+    {MSR_GS_BASE,            true, true },
+    {MSR_KERNEL_GS_BASE,     true, true },
 };
 
 // Four bitmaps of 1 KiB: reads low and high, writes low and high (SDM, "MSR-Bitmap Address").
@@ -41,7 +41,7 @@ static void let_through(uint8_t *bitmap, uint32_t msr, bool write)
 {
     uint32_t high = msr >= 0xc0000000 ? 1024 : 0;
     uint8_t *part = bitmap + high + (write ? 2048 : 0);
-    part[(msr & 0x1fff) >> 3] &= (uint8_t)~(1u << (msr & 7));
+    part[(msr & 0x1fff) >> 3] &= (uint8_t) ~(1u << (msr & 7));
 }
 
 enum error msr_policy_init(struct reason *why)
@@ -170,9 +170,9 @@ void exit_rdmsr(struct vcpu *v)
 {
     uint64_t value;
     switch ((uint32_t)v->gpr[RCX]) {
-#define X(name, read, write)                                                                                 \
-    case MSR_##name:                                                                                         \
-        value = (read);                                                                                      \
+#define X(name, read, write) \
+    case MSR_##name:         \
+        value = (read);      \
         break;
         EMULATED_MSRS(X)
 #undef X
@@ -200,9 +200,9 @@ void exit_wrmsr(struct vcpu *v)
         return;
     }
     switch ((uint32_t)v->gpr[RCX]) {
-#define X(name, read, write)                                                                                 \
-    case MSR_##name:                                                                                         \
-        done = (write);                                                                                      \
+#define X(name, read, write) \
+    case MSR_##name:         \
+        done = (write);      \
         break;
         EMULATED_MSRS(X)
 #undef X

@@ -18,6 +18,7 @@ enum {
 };
 
 // What a mode means for segments and control registers (SDM, "Guest Register State").
+// clang-format off
 static const struct mode {
     uint16_t code_selector, data_selector;
     uint32_t code_rights, data_rights, limit;
@@ -28,6 +29,7 @@ static const struct mode {
     [START_LONG] = {CODE_SELECTOR, DATA_SELECTOR, AR_CODE | FLAT64, AR_DATA | FLAT32, 0xffffffff,
                     CR0_PE | CR0_ET | CR0_PG, CR4_PAE, EFER_LME | EFER_LMA},
 };
+// clang-format on
 
 static void setup_controls(const struct vcpu *v)
 {

@@ -13,9 +13,9 @@ enum start_mode {
 struct guest_start {
     enum start_mode mode;
     uint64_t rip;
-    uint64_t code_base;       // START_REAL only
-    uint64_t cr3;             // START_LONG only, gpa of the PML4
-    gpa_t gdt;                // three 8-byte descriptors behind the null one's place; see kernel/loader.h
-    uint16_t gdt_limit;       // bytes - 1; 0: no table (the segment registers are loaded all the same)
-    uint64_t gpr[GPR_COUNT];  // [RSP] too
+    uint64_t code_base;      // START_REAL only
+    uint64_t cr3;            // START_LONG only, gpa of the PML4
+    gpa_t gdt;               // three 8-byte descriptors behind the null one's place; see kernel/loader.h
+    uint16_t gdt_limit;      // bytes - 1; 0: no table (the segment registers are loaded all the same)
+    uint64_t gpr[GPR_COUNT]; // [RSP] too
 };

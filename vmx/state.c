@@ -247,7 +247,10 @@ static noinline_cold void invept_all(void)
     } none = {0, 0};
     enum { INVEPT_ALL_CONTEXTS = 2 };
     bool failed;
-    __asm__ volatile("invept %1, %2" : "=@ccbe"(failed) : "m"(none), "r"((uint64_t)INVEPT_ALL_CONTEXTS) : "memory");
+    __asm__ volatile("invept %1, %2"
+                     : "=@ccbe"(failed)
+                     : "m"(none), "r"((uint64_t)INVEPT_ALL_CONTEXTS)
+                     : "memory");
     if (failed)
         panic("INVEPT of all contexts failed");
 }

@@ -87,7 +87,8 @@ void flush_guest_tlb(struct vcpu *v)
     struct {
         uint64_t vpid, linear;
     } what = {v->vpid, 0};
-    uint64_t type = vmx_caps.ept_vpid & EPT_CAP_INVVPID_SINGLE ? INVVPID_SINGLE_CONTEXT : INVVPID_ALL_CONTEXTS;
+    uint64_t type =
+        vmx_caps.ept_vpid & EPT_CAP_INVVPID_SINGLE ? INVVPID_SINGLE_CONTEXT : INVVPID_ALL_CONTEXTS;
     bool failed;
     __asm__ volatile("invvpid %1, %2" : "=@ccbe"(failed) : "m"(what), "r"(type) : "memory");
     if (failed)

@@ -43,10 +43,10 @@ struct vcpu {
     struct vm *vm;
     struct space *space;
     struct io_map *io;
-    struct vmcs *vmcs; // the VMCS it runs on
+    struct vmcs *vmcs;      // the VMCS it runs on
     uint32_t vm_id, rights; // what CPUID 40000001H tells
     uint32_t index, count;  // among the machine's vCPUs, and its APIC id; how many there are
-    uint32_t windows; // bits of the primary controls that are set: interrupt window, NMI window
+    uint32_t windows;       // bits of the primary controls that are set: interrupt window, NMI window
     uint64_t misc_enable, apic_base; // MSRs that are only kept; the local APIC writes the latter
     struct guest_state state;
     struct sched_node sched;
@@ -57,20 +57,23 @@ struct vcpu {
 
 // What vmx/ asks of the rooms above, one constant table (kernel/turn.c).
 struct vcpu_upcalls {
-    void (*hypercalls[HC_COUNT])(struct vcpu *v); // VMCALL at CPL 0, by number: the result goes to RAX
-    void (*halt)(struct vcpu *v, bool interrupts_on);                // HLT, already retired
+    void (*hypercalls[HC_COUNT])(struct vcpu *v);     // VMCALL at CPL 0, by number: the result goes to RAX
+    void (*halt)(struct vcpu *v, bool interrupts_on); // HLT, already retired
     void (*end)(struct vcpu *v, enum ending how, const char *detail); // this vCPU cannot go on
-    bool (*events)(struct vcpu *v); // before entry, VMCS current: inject what waits, or ask for a window; false:
-                                    // it does not run now (it was parked)
-    void (*offer)(struct vcpu *v); // the local APIC was written and the instruction retired: inject what waits
+    bool (*events)(
+        struct vcpu *v); // before entry, VMCS current: inject what waits, or ask for a window; false:
+                         // it does not run now (it was parked)
+    void (*offer)(
+        struct vcpu *v); // the local APIC was written and the instruction retired: inject what waits
     bool (*msr_read)(struct vcpu *v, uint32_t msr, uint64_t *value); // local APIC's; false: #GP(0)
     bool (*msr_write)(struct vcpu *v, uint32_t msr, uint64_t value);
     uint64_t (*cr8_read)(struct vcpu *v);
-    void (*cr8_write)(struct vcpu *v, uint64_t value); // 0 to 15
-    bool (*mmio_covers)(struct vcpu *v, gpa_t at); // a device answers there
+    void (*cr8_write)(struct vcpu *v, uint64_t value);              // 0 to 15
+    bool (*mmio_covers)(struct vcpu *v, gpa_t at);                  // a device answers there
     uint64_t (*mmio_read)(struct vcpu *v, gpa_t at, unsigned size); // 1, 2, 4 or 8 bytes
     void (*mmio_write)(struct vcpu *v, gpa_t at, unsigned size, uint64_t value);
-    struct vcpu *(*turn)(void); // timeouts, scheduling, idling: the vCPU to run next; the last one may be gone
+    struct vcpu *(*turn)(
+        void); // timeouts, scheduling, idling: the vCPU to run next; the last one may be gone
 };
 extern const struct vcpu_upcalls vcpu_upcalls;
 
@@ -119,4 +122,5 @@ static inline void vcpu_attention(struct vcpu *v)
 
 // The last exit in words, registers and segments, a line at a time, in parts from 0 on, each a handler's work.
 // False: there is no such part. The vCPU may be one that waits: its VMCS is made current for the while.
-bool vcpu_describe(struct vcpu *v, unsigned part, void (*line)(void *context, const char *text), void *context);
+bool vcpu_describe(struct vcpu *v, unsigned part, void (*line)(void *context, const char *text),
+                   void *context);

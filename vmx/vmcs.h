@@ -29,14 +29,14 @@ static inline void vmwrite_raw(uint32_t encoding, uint64_t value)
     __asm__ volatile("vmwrite %0, %1" ::"r"(value), "r"((uint64_t)encoding) : "cc");
 }
 
-#define DEFINE_ACCESS(suffix, field_type, value_type)                                                        \
-    static inline value_type vmread##suffix(field_type f)                                                    \
-    {                                                                                                        \
-        return (value_type)vmread_raw(f);                                                           \
-    }                                                                                                        \
-    static inline void vmwrite##suffix(field_type f, value_type value)                                       \
-    {                                                                                                        \
-        vmwrite_raw(f, value);                                                                      \
+#define DEFINE_ACCESS(suffix, field_type, value_type)                  \
+    static inline value_type vmread##suffix(field_type f)              \
+    {                                                                  \
+        return (value_type)vmread_raw(f);                              \
+    }                                                                  \
+    static inline void vmwrite##suffix(field_type f, value_type value) \
+    {                                                                  \
+        vmwrite_raw(f, value);                                         \
     }
 DEFINE_ACCESS(16, enum vmcs16, uint16_t)
 DEFINE_ACCESS(32, enum vmcs32, uint32_t)

@@ -21,10 +21,10 @@ struct vmx_cpu {
     struct list active;  // every struct vmcs that was loaded here and not cleared
 };
 
-extern struct vmx_caps vmx_caps; // of the boot processor
-extern struct controls vmx_controls;     // what every VMCS gets
-extern hpa_t vmx_msr_bitmap;             // one for all machines: the policy is the same for all
-extern uint8_t vmx_timer_rate;           // the preemption timer counts TSC ticks >> rate
+extern struct vmx_caps vmx_caps;     // of the boot processor
+extern struct controls vmx_controls; // what every VMCS gets
+extern hpa_t vmx_msr_bitmap;         // one for all machines: the policy is the same for all
+extern uint8_t vmx_timer_rate;       // the preemption timer counts TSC ticks >> rate
 // Fuel that goes with a setting of the preemption timer: FUEL where it is saved on exit, 0 where every exit
 // starts it anew, so that it has to be set before every entry; -1: there is no such timer.
 extern int8_t vmx_timer_fuel;

@@ -37,10 +37,9 @@ unsigned xsave_points(void)
 
 static void skip_all(void)
 {
-    static const char *const others[OTHER_POINTS] = {"xsetbv-disabled", "osxsave-off", "osxsave-on",
-                                                     "xcr0-at-entry", "xsave-supported",
-                                                     "xsetbv-keeps-xmm", "xsetbv-keeps-mxcsr",
-                                                     "xsavec-size"};
+    static const char *const others[OTHER_POINTS] = {
+        "xsetbv-disabled", "osxsave-off",      "osxsave-on",         "xcr0-at-entry",
+        "xsave-supported", "xsetbv-keeps-xmm", "xsetbv-keeps-mxcsr", "xsavec-size"};
     for (unsigned i = 0; i < array_size(refused); i++)
         skip(refused[i].name, "no XSAVE");
     for (unsigned i = 0; i < array_size(legal); i++) {

@@ -278,7 +278,8 @@ int main(const struct start_info *start)
 {
     twin = word_present(command_line(start), "b");
     struct cpuid features = cpuid(1, 0);
-    bool xsave = features.ecx >> 26 & 1 && !word_present(command_line(start), "legacy"), avx = xsave && (features.ecx >> 28 & 1);
+    bool xsave = features.ecx >> 26 & 1 && !word_present(command_line(start), "legacy"),
+         avx = xsave && (features.ecx >> 28 & 1);
     tap_plan(array_size(pieces) + GPRS + array_size(singles) + 8 + 2 * VECTORS + 1);
     write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (xsave ? CR4_OSXSAVE : 0));
     if (xsave)

@@ -18,8 +18,9 @@ static void check(const struct verdict *v)
         abort();
     if (v->role == MODULE_REFUSED && (v->error == E_OK || !v->why.text[0]))
         abort();
-    if (v->role == MODULE_MACHINE && (v->error != E_OK || m->mem == 0 || m->mem % PAGE_SIZE ||
-                                      m->mem > MACHINE_MEM_MAX || m->vcpus < 1 || m->vcpus > MACHINE_VCPUS_MAX || m->expect >= END_COUNT))
+    if (v->role == MODULE_MACHINE &&
+        (v->error != E_OK || m->mem == 0 || m->mem % PAGE_SIZE || m->mem > MACHINE_MEM_MAX || m->vcpus < 1 ||
+         m->vcpus > MACHINE_VCPUS_MAX || m->expect >= END_COUNT))
         abort();
 }
 

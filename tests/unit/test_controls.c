@@ -53,6 +53,7 @@ static const struct {
     uint64_t clear;
     const char *words;
 } lacks[] = {
+  // clang-format off
     {NO_SECONDARY(SECONDARY_EPT), "EPT"},
     {NO_SECONDARY(SECONDARY_UNRESTRICTED_GUEST), "unrestricted guest"},
     {NO(primary, (uint64_t)PRIMARY_ACTIVATE_SECONDARY << 32), "secondary controls"},
@@ -63,6 +64,7 @@ static const struct {
     {NO(ept_vpid, EPT_CAP_WB), "write-back"},
     {NO(ept_vpid, EPT_CAP_INVEPT), "INVEPT"},
     {NO(ept_vpid, EPT_CAP_INVEPT_ALL), "all contexts"},
+  // clang-format on
 };
 
 static void refusals(void **state)

@@ -120,7 +120,8 @@ static void refusals_name_key_and_value(void **state)
     bad("x vcpus=0", E_MALFORMED, "vcpus=0: expected a number from 1 to 16");
     bad("x cpu=64", E_MALFORMED, "cpu=64: expected any, or processors such as 0,2-3 (below 64)");
     bad("x slice=10", E_MALFORMED, "slice=10: expected a time from 100us to 10s, such as 10ms");
-    bad("x timeout=0", E_MALFORMED, "timeout=0: expected none, or a time with its unit from 1ms to 86400s, such as 500ms");
+    bad("x timeout=0", E_MALFORMED,
+        "timeout=0: expected none, or a time with its unit from 1ms to 86400s, such as 500ms");
     bad("x console=com1", E_MALFORMED, "console=com1: expected log or none");
     bad("x screen=on", E_MALFORMED, "screen=on: expected dump");
     bad("x caps=root", E_MALFORMED, "caps=root: expected a list of probe, control");

@@ -57,8 +57,8 @@ bool report_has_room(void)
 void report_point(enum point_result result, const char *machine, const char *name, const char *detail)
 {
     char text[400];
-    snprintf(text, sizeof text, "%s %s/%s%s%s", result == POINT_OK ? "ok" : "not ok", machine, name, detail ? ": " : "",
-             detail ? detail : "");
+    snprintf(text, sizeof text, "%s %s/%s%s%s", result == POINT_OK ? "ok" : "not ok", machine, name,
+             detail ? ": " : "", detail ? detail : "");
     tell(text);
 }
 
@@ -138,7 +138,8 @@ void vcpu_leave(void)
     this_pcpu()->current = NULL;
 }
 
-bool vcpu_describe(struct vcpu *v, unsigned part, void (*line)(void *context, const char *text), void *context)
+bool vcpu_describe(struct vcpu *v, unsigned part, void (*line)(void *context, const char *text),
+                   void *context)
 {
     (void)v, (void)line, (void)context;
     described += part == 0;
@@ -373,8 +374,10 @@ static void what_its_screen_shows_ends_a_machine(void **state)
     (void)state;
     assert_string_equal(watch("vm mem=1088K expect=screen:a+b", "xaab"), "ok vm/end\n");
     assert_string_equal(watch("vm mem=1088K expect=screen:a+b fail=screen:z", "xaab"), "ok vm/end\n");
-    assert_non_null(strstr(watch("vm mem=1088K expect=screen:a+b", "xb"), "not ok vm/end: expected screen\ngot exit:0"));
-    assert_non_null(strstr(watch("vm mem=1088K expect=screen:a+b fail=screen:z", "xaab z"), "got screen-fail"));
+    assert_non_null(
+        strstr(watch("vm mem=1088K expect=screen:a+b", "xb"), "not ok vm/end: expected screen\ngot exit:0"));
+    assert_non_null(
+        strstr(watch("vm mem=1088K expect=screen:a+b fail=screen:z", "xaab z"), "got screen-fail"));
     assert_string_equal(watch("vm mem=1088K expect=screen-fail fail=screen:z", "z"), "ok vm/end\n");
     assert_string_equal(watch("vm mem=1088K fail=screen:z", "y"), "ok vm/end\n");
 }

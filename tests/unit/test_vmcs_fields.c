@@ -38,7 +38,8 @@ static void encodings_ascend(void **state)
     (void)state;
     for (unsigned i = 1; i < VMCS_FIELD_COUNT; i++)
         if (vmcs_fields[i].encoding <= vmcs_fields[i - 1].encoding)
-            fail_msg("%s stands behind %s", vmcs_field_name(vmcs_fields[i].encoding), vmcs_field_name(vmcs_fields[i - 1].encoding));
+            fail_msg("%s stands behind %s", vmcs_field_name(vmcs_fields[i].encoding),
+                     vmcs_field_name(vmcs_fields[i - 1].encoding));
 }
 
 static void every_field_is_found(void **state)
