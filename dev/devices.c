@@ -40,7 +40,7 @@ void devices_connect_lines(struct devices *d)
     line_connect(&d->pit.line, &d->router, PIT_IRQ);
     line_connect(&d->rtc.line, &d->router, RTC_IRQ);
     line_connect(&d->uart.line, &d->router, UART_IRQ);
-    pit_expire(&d->pit);
+    // The PIT interrupts once it is programmed: no firmware ran that would want its 18.2 ticks a second.
     rtc_expire(&d->rtc);
     uart_expire(&d->uart);
 }

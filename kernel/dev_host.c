@@ -39,6 +39,11 @@ static void interrupt(void *owner, bool asserted)
         cpu_look(vm->cpus[0]);
 }
 
+static void arm(void *owner, enum device_timer which, tsc_t deadline)
+{
+    vm_arm_device(owner, which, deadline);
+}
+
 static void end(void *owner, uint32_t code)
 {
     vm_end_from_device(owner, END_EXIT, code);
@@ -55,6 +60,7 @@ struct dev_host dev_host = {
     .console = console,
     .console_ready = console_ready,
     .interrupt = interrupt,
+    .arm = arm,
     .end = end,
     .reset = reset,
 };

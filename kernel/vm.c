@@ -256,7 +256,10 @@ bool vm_can_wake(struct vm *vm, bool interrupts_on)
         return true;
     if (vm->cpu_count > 1) // another one can send it an INIT or NMI
         return true;
-    return interrupts_on && vm->cpus[0]->timer.index != TIMEOUT_IDLE;
+    bool armed = vm->cpus[0]->timer.index != TIMEOUT_IDLE;
+    for (unsigned i = 0; i < DEVICE_TIMERS; i++)
+        armed |= vm->device[i].timeout.index != TIMEOUT_IDLE;
+    return interrupts_on && armed;
 }
 
 size_t vm_console_write(struct vm *vm, const char *bytes, size_t n)

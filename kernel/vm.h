@@ -46,7 +46,12 @@ struct vm {
     struct guest_console console;
     enum ending device_ending; // with END_COUNT: no device ended it
     uint64_t device_code;
-    bool wants_partial;      // another processor asks for the timeout of that name
+    uint32_t wanted;         // other processors ask: enum vm_want
+    struct device_timeout {
+        struct timeout timeout;
+        struct vm *vm;
+        tsc_t deadline;      // as asked for
+    } device[DEVICE_TIMERS]; // next events of devices
     struct timeout deadline; // timeout=
     struct timeout partial;  // a partial console line goes out
     struct timeout look;     // at the screen
@@ -97,5 +102,6 @@ void vm_start_timeouts(struct vm *vm);
 void vm_cancel_timeouts(struct vm *vm);
 // What other processors asked for.
 void vm_home_work(struct vm *vm);
-// From any processor: the console has a partial line.
+// From any processor, under the lock: the console has a partial line; a device wants a call at `deadline`.
 void vm_want_partial(struct vm *vm);
+void vm_arm_device(struct vm *vm, enum device_timer which, tsc_t deadline);

@@ -52,8 +52,21 @@ static void flip_bit(struct timeout *t)
     set_timeout(vm, t, tsc(rdtsc().v + tsc_from_us(FLIP_US).v));
 }
 
+static void device_event(struct timeout *t)
+{
+    struct device_timeout *d = container_of(t, struct device_timeout, timeout);
+    struct vm *vm = d->vm;
+    vm_lock(vm);
+    devices_expire(vm->devices, (enum device_timer)(d - vm->device));
+    vm_unlock(vm);
+}
+
 void vm_init_timeouts(struct vm *vm)
 {
+    for (unsigned i = 0; i < DEVICE_TIMERS; i++) {
+        vm->device[i].vm = vm;
+        timeout_init(&vm->device[i].timeout, device_event);
+    }
     timeout_init(&vm->deadline, deadline_passed);
     timeout_init(&vm->partial, flush_partial);
     timeout_init(&vm->look, look_at_screen);
@@ -62,6 +75,7 @@ void vm_init_timeouts(struct vm *vm)
 
 void vm_start_timeouts(struct vm *vm)
 {
+    devices_connect_lines(vm->devices);
     uint64_t now = rdtsc().v;
     if (vm->machine->timeout_ms)
         set_timeout(vm, &vm->deadline, tsc(now + tsc_from_ms(vm->machine->timeout_ms).v));
@@ -76,22 +90,59 @@ void vm_cancel_timeouts(struct vm *vm)
     struct timeout *const all[] = {&vm->deadline, &vm->partial, &vm->look, &vm->flip};
     for (unsigned i = 0; i < array_size(all); i++)
         timeout_cancel(home_of(vm)->timeouts, all[i]);
+    for (unsigned i = 0; i < DEVICE_TIMERS; i++)
+        timeout_cancel(home_of(vm)->timeouts, &vm->device[i].timeout);
 }
 
 // ---- Asked for by other processors: done when the first vCPU looks at its events ----
 
+enum vm_want { WANT_PARTIAL = 1, WANT_DEVICE = 2 /* shifted by enum device_timer */ };
+
+// Whether the caller is on the home. If not, the home is asked.
+static bool at_home(struct vm *vm, uint32_t want)
+{
+    if (home_of(vm) == this_pcpu())
+        return true;
+    __atomic_fetch_or(&vm->wanted, want, __ATOMIC_RELEASE);
+    cpu_look(vm->cpus[0]);
+    return false;
+}
+
 void vm_want_partial(struct vm *vm)
 {
-    if (home_of(vm) != this_pcpu()) {
-        __atomic_store_n(&vm->wants_partial, true, __ATOMIC_RELEASE);
-        cpu_look(vm->cpus[0]);
-    } else if (vm->partial.index == TIMEOUT_IDLE) {
+    if (at_home(vm, WANT_PARTIAL) && vm->partial.index == TIMEOUT_IDLE)
         set_timeout(vm, &vm->partial, vm->console.deadline);
+}
+
+// The vCPU that runs has its own deadline set anew.
+static void arm_device(struct vm *vm, struct device_timeout *d)
+{
+    if (d->deadline.v == ~0ull) {
+        timeout_cancel(home_of(vm)->timeouts, &d->timeout);
+        return;
     }
+    set_timeout(vm, &d->timeout, d->deadline);
+    if (this_pcpu()->current)
+        vcpu_attention(this_pcpu()->current);
+}
+
+void vm_arm_device(struct vm *vm, enum device_timer which, tsc_t deadline)
+{
+    vm->device[which].deadline = deadline;
+    if (at_home(vm, WANT_DEVICE << which))
+        arm_device(vm, &vm->device[which]);
 }
 
 void vm_home_work(struct vm *vm)
 {
-    if (__atomic_exchange_n(&vm->wants_partial, false, __ATOMIC_ACQUIRE))
+    if (likely(!vm->wanted))
+        return;
+    uint32_t wanted = __atomic_exchange_n(&vm->wanted, 0, __ATOMIC_ACQUIRE);
+    vm_lock(vm);
+    if (wanted & WANT_PARTIAL)
         vm_want_partial(vm);
+    for (unsigned i = 0; i < DEVICE_TIMERS; i++)
+        if (wanted & WANT_DEVICE << i)
+            arm_device(vm, &vm->device[i]);
+    vm_unlock(vm);
 }

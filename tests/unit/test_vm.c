@@ -38,7 +38,24 @@ uint32_t pcpu_count = CPUS;
 struct options options = {.slice_us = 10000};
 uint64_t tsc_hz = 1000000000;
 tsc_t tsc_boot;
-struct dev_host dev_host;
+static tsc_t device_now(void *owner)
+{
+    (void)owner;
+    return tsc(1);
+}
+
+static uint64_t wall_us(void *owner)
+{
+    (void)owner;
+    return 0;
+}
+
+static void arm(void *owner, enum device_timer which, tsc_t deadline)
+{
+    vm_arm_device(owner, which, deadline);
+}
+
+struct dev_host dev_host = {.now = device_now, .wall_us = wall_us, .arm = arm};
 static bool no_room;
 static char told[4096];
 static unsigned described;
