@@ -83,6 +83,11 @@ COUNTING := build/count/micronova.elf
 counting:
 	$(Q)$(MAKE) --no-print-directory B=build/count CFLAGS_MORE=-DCOUNT_VMCS $(COUNTING)
 .PHONY: counting
+# The same, comparing every VM entry with what may be cached of its guest's translations (vmx/tags.h).
+CHECKING := build/checking/micronova.elf
+checking:
+	$(Q)$(MAKE) --no-print-directory B=build/checking CFLAGS_MORE=-DCHECK_TAGS $(CHECKING)
+.PHONY: checking
 
 -include guests/guests.mk iso/iso.mk tests/tests.mk
 

@@ -17,6 +17,7 @@
 #include "kernel/vm.h"
 #include "mm/mm.h"
 #include "mm/quarantine.h"
+#include "vmx/tags_check.h"
 #include "vmx/vmx.h"
 
 enum { START_MS = 100, STOP_MS = 100 };
@@ -101,12 +102,23 @@ static void report_memory_returned(void)
         mm_report();
 }
 
+// In the build that checks every VM entry.
+static void report_tags(void)
+{
+#ifdef CHECK_TAGS
+    char detail[240];
+    bool ok = tags_check_verdict(detail, sizeof detail);
+    report_point(ok ? POINT_OK : POINT_NOT_OK, "micronova", "tags", ok ? NULL : detail);
+#endif
+}
+
 // ---- The run ----
 
 static void all_ended(void)
 {
     stop_all(); // or their caches of frames would change while we count
     report_memory_returned();
+    report_tags();
     uint32_t failures = report_end();
     power_end((enum power_way)options.exit, failures ? 1 : 0);
 }

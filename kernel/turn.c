@@ -11,6 +11,7 @@
 #include "mm/mm.h"
 #include "mm/quarantine.h"
 #include "sched/timeout.h"
+#include "vmx/tags_check.h"
 
 // Work for a processor with nothing to run; false when there is none and it may halt.
 static bool idle_work(struct pcpu *p)
@@ -77,7 +78,7 @@ static struct vcpu *next_vcpu(void)
 
 _Noreturn void turn_forever(void)
 {
-    vcpu_run(next_vcpu());
+    vcpu_run(tags_check_entry(next_vcpu()));
 }
 
 static void end(struct vcpu *v, enum ending how, const char *detail)

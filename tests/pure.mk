@@ -75,3 +75,4 @@ PURE += vmx/emulate.c
 PURE += vmx/exit_words.c
 PURE += vmx/guest_paging.c
 PURE += vmx/guest_segment.c
+PURE += vmx/tags.c

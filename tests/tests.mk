@@ -54,7 +54,7 @@ BOOT_TESTS := $(sort $(wildcard tests/boot/*.t))
 BOOT_TESTS := $(filter %/real.t,$(BOOT_TESTS)) $(filter-out %/real.t,$(BOOT_TESTS))
 HOST_TESTS := $(sort $(wildcard tests/tools/*.t))
 
-test: all counting units debian-guests ## Unit tests and boot tests; ends with "N passed, N failed"
+test: all counting checking units debian-guests ## Unit tests and boot tests; ends with "N passed, N failed"
 	tools/test $(BOOT_TESTS) $(HOST_TESTS) $(UNITS)
 
 test-long: all units fuzzers debian-guests ## The same, every combination, and a minute for each fuzzer

@@ -6,6 +6,7 @@
 #include "vmx/diagnose.h"
 #include "vmx/microscope.h"
 #include "vmx/state.h"
+#include "vmx/tags_check.h"
 
 struct vcpu *vmx_exit(struct vcpu *v);
 struct vcpu *vmx_exit_watched(struct vcpu *v);
@@ -132,6 +133,7 @@ static noinline_cold void exit_rare(struct vcpu *v, uint64_t reason)
 // under the microscope comes through the other stub and has the same way, compiled a second time.
 static inline __attribute__((always_inline)) struct vcpu *dispatch(struct vcpu *v, bool watched)
 {
+    tags_check_exit(v);
     uint64_t reason = vmread_raw(EXIT_REASON);
     if (likely(reason < EXIT_REASONS_COUNTED)) {
         v->exits[reason]++;
@@ -146,10 +148,10 @@ static inline __attribute__((always_inline)) struct vcpu *dispatch(struct vcpu *
 
 struct vcpu *vmx_exit(struct vcpu *v)
 {
-    return dispatch(v, false);
+    return tags_check_entry(dispatch(v, false));
 }
 
 struct vcpu *vmx_exit_watched(struct vcpu *v)
 {
-    return dispatch(v, true);
+    return tags_check_entry(dispatch(v, true));
 }

@@ -9,6 +9,7 @@
 #include "sdm/msr.h"
 #include "vmx/exit.h"
 #include "vmx/msr.h"
+#include "vmx/tags_check.h"
 #include "vmx/vmx.h"
 
 // Image of FXSAVE, which XSAVE areas begin with: the two words that are not zero after reset.
@@ -253,6 +254,7 @@ static noinline_cold void invept_all(void)
                      : "memory");
     if (failed)
         panic("INVEPT of all contexts failed");
+    tags_check_invept_all();
 }
 
 static noinline_cold struct vcpu *set_apic_deadline(struct vcpu *v, tsc_t deadline)
@@ -300,11 +302,21 @@ void vcpu_request_events(struct vcpu *v)
     rare_add(v, RARE_EVENTS);
 }
 
+// New here: another vCPU may have had its VPID, and what it did to its translations while it ran elsewhere dropped
+// them only there (SDM, "Guidelines for Use of the INVVPID Instruction").
+static void bind(struct pcpu *p, struct vcpu *to)
+{
+    bool is_new = to->vmcs->active_on != p;
+    vmcs_bind(to->vmcs);
+    if (is_new)
+        flush_guest_tlb(to);
+}
+
 // Any switch, also of a vCPU that is new on this processor or comes back after idling.
 static noinline_cold struct vcpu *switch_slowly(struct pcpu *p, struct vcpu *to, tsc_t now, tsc_t deadline)
 {
     struct vmx_cpu *cpu = p->vmx;
-    vmcs_bind(to->vmcs);
+    bind(p, to);
     if (cpu->loaded != to)
         switch_all(cpu->loaded, to);
     cpu->loaded = to;

@@ -8,6 +8,7 @@
 #include "vmx/exit.h"
 #include "vmx/microscope.h"
 #include "vmx/state.h"
+#include "vmx/tags_check.h"
 #include "vmx/vmx.h"
 
 static enum error create_region(struct vmcs *m, uint16_t owner)
@@ -93,6 +94,7 @@ void flush_guest_tlb(struct vcpu *v)
     __asm__ volatile("invvpid %1, %2" : "=@ccbe"(failed) : "m"(what), "r"(type) : "memory");
     if (failed)
         panic("INVVPID of VPID %u failed", v->vpid);
+    tags_check_invvpid(v->vpid, type == INVVPID_ALL_CONTEXTS);
 }
 
 unsigned vcpu_cpl(const struct vcpu *v)

@@ -10,6 +10,9 @@
 #include "mm/space.h"
 #include "sched/sched.h"
 #include "vmx/start.h"
+#ifdef CHECK_TAGS
+#include "vmx/tags.h"
+#endif
 
 struct vm;
 struct fpu_area;
@@ -53,6 +56,9 @@ struct vcpu {
     struct vmcs own_vmcs;
     struct microscope *microscope; // NULL: nobody looks
     uint32_t exits[EXIT_REASONS_COUNTED];
+#ifdef CHECK_TAGS
+    struct tag_stay tag_stay;
+#endif
 };
 
 // What vmx/ asks of the rooms above, one constant table (kernel/turn.c).

@@ -1,0 +1,13 @@
+#!/usr/bin/env python3
+# Every VM entry against the model of what a processor may have cached of its guests' translations (vmx/tags.h).
+from boots import Suite
+
+KERNEL = "build/checking/micronova.elf"
+
+suite = Suite()
+for cpus in (1, 2, 4):
+    boot = suite.boot(f"invalidations on {cpus}", "small", cpus=cpus, kernel=KERNEL)
+    boot.sound()
+    boot.says("entries were looked at", r"^# [1-9]\d{2,} VM entries looked at, 0 with stale translations")
+    boot.check(("micronova/tags", True) in boot.log.points, "none came without an invalidation that it owed")
+suite.done()
