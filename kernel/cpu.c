@@ -159,12 +159,13 @@ bool cpu_events(struct vcpu *v)
         c->state = CPU_RUNS;
     if (v->vm->device_ending != END_COUNT)
         vm_end(v->vm, v->vm->device_ending, v->vm->device_code, NULL);
-    if (c->state != CPU_RUNS || v->vm->ended) {
-        sched_park(&v->sched, rdtsc());
-        return false;
+    if (c->state == CPU_RUNS && !v->vm->ended) {
+        cpu_offer(v);
+        return true;
     }
-    cpu_offer(v);
-    return true;
+    if (v->sched.state == SCHED_RUNNABLE) // else its machine was ended here, just now
+        sched_park(&v->sched, rdtsc());
+    return false;
 }
 
 void cpu_halt(struct vcpu *v, bool interrupts_on)

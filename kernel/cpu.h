@@ -13,6 +13,7 @@ enum cpu_state { CPU_RUNS, CPU_HALTED, CPU_WAITS_FOR_SIPI };
 struct cpu {
     struct vcpu vcpu; // first
     struct list link; // in a list of its home (kernel/home.c)
+    bool left;        // it runs no more and its VMCS is clear; its machine may have others that do
     struct lapic lapic;
     struct timeout timer; // the local APIC's
     enum cpu_state state;

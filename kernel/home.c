@@ -55,10 +55,12 @@ void home_give(struct cpu *c)
 // The vCPU leaves the ring and its timers the heap, at once.
 static void stop(struct cpu *c)
 {
-    sched_end(&c->vcpu.sched, rdtsc());
-    cpu_stop_timer(c);
-    if (!c->vcpu.index)
-        vm_cancel_timeouts(c->vcpu.vm);
+    if (!c->left) {
+        sched_end(&c->vcpu.sched, rdtsc());
+        cpu_stop_timer(c);
+        if (!c->vcpu.index)
+            vm_cancel_timeouts(c->vcpu.vm);
+    }
     list_push_back(&homes[this_pcpu()->id].ended, &c->link);
     this_pcpu()->kick = 1;
     vcpu_attention(&c->vcpu);
@@ -101,18 +103,39 @@ static void start(struct cpu *c)
     sched_wake(&c->vcpu.sched);
 }
 
+// All vCPUs of the machine have stopped: nobody wakes one of them any more, but a home may still have one in its
+// inbox. Each home gets its own back, to forget it.
+static void last_round(struct vm *vm)
+{
+    for (uint32_t i = 0; i < vm->cpu_count; i++)
+        home_take(vm->cpus[i]);
+}
+
+static void forget(struct cpu *c)
+{
+    struct vm *vm = c->vcpu.vm;
+    sched_take_inbox(this_pcpu()->runq);
+    if (__atomic_sub_fetch(&vm->cpus_known, 1, __ATOMIC_ACQ_REL) == 0)
+        vm_destroy(vm);
+}
+
 // The one that ended its machine tells of it first, step by step.
 static void let_go(struct cpu *c)
 {
     struct vm *vm = c->vcpu.vm;
-    if (c == vm->teller && !ending_tell(vm))
+    if (!c->left && c == vm->teller && !ending_tell(vm))
         return;
     list_remove(&c->link);
+    if (c->left) {
+        forget(c);
+        return;
+    }
     if (this_pcpu()->current == &c->vcpu)
         vcpu_leave();
     vcpu_retire(&c->vcpu);
+    c->left = true;
     if (__atomic_sub_fetch(&vm->cpus_left, 1, __ATOMIC_ACQ_REL) == 0)
-        vm_destroy(vm);
+        last_round(vm);
 }
 
 bool home_step(void)

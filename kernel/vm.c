@@ -160,7 +160,7 @@ static struct vm *vm_alloc(const struct machine *m, uint32_t id)
     vm->id = id;
     vm->machine = m;
     vm->device_ending = END_COUNT;
-    vm->cpu_count = vm->cpus_left = m->vcpus;
+    vm->cpu_count = vm->cpus_left = vm->cpus_known = m->vcpus;
     vm_init_timeouts(vm);
     guest_console_init(&vm->console, m->name, tsc_hz);
     return vm;

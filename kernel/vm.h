@@ -39,7 +39,8 @@ struct vm {
     struct screen_watch *watch; // NULL: nothing to watch
     uint64_t create_ticks;
     struct lock lock;
-    uint32_t cpu_count, cpus_left; // built; not yet off their homes (atomic)
+    uint32_t cpu_count, cpus_left; // built; still running (atomic)
+    uint32_t cpus_known;           // whom a home may still have in its inbox (atomic)
     struct cpu *cpus[MACHINE_VCPUS_MAX];
     struct lapic_bus bus;
     struct lapic *lapics[MACHINE_VCPUS_MAX];
