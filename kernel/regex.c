@@ -66,7 +66,7 @@ static enum error parse_character(struct compiler *c, unsigned *byte)
 
 static enum error parse_range(struct compiler *c, struct byte_set *set)
 {
-    unsigned first, last;
+    unsigned first = 0, last;
     enum error e = parse_character(c, &first);
     if (e)
         return e;

@@ -5,7 +5,8 @@
     const struct bit_table table##_bits = {0 list(BIT_MASK), list(BIT_NAME)};
 BIT_LISTS(BITS_TO_TABLE)
 
-// Name and words of an exception stand behind each other.
+// Name and words of an exception stand behind each other, each with its NUL.
+// NOLINTBEGIN(bugprone-string-literal-with-embedded-nul)
 #define EXCEPTION_TO_MEMBER(vector, mnemonic, words, code, class) \
     char mnemonic[sizeof("#" #mnemonic "\0" words)];
 #define EXCEPTION_TO_NAME(vector, mnemonic, words, code, class) "#" #mnemonic "\0" words,
@@ -13,6 +14,7 @@ static const struct exception_names {
     char none[1];
     EXCEPTIONS(EXCEPTION_TO_MEMBER)
 } names = {"", EXCEPTIONS(EXCEPTION_TO_NAME)};
+// NOLINTEND(bugprone-string-literal-with-embedded-nul)
 
 #define EXCEPTION_TO_ROW(vector, mnemonic, words, code, class) \
     [vector] = {offsetof(struct exception_names, mnemonic), code, EXC_##class},

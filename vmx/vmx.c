@@ -17,7 +17,7 @@ struct vmx_caps vmx_caps;
 struct controls vmx_controls;
 hpa_t vmx_msr_bitmap;
 uint8_t vmx_timer_rate;
-int8_t vmx_timer_fuel = -1;
+int32_t vmx_timer_fuel = -1;
 uint64_t vmx_cr0_must, vmx_cr4_must;
 static struct vmx_cpu vmx_cpus[PCPU_MAX];
 

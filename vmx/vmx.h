@@ -27,7 +27,7 @@ extern hpa_t vmx_msr_bitmap;         // one for all machines: the policy is the 
 extern uint8_t vmx_timer_rate;       // the preemption timer counts TSC ticks >> rate
 // Fuel that goes with a setting of the preemption timer: FUEL where it is saved on exit, 0 where every exit
 // starts it anew, so that it has to be set before every entry; -1: there is no such timer.
-extern int8_t vmx_timer_fuel;
+extern int32_t vmx_timer_fuel;
 extern uint64_t vmx_cr0_must, vmx_cr4_must; // bits that are 1 in a guest whatever it wants
 
 // Boot processor, after its page tables and features: reads capabilities, negotiates controls, builds what all
