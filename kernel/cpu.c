@@ -212,9 +212,12 @@ bool cpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
         return lapic_wrmsr(l, msr, value);
     if (msr == MSR_APIC_BASE)
         return write_base(v, value);
-    if (msr != MSR_TSC_DEADLINE)
+    if (msr == MSR_TSC_DEADLINE)
+        lapic_set_tsc_deadline(l, value);
+    else if (msr == MSR_TIME_STAMP_COUNTER)
+        lapic_set_tsc_offset(l, value);
+    else
         return false;
-    lapic_set_tsc_deadline(l, value);
     return true;
 }
 

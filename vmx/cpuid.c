@@ -1,7 +1,7 @@
 // CPUID policy and the CPUID exit. Shown is what is in the table below and what the processor has; every
 // other bit and leaf is zero. Left out is what is not virtualized: VMX, SMX, MTRRs, machine check, PMU, thermal
 // and power management, MONITOR/MWAIT, debug store, XSAVES, memory protection keys, SGX, processor trace. The local
-// APIC, x2APIC mode and TSC deadline are always there: they are ours.
+// APIC, x2APIC mode and TSC deadline are always there: they are ours. A disabled APIC does not show.
 #include "vmx/cpuid.h"
 #include "abi/micronova.h"
 #include "arch/cpu.h"
@@ -14,7 +14,7 @@
 
 enum kind {
     STATIC,    // the same whenever it is asked
-    FEATURES,  // leaf 1: bit OSXSAVE follows CR4; APIC id
+    FEATURES,  // leaf 1: OSXSAVE follows CR4, APIC its IA32_APIC_BASE; APIC id
     TOPOLOGY,  // leaf 0BH: APIC id, one package of single-threaded cores
     SUBLEAVES, // by ECX
     XSAVE,     // leaf 0DH: EBX of subleaf 0 follows XCR0
@@ -238,6 +238,8 @@ static struct cpuid_regs features_of(const struct vcpu *v)
         r.r[CPUID_EDX] |= FEATURE_BIT_HTT;
     if (vmread_nat(GUEST_CR4) & CR4_OSXSAVE)
         r.r[CPUID_ECX] |= FEATURE_BIT_OSXSAVE;
+    if (!(v->apic_base & APIC_BASE_ENABLE))
+        r.r[CPUID_EDX] &= ~(uint32_t)FEATURE_BIT_APIC;
     return r;
 }
 

@@ -93,9 +93,9 @@ static bool write_efer(struct vcpu *v, uint64_t value)
 
 static bool write_tsc(struct vcpu *v, uint64_t value)
 {
-    (void)v;
-    vmwrite64(TSC_OFFSET, value - rdtsc().v);
-    return true;
+    uint64_t offset = value - rdtsc().v;
+    vmwrite64(TSC_OFFSET, offset);
+    return vcpu_upcalls.msr_write(v, MSR_TIME_STAMP_COUNTER, offset);
 }
 
 static bool write_misc_enable(struct vcpu *v, uint64_t value)
@@ -186,19 +186,23 @@ void exit_rdmsr(struct vcpu *v)
     skip_instruction();
 }
 
+// What became due by the write comes behind the instruction.
+static void write_apic(struct vcpu *v, uint64_t value)
+{
+    if (unlikely(!vcpu_upcalls.msr_write(v, (uint32_t)v->gpr[RCX], value))) {
+        vcpu_inject_fault(v, EXC_GP, 0);
+        return;
+    }
+    skip_instruction();
+    vcpu_upcalls.offer(v);
+}
+
 void exit_wrmsr(struct vcpu *v)
 {
     uint64_t value = edx_eax(v);
     bool done;
-    if (likely((uint32_t)v->gpr[RCX] - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST)) {
-        if (unlikely(!vcpu_upcalls.msr_write(v, (uint32_t)v->gpr[RCX], value))) {
-            vcpu_inject_fault(v, EXC_GP, 0);
-            return;
-        }
-        skip_instruction();
-        vcpu_upcalls.offer(v);
-        return;
-    }
+    if (likely((uint32_t)v->gpr[RCX] - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST))
+        return write_apic(v, value);
     switch ((uint32_t)v->gpr[RCX]) {
 #define X(name, read, write) \
     case MSR_##name:         \
@@ -206,6 +210,8 @@ void exit_wrmsr(struct vcpu *v)
         break;
         EMULATED_MSRS(X)
 #undef X
+    case MSR_TSC_DEADLINE:
+        return write_apic(v, value);
     default:
         done = write_optional(v, (uint32_t)v->gpr[RCX], value);
     }

@@ -1,7 +1,7 @@
 #include "guests/lib/exception.h"
 #include "guests/lib/print.h"
 
-enum { VECTORS = 32, STUB_BYTES = 16, GATE_INTERRUPT = 0x8e00, GATE_DPL3 = 0x6000 };
+enum { EXCEPTIONS = 32, VECTORS = 256, STUB_BYTES = 16, GATE_INTERRUPT = 0x8e00, GATE_DPL3 = 0x6000 };
 
 struct gate {
     uint16_t offset_low, selector, type, offset_middle;
@@ -22,11 +22,12 @@ bool catch_call(void (*fn)(void *), void *arg);
 void exception_dispatch(struct frame *f);
 
 static struct gate idt[VECTORS];
+static unsigned vectors = EXCEPTIONS; // within its limit
 static exception_handler *handlers[VECTORS];
 static struct fault last_fault;
 static uint16_t kernel_cs, kernel_ss;
 
-static const char *const names[VECTORS] = {
+static const char *const names[EXCEPTIONS] = {
     "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",   "#TS",
     "#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
     "22",  "23",  "24",  "25",  "26",  "27",  "28",  "29",  "30",  "31",
@@ -34,7 +35,7 @@ static const char *const names[VECTORS] = {
 
 const char *fault_name(uint8_t vector)
 {
-    return vector < VECTORS ? names[vector] : "no exception";
+    return vector < EXCEPTIONS ? names[vector] : "no exception";
 }
 
 void exceptions_init(void)
@@ -51,13 +52,22 @@ void exceptions_init(void)
         idt[v].offset_high = (uint32_t)(at >> 32);
 #endif
     }
-    struct table_register idtr = {sizeof idt - 1, (word_t)idt};
+    exceptions_load();
+}
+
+void exceptions_load(void)
+{
+    struct table_register idtr = {(uint16_t)(vectors * sizeof idt[0] - 1), (word_t)idt};
     __asm__ volatile("lidt %0" : : "m"(idtr));
 }
 
-void exception_handle(enum vector v, exception_handler *handler)
+void exception_handle(unsigned v, exception_handler *handler)
 {
     handlers[v] = handler;
+    if (v >= vectors) {
+        vectors = VECTORS;
+        exceptions_load();
+    }
 }
 
 void exception_open_to_users(enum vector v)
@@ -67,8 +77,9 @@ void exception_open_to_users(enum vector v)
 
 static _Noreturn void unexpected(const struct frame *f)
 {
-    print("unexpected %s, error code %#lx, at %#lx, CR2 %#lx\n", fault_name((uint8_t)f->vector),
-          (unsigned long)f->error_code, (unsigned long)f->ip, (unsigned long)read_cr2());
+    print("unexpected vector %u (%s), error code %#lx, at %#lx, CR2 %#lx\n", (unsigned)f->vector,
+          f->vector < EXCEPTIONS ? names[f->vector] : "interrupt", (unsigned long)f->error_code,
+          (unsigned long)f->ip, (unsigned long)read_cr2());
     guest_exit(0x100 + f->vector);
 }
 

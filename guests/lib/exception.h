@@ -45,10 +45,13 @@ struct frame {
 // Sees an exception first. True: handled, return to (perhaps changed) frame->ip.
 typedef bool exception_handler(struct frame *f);
 
-// Loads an IDT for vectors 0 to 31 that point at the library. crt0 has done it when main() runs.
+// Makes and loads an IDT that points at the library. crt0 has done it when main() runs.
 void exceptions_init(void);
-// Installs a handler in front of catch_exception(); NULL removes it.
-void exception_handle(enum vector v, exception_handler *handler);
+// Loads it on another processor.
+void exceptions_load(void);
+// Installs a handler in front of catch_exception(); NULL removes it. The first one for a vector from 32 on extends
+// the IDT's limit, which ends there before.
+void exception_handle(unsigned v, exception_handler *handler);
 // Lets `vector` be raised by INT n from CPL 3.
 void exception_open_to_users(enum vector v);
 

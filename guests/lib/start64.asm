@@ -72,7 +72,7 @@ catch_out:
 
 %macro STUB 1
     align 16
-%if (%1 != 8) && ((%1 < 10) || (%1 > 14)) && (%1 != 17) && (%1 != 21) && (%1 != 29) && (%1 != 30)
+%if (%1 > 31) || (%1 != 8) && ((%1 < 10) || (%1 > 14)) && (%1 != 17) && (%1 != 21) && (%1 != 29) && (%1 != 30)
     push 0
 %endif
     push %1
@@ -82,7 +82,7 @@ catch_out:
     align 16
 exception_stubs:
 %assign vector 0
-%rep 32
+%rep 256
     STUB vector
 %assign vector vector + 1
 %endrep
