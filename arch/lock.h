@@ -2,16 +2,29 @@
 // interrupt masking; NMI and #MC handlers take none. On the host the same code runs between threads.
 #pragma once
 #include "arch/types.h"
+#ifdef MICRONOVA_HOST
+#include <sched.h>
+#endif
 
 struct lock {
     uint16_t next, serving;
 };
 
+// Threads on the host may share a processor with the one they wait for.
+static inline void lock_wait(void)
+{
+#ifdef MICRONOVA_HOST
+    sched_yield();
+#else
+    __builtin_ia32_pause();
+#endif
+}
+
 static inline void lock_take(struct lock *l)
 {
     uint16_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
     while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != ticket)
-        __builtin_ia32_pause();
+        lock_wait();
 }
 
 static inline bool lock_try(struct lock *l)
