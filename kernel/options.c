@@ -120,6 +120,15 @@ static bool panic_parse(const char *value, struct options *o)
     return true;
 }
 
+static bool hang_parse(const char *value, struct options *o)
+{
+    uint64_t us;
+    if (!time_parse(value, &us) || us == 0)
+        return false;
+    o->hang_us = us;
+    return true;
+}
+
 static bool tap_parse(const char *value, struct options *o)
 {
     static const struct choice choices[] = {
@@ -143,6 +152,7 @@ static const struct option table[] = {
     {"console=",  console_parse,  "com1, com2, vga (several with commas) or none"},
     {"cpus=",     cpus_parse,     "a number from 1"},
     {"exit=",     exit_parse,     "auto, bochs, qemu, acpi, reboot or halt"},
+    {"hang=",     hang_parse,     "a time such as 100ms (a test hook)"},
     {"loglevel=", loglevel_parse, "error, warn, info or debug"},
     {"panic=",    panic_parse,    "a time such as 100ms (a test hook)"},
     {"report=",   report_parse,   "stats, memory (several with commas)"},

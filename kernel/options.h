@@ -34,6 +34,7 @@ struct options {
     enum exit_method exit;   // default EXIT_AUTO
     uint32_t cpus;           // processors to use; 0: all
     uint64_t slice_us;       // quantum of machines without slice=; default SLICE_US_DEFAULT
+    uint64_t hang_us;        // test hook: processor 1 hangs so long after it started; 0: never
     uint64_t panic_us;       // test hook: panic() so long after the machines were built; 0: never
     uint32_t report;         // bits of enum report_extra; default none
     bool tap;                // default on; off: no TAP on serial, only the log

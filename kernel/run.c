@@ -26,6 +26,22 @@ static volatile bool stopping; // every processor is to leave VMX operation and 
 
 // ---- Processors ----
 
+// The test hook hang=: processor 1 comes by no more.
+static void hang_now(struct timeout *t)
+{
+    (void)t;
+    for (;;)
+        cpu_pause();
+}
+
+static void start_hang_hook(const struct pcpu *p)
+{
+    static struct timeout hook;
+    timeout_init(&hook, hang_now);
+    if (options.hang_us && p->id == 1)
+        timeout_set(p->timeouts, &hook, tsc(rdtsc().v + tsc_from_us(options.hang_us).v));
+}
+
 void run_processor(struct pcpu *p)
 {
     struct reason why;
@@ -34,6 +50,7 @@ void run_processor(struct pcpu *p)
         p->state = PCPU_REFUSED;
         cpu_stop();
     }
+    start_hang_hook(p);
     turn_forever();
 }
 

@@ -8,6 +8,7 @@
 #include "kernel/report.h"
 #include "kernel/run.h"
 #include "kernel/vm.h"
+#include "kernel/watchdog.h"
 #include "mm/mm.h"
 #include "mm/quarantine.h"
 #include "sched/timeout.h"
@@ -54,6 +55,7 @@ static inline struct vcpu *enter(struct pcpu *p, struct sched_node *n, tsc_t now
 static noinline_cold struct vcpu *wait_for_vcpu(struct pcpu *p)
 {
     for (;;) {
+        watchdog_note();
         timeouts_run(p->timeouts, rdtsc());
         if (p->kick)
             chores(p);
@@ -78,6 +80,7 @@ static struct vcpu *next_vcpu(void)
 
 _Noreturn void turn_forever(void)
 {
+    watchdog_start();
     vcpu_run(tags_check_entry(next_vcpu()));
 }
 
