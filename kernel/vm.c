@@ -250,9 +250,10 @@ void vm_destroy(struct vm *vm)
     one_less();
 }
 
+// A timeout= ends a machine and wakes it not, so only who expects that waits for it.
 bool vm_can_wake(struct vm *vm, bool interrupts_on)
 {
-    if (vm->machine->timeout_ms || vm->watch)
+    if (vm->machine->expect == END_TIMEOUT || vm->watch)
         return true;
     if (vm->cpu_count > 1) // another one can send it an INIT or NMI
         return true;

@@ -89,7 +89,8 @@ void vm_end_from_device(struct vm *vm, enum ending how, uint64_t code);
 // All its vCPUs have left: gives everything back.
 void vm_destroy(struct vm *vm);
 
-// Whether anything could still wake its halted vCPUs, of which one has interrupts on or not.
+// Whether a halt can still come to something: a wake of its vCPUs, of which one has interrupts on or not, or an end
+// that its line awaits.
 bool vm_can_wake(struct vm *vm, bool interrupts_on);
 
 // Bytes a machine costs the hypervisor, its RAM aside.

@@ -399,6 +399,40 @@ static void what_its_screen_shows_ends_a_machine(void **state)
     assert_string_equal(watch("vm mem=1088K fail=screen:z", "y"), "ok vm/end\n");
 }
 
+// Whether a machine of this line that halts is not stuck; `armed`: a timer of its devices runs.
+static bool waits(const char *line, bool interrupts_on, bool armed)
+{
+    struct verdict v;
+    start(NULL);
+    assert_true(create(&v, 0, line));
+    struct vm *vm = adopt();
+    if (armed)
+        vm_arm_device(vm, DEVICE_TIMER_RTC, tsc(rdtsc().v + tsc_hz));
+    bool result = vm_can_wake(vm, interrupts_on);
+    vm_end(vm, END_EXIT, 0, NULL);
+    if (v.machine.vcpus == 1) {
+        reap();
+        check_all_is_back();
+    }
+    return result;
+}
+
+static void a_halt_that_nothing_can_end_is_stuck(void **state)
+{
+    (void)state;
+    assert_false(waits("vm mem=1088K", false, false));
+    assert_false(waits("vm mem=1088K", true, false));
+    assert_false(waits("vm mem=1088K", false, true));
+    assert_true(waits("vm mem=1088K", true, true));
+    assert_false(waits("vm mem=1088K timeout=1s", false, true));
+    assert_false(waits("vm mem=1088K timeout=1s expect=stuck", false, false));
+    assert_false(waits("vm mem=1088K timeout=1s", true, false));
+    assert_true(waits("vm mem=1088K timeout=1s expect=timeout", false, false));
+    assert_true(waits("vm mem=1088K expect=screen:a", false, false));
+    assert_true(waits("vm mem=1088K fail=screen:a", false, false));
+    assert_true(waits("vm mem=1088K vcpus=2", false, false));
+}
+
 static void nothing_to_build_ends_at_once(void **state)
 {
     (void)state;
@@ -415,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup(a_timeout_ends_one_that_waits_while_another_runs, start),
         cmocka_unit_test_setup(machines_spread_over_what_cpu_allows, start),
         cmocka_unit_test_setup(what_its_screen_shows_ends_a_machine, start),
+        cmocka_unit_test_setup(a_halt_that_nothing_can_end_is_stuck, start),
         cmocka_unit_test_setup(whatever_allocation_fails_all_is_given_back, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
