@@ -89,7 +89,7 @@ check-cppcheck:
 	cppcheck --quiet --std=c11 --enable=warning,portability --error-exitcode=1 --inline-suppr -I. -I$(B)/gen \
 		--suppress=nullPointerArithmetic --suppress=arrayIndexOutOfBoundsCond -D__x86_64__ -DMICRONOVA_VERSION='""' -j2 $(C_SRCS)
 check-tools:
-	shellcheck tools/install-deps tools/usb .ci/run
+	shellcheck tools/install-deps tools/usb .ci/run iso/linux-init
 	@for f in tools/*; do [ -f $$f ] && head -n 1 $$f | grep -q python3 || continue; \
 		python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' $$f || exit 1; done
 
