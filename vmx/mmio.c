@@ -114,6 +114,7 @@ void mmio_emulate(struct vcpu *v, gpa_t at)
     uint64_t qualification = vmread_nat(EXIT_QUALIFICATION);
     if (!decode(v, &i, at))
         return;
+    uint64_t stamp = v->gpr[RSP]; // the exit's, for the microscope
     v->gpr[RSP] = vmread_nat(GUEST_RSP);
     struct mmio m = {
         .emulation = {.gpr = v->gpr,
@@ -127,4 +128,5 @@ void mmio_emulate(struct vcpu *v, gpa_t at)
         .linear_valid = decode_ept_violation(qualification).linear_valid,
     };
     finish(v, &i, &m.emulation, emulate(&i, &m.emulation));
+    v->gpr[RSP] = stamp;
 }
