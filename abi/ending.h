@@ -7,7 +7,6 @@
     X(OUTSIDE, "outside-memory", "access outside its memory")      \
     X(UNHANDLED, "unhandled-exit", "VM exit that nobody handles")  \
     X(ENTRY_FAILED, "entry-failed", "VM entry failed")             \
-    X(TASK_SWITCH, "task-switch", "task switch")                   \
     X(RESET, "reset", "asked for a reset")                         \
     X(TIMEOUT, "timeout", "ran past its timeout=")                 \
     X(SCREEN, "screen", "screen shows what expect= awaits")        \

@@ -76,3 +76,4 @@ PURE += vmx/exit_words.c
 PURE += vmx/guest_paging.c
 PURE += vmx/guest_segment.c
 PURE += vmx/tags.c
+PURE += vmx/task_switch.c

@@ -46,11 +46,6 @@ static void exit_triple_fault(struct vcpu *v)
     diagnose_end(v, END_TRIPLE_FAULT);
 }
 
-static void exit_task_switch(struct vcpu *v)
-{
-    diagnose_end(v, END_TASK_SWITCH);
-}
-
 static noinline_cold void exit_unhandled(struct vcpu *v)
 {
     diagnose_end(v, END_UNHANDLED);
@@ -75,7 +70,7 @@ static noinline_cold void exit_entry_failed(struct vcpu *v)
     X(TRIPLE_FAULT,             NOTHING,       exit_triple_fault) \
     X(INTERRUPT_WINDOW,         NOTHING,       exit_window) \
     X(NMI_WINDOW,               NOTHING,       exit_window) \
-    X(TASK_SWITCH,              NOTHING,       exit_task_switch) \
+    X(TASK_SWITCH,              QUALIFICATION, exit_task_switch) \
     X(CPUID,                    NOTHING,       exit_cpuid) \
     X(GETSEC,                   NOTHING,       exit_undefined) \
     X(HLT,                      NOTHING,       exit_hlt) \

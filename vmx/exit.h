@@ -11,6 +11,7 @@ void exit_cpuid(struct vcpu *v);
 void exit_hlt(struct vcpu *v);
 void exit_vmcall(struct vcpu *v);
 void exit_cr_access(struct vcpu *v, uint64_t qualification);
+void exit_task_switch(struct vcpu *v, uint64_t qualification);
 void exit_io(struct vcpu *v, uint64_t qualification);
 void exit_rdmsr(struct vcpu *v);
 void exit_wrmsr(struct vcpu *v);
@@ -42,6 +43,10 @@ static inline void skip_instruction(void)
 // After an emulated change that makes the processor drop translations (SDM, "Operations that Invalidate TLBs
 // and Paging-Structure Caches").
 void flush_guest_tlb(struct vcpu *v);
+
+// The four PDPTEs of PAE paging, from where GUEST_CR3 points; false: a reserved bit is set, which is #GP(0) (SDM,
+// "PDPTE Registers"), and none is loaded.
+bool load_pdptes(struct vcpu *v);
 
 // EDX:EAX as instructions give and take it.
 static inline uint64_t edx_eax(const struct vcpu *v)

@@ -28,8 +28,7 @@ static void set_long_mode(bool on)
               on ? entry | (uint32_t)ENTRY_IA32E_MODE_GUEST : entry & ~(uint32_t)ENTRY_IA32E_MODE_GUEST);
 }
 
-// The four PDPTEs of PAE paging; a reserved bit faults (SDM, "PDPTE Registers").
-static bool load_pdptes(struct vcpu *v)
+bool load_pdptes(struct vcpu *v)
 {
     uint64_t pdpte[4];
     uint64_t reserved = ~((1ull << features.physical_bits) - 1) | 0x1e6;

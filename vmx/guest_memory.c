@@ -48,7 +48,8 @@ static bool move_physical(struct vcpu *v, gpa_t at, uint8_t *value, unsigned chu
         how == GUEST_STORE ? guest_write(v->space, at, value, chunk) : guest_read(v->space, at, value, chunk);
     if (!e)
         return true;
-    if (e == E_BAD_ADDRESS && chunk == size && how != GUEST_FETCH && vcpu_upcalls.mmio_covers(v, at)) {
+    if (e == E_BAD_ADDRESS && chunk == size && size <= sizeof(uint64_t) && how != GUEST_FETCH &&
+        vcpu_upcalls.mmio_covers(v, at)) {
         uint64_t v64 = 0;
         memcpy(&v64, value, size);
         if (how == GUEST_STORE)
@@ -62,19 +63,17 @@ static bool move_physical(struct vcpu *v, gpa_t at, uint8_t *value, unsigned chu
     return false;
 }
 
-bool guest_move(struct vcpu *v, uint64_t linear, void *value, unsigned size, enum guest_move how)
+static bool move(struct vcpu *v, const struct guest_paging *p, uint64_t linear, void *value, unsigned size,
+                 enum guest_move how)
 {
     enum access access = how == GUEST_STORE || how == GUEST_PROBE ? ACCESS_WRITE : ACCESS_READ;
-    struct guest_paging p = read_paging(v);
     uint64_t wrap = vcpu_in_64bit_mode(v) ? ~0ull : UINT32_MAX;
-    if (how == GUEST_FETCH) // the processor fetched them already: no rights to check again
-        p.cr4 &= ~(uint64_t)CR4_SMAP;
     for (unsigned done = 0; done < size;) {
         uint64_t from = (linear + done) & wrap;
         unsigned chunk = (unsigned)min_u64(size - done, PAGE_SIZE - (from & (PAGE_SIZE - 1)));
         gpa_t at;
         uint32_t pf_error;
-        enum error e = guest_translate(&p, v->space, from, access, &at, &pf_error);
+        enum error e = guest_translate(p, v->space, from, access, &at, &pf_error);
         if (e == E_DENIED) {
             write_cr2(from);
             vcpu_inject_fault(v, EXC_PF, pf_error);
@@ -89,4 +88,20 @@ bool guest_move(struct vcpu *v, uint64_t linear, void *value, unsigned size, enu
         done += chunk;
     }
     return true;
+}
+
+bool guest_move(struct vcpu *v, uint64_t linear, void *value, unsigned size, enum guest_move how)
+{
+    struct guest_paging p = read_paging(v);
+    if (how == GUEST_FETCH) // the processor fetched them already: no rights to check again
+        p.cr4 &= ~(uint64_t)CR4_SMAP;
+    return move(v, &p, linear, value, size, how);
+}
+
+bool guest_move_system(struct vcpu *v, uint64_t linear, void *value, unsigned size, enum guest_move how)
+{
+    struct guest_paging p = read_paging(v);
+    p.cpl = 0;
+    p.rflags &= ~(uint64_t)RFLAGS_AC;
+    return move(v, &p, linear, value, size, how);
 }
