@@ -1,7 +1,8 @@
 // CPUID policy and the CPUID exit. Shown is what is in the table below and what the processor has; every
 // other bit and leaf is zero. Left out is what is not virtualized: VMX, SMX, MTRRs, machine check, PMU, thermal
 // and power management, MONITOR/MWAIT, debug store, XSAVES, memory protection keys, SGX, processor trace. The local
-// APIC, x2APIC mode and TSC deadline are always there: they are ours. A disabled APIC does not show.
+// APIC, x2APIC mode, TSC deadline and the TSC's frequency (leaf 15H) are always there: they are ours. A disabled APIC
+// does not show.
 #include "vmx/cpuid.h"
 #include "abi/micronova.h"
 #include "arch/cpu.h"
@@ -21,7 +22,8 @@ enum kind {
     BEYOND,    // no such leaf, or one of the hypervisor's
 };
 
-enum { BASIC_LAST = 0x0d, EXTENDED_FIRST = (int)0x80000000, EXTENDED_COUNT = 9, SUBLEAF_COUNT = 16 };
+enum { TSC_LEAF = 0x15, BASIC_LAST = TSC_LEAF };
+enum { EXTENDED_FIRST = (int)0x80000000, EXTENDED_COUNT = 9, SUBLEAF_COUNT = 16 };
 enum { ALL = (int)0xffffffff, LEGACY_AND_HEADER = 576 /* of every XSAVE area */ };
 
 #define F(name) FEATURE_BIT_##name
@@ -123,7 +125,11 @@ static bool shown(enum cpuid_feature f)
 // What the tables above cannot say: leaves that depend on other leaves.
 static void adjust(void)
 {
-    basic[0].regs.r[CPUID_EAX] = min_u64(features.max_leaf, BASIC_LAST);
+    basic[0].regs.r[CPUID_EAX] = BASIC_LAST;
+    // Guests' TSC and APIC timer count at the same rate: a crystal of it and a ratio of 1 say so for both.
+    basic[TSC_LEAF].regs = (struct cpuid_regs){
+        {1, 1, tsc_hz >> 32 ? 0 : (uint32_t)tsc_hz}
+    };
     extended[0].regs.r[CPUID_EAX] = min_u64(features.max_extended_leaf, 0x80000008);
     basic[1].regs.r[CPUID_ECX] |= FEATURE_BIT_HYPERVISOR | FEATURE_BIT_X2APIC | FEATURE_BIT_TSC_DEADLINE;
     basic[1].regs.r[CPUID_EDX] |= FEATURE_BIT_APIC;

@@ -21,7 +21,7 @@ static const struct {
     {"hidden-sgx",             7,   0, EBX, 1u << 2   },
 };
 
-enum { OTHER_POINTS = 7 };
+enum { OTHER_POINTS = 8, LEAF_TSC = 0x15 };
 
 unsigned leaves_points(void)
 {
@@ -42,10 +42,21 @@ static void check_hypervisor_leaves(void)
     check_bits("hypervisor-present", 1u << 31, 1u << 31, cpuid(1, 0).ecx);
 }
 
+// Nobody has to measure the TSC: it counts at the rate of a core crystal whose frequency is told (SDM, "CPUID", leaf
+// 15H), unless that does not fit into 32 bits.
+static void check_tsc_leaf(uint64_t tsc_hz)
+{
+    struct cpuid c = cpuid(0, 0).eax >= LEAF_TSC ? cpuid(LEAF_TSC, 0) : (struct cpuid){0};
+    uint64_t expected = tsc_hz >> 32 ? 0 : tsc_hz;
+    check(c.eax == 1 && c.ebx == 1 && c.ecx == expected, "tsc-leaf", "expected 1, 1, %llu\ngot %u, %u, %u",
+          (unsigned long long)expected, c.eax, c.ebx, c.ecx);
+}
+
 void leaves_test(void)
 {
     check_hypervisor_leaves();
     const struct start_info *start = (const struct start_info *)entry_state.di;
+    check_tsc_leaf(start->tsc_hz);
     check_equal("tsc-khz", divide(start->tsc_hz, 1000), cpuid(CPUID_MICRONOVA, 0).ecx);
     check_equal("vm-id", start->vm_id, cpuid(CPUID_MICRONOVA, 0).edx);
 
