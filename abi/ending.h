@@ -12,6 +12,7 @@
     X(SCREEN, "screen", "screen shows what expect= awaits")        \
     X(SCREEN_FAIL, "screen-fail", "screen shows what fail= names") \
     X(STUCK, "stuck", "halted, and nothing can wake it")           \
+    X(DESTROYED, "destroyed", "destroyed by another machine")      \
     X(NO_MEMORY, "no-memory", "the box has no memory left")        \
     X(LOAD, "load-error", "could not be loaded")
 

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include "abi/error.h"
 
-enum { ABI_VERSION = 1 };
+enum { ABI_VERSION = 2 };
 
 // CPUID 40000000H: EAX = highest leaf, EBX ECX EDX = signature. 40000001H: EAX = ABI_VERSION,
 // EBX = rights of this machine (enum right), ECX = TSC frequency in kHz, EDX = id of this machine.
@@ -60,7 +60,8 @@ struct start_info {
     X(YIELD, 5)         /* (): gives up the rest of the turn */                                              \
     X(TIME, 6)          /* (enum time_query) -> value */                                                     \
     X(BENCH, 7)         /* (value, name gpa, name bytes, unit gpa, unit bytes): logs "# bench NAME VALUE UNIT" */ \
-    X(QUERY, 8)         /* (enum query) -> a figure the hypervisor keeps about itself or this machine */
+    X(QUERY, 8)         /* (enum query) -> a figure the hypervisor keeps about itself or this machine */      \
+    X(CONTROL, 9)       /* (enum control_op, machine id, ...): steers another machine; RIGHT_CONTROL */
 // clang-format on
 
 enum hypercall {
@@ -92,4 +93,16 @@ enum query {
     QUERY_VMREADS,     // VMREADs executed on this processor, when the build counts them, else -E_UNSUPPORTED
     QUERY_VMWRITES,
     QUERY_RUN_TICKS, // TSC ticks this vCPU has run
+};
+
+// What a machine with caps=control asks of another: 0, or an error. The other one's processors do it at their next
+// turn, a moment later. E_DENIED without the right, E_NOT_FOUND when no machine with that id lives, E_AGAIN while one
+// is about to start again, E_INVALID for an unknown number, or for oneself where another is meant.
+enum control_op {
+    CONTROL_NAME,    // (gpa, bytes): writes its name there -> how long it is, at most 31; no NUL; also one's own
+    CONTROL_PAUSE,   // it runs no more, though time goes on for it; harmless when it is paused
+    CONTROL_RESUME,  // it goes on; so does every paused one when no machine with the right is left
+    CONTROL_RESET,   // it starts again from its module, as after building; what it has delivered stays in the log
+    CONTROL_DESTROY, // it ends: END_DESTROYED
+    CONTROL_TICKS,   // -> TSC ticks that its vCPUs have run since it started; also one's own
 };

@@ -159,7 +159,7 @@ bool cpu_events(struct vcpu *v)
         c->state = CPU_RUNS;
     if (v->vm->device_ending != END_COUNT)
         vm_end(v->vm, v->vm->device_ending, v->vm->device_code, NULL);
-    if (c->state == CPU_RUNS && !v->vm->ended) {
+    if (c->state == CPU_RUNS && !v->vm->stops) {
         cpu_offer(v);
         return true;
     }
@@ -174,7 +174,7 @@ void cpu_halt(struct vcpu *v, bool interrupts_on)
     c->state = CPU_HALTED;
     if (cpu_events(v))
         return;
-    if (vm_can_wake(v->vm, interrupts_on))
+    if (c->state == CPU_RUNS || vm_can_wake(v->vm, interrupts_on)) // RUNS: its machine is stopped
         vcpu_attention(v);
     else
         vm_end(v->vm, END_STUCK, 0, NULL);

@@ -85,11 +85,24 @@ static bool tell_rows(struct vm *vm, unsigned first)
     return first + ROWS_A_STEP >= vm->rows;
 }
 
+// Its points so far stand; its end is none.
+static void tell_restart(struct vm *vm)
+{
+    vm_lock(vm);
+    guest_console_flush(&vm->console);
+    vm_unlock(vm);
+    log_info("%s: %s", vm->machine->name, vm->detail);
+}
+
 bool ending_tell(struct vm *vm)
 {
     enum { POINT, REGISTERS, SCREEN = 16, ROWS };
     if (!report_has_room())
         return false;
+    if (vm->how == END_AGAIN) {
+        tell_restart(vm);
+        return true;
+    }
     if (vm->told >= ROWS) {
         if (tell_rows(vm, (vm->told - ROWS) * ROWS_A_STEP))
             return true;

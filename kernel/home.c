@@ -2,6 +2,7 @@
 #include "arch/cpu.h"
 #include "arch/lock.h"
 #include "arch/pcpu.h"
+#include "kernel/control.h"
 #include "kernel/ending.h"
 #include "kernel/vm.h"
 #include "vmx/vmx.h"
@@ -31,7 +32,7 @@ struct pcpu *home_choose(uint64_t allowed)
             best = &homes[i];
     if (!best)
         return NULL;
-    best->vcpus++;
+    __atomic_add_fetch(&best->vcpus, 1, __ATOMIC_RELAXED);
     return &pcpus[best - homes];
 }
 
@@ -107,6 +108,7 @@ static void start(struct cpu *c)
 // inbox. Each home gets its own back, to forget it.
 static void last_round(struct vm *vm)
 {
+    control_forget(vm);
     for (uint32_t i = 0; i < vm->cpu_count; i++)
         home_take(vm->cpus[i]);
 }

@@ -4,7 +4,7 @@
 
 void home_init(void);
 // The processor with the fewest vCPUs among those that `allowed` (bit per id; 0: any) names; NULL: none of them
-// runs machines. Boot processor.
+// runs machines. Any processor.
 struct pcpu *home_choose(uint64_t allowed);
 // Gives `c` to its home, which starts it. Any processor.
 void home_give(struct cpu *c);

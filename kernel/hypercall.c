@@ -3,6 +3,7 @@
 #include "arch/cpu.h"
 #include "arch/log.h"
 #include "arch/tsc.h"
+#include "kernel/control.h"
 #include "kernel/report.h"
 #include "kernel/vm.h"
 #include "vmx/microscope.h"
@@ -151,6 +152,11 @@ static int64_t call_QUERY(const struct call *c)
     return -E_INVALID;
 }
 
+static int64_t call_CONTROL(const struct call *c)
+{
+    return control_call(c->v, arg(c, 0), arg(c, 1), arg(c, 2), arg(c, 3));
+}
+
 // The calls that take arguments or give a result, as vmx/ calls them. A yield does neither.
 #define WRAP(name)                                                                     \
     void hypercall_##name(struct vcpu *v)                                              \
@@ -165,6 +171,7 @@ WRAP(EXIT)
 WRAP(TIME)
 WRAP(BENCH)
 WRAP(QUERY)
+WRAP(CONTROL)
 
 void hypercall_YIELD(struct vcpu *v)
 {

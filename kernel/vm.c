@@ -5,6 +5,7 @@
 #include "arch/log.h"
 #include "arch/pcpu.h"
 #include "arch/tsc.h"
+#include "kernel/control.h"
 #include "kernel/dev_host.h"
 #include "kernel/home.h"
 #include "kernel/options.h"
@@ -34,6 +35,7 @@ void vm_init(void (*all_ended)(void))
     shared_io_init();
     watch_init();
     home_init();
+    control_init();
 }
 
 uint64_t vm_bytes(const struct vm *vm)
@@ -191,8 +193,7 @@ bool vm_create(const struct verdict *v, struct blob image, uint32_t id)
     }
     vm->create_ticks = rdtsc().v - begun;
     __atomic_add_fetch(&count, 1, __ATOMIC_RELEASE);
-    for (uint32_t i = m->vcpus; i-- > 0;) // the first one last: it starts the others
-        home_give(vm->cpus[i]);
+    control_start(vm, v, image);
     return true;
 }
 
@@ -212,7 +213,7 @@ static struct cpu *cpu_here(struct vm *vm)
 
 void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail)
 {
-    if (__atomic_exchange_n(&vm->ended, 1, __ATOMIC_ACQ_REL))
+    if (__atomic_fetch_or(&vm->stops, STOP_ENDED, __ATOMIC_ACQ_REL) & STOP_ENDED)
         return;
     vm->how = how;
     vm->code = code;
@@ -244,10 +245,23 @@ void vm_all_built(void)
     one_less();
 }
 
+// One that starts again counts on.
 void vm_destroy(struct vm *vm)
 {
+    bool again = vm->how == END_AGAIN;
+    uint32_t id = vm->id;
     destroy(vm);
+    if (again)
+        control_again(id);
+    else
+        one_less();
+}
+
+bool vm_create_again(const struct verdict *verdict, struct blob image, uint32_t id)
+{
+    bool created = vm_create(verdict, image, id);
     one_less();
+    return created;
 }
 
 // A timeout= ends a machine and wakes it not, so only who expects that waits for it.

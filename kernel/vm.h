@@ -19,12 +19,15 @@
 
 enum { VM_MAX = 255 };
 
+enum vm_stop { STOP_ENDED = 1, STOP_PAUSED = 2 }; // why none of its vCPUs is to run
+static const enum ending END_AGAIN = END_COUNT;   // not an ending: it is built once more (kernel/control.c)
+
 struct screen_watch; // regular expressions and the search, for machines that have expect= or fail=screen:
 struct shared_io;    // devices behind the lock, for several vCPUs
 
 struct vm {
     uint32_t id;
-    uint32_t ended; // by atomic exchange: the first who ends it does so
+    uint32_t stops; // enum vm_stop, atomic: who sets STOP_ENDED first ends it
     bool has_plan;
     uint8_t told, rows; // kernel/ending.c: steps of the report of its end, rows of its screen
     enum ending how;
@@ -47,7 +50,7 @@ struct vm {
     struct guest_console console;
     enum ending device_ending; // with END_COUNT: no device ended it
     uint64_t device_code;
-    uint32_t wanted;         // other processors ask: enum vm_want
+    uint32_t wanted; // other processors ask: enum vm_want
     struct device_timeout {
         struct timeout timeout;
         struct vm *vm;
@@ -77,11 +80,13 @@ void vm_init(void (*all_ended)(void));
 // Builds the machine of a verdict and hands its vCPUs to the processors that will be their homes. On failure reports
 // the point "NAME/load" with the reason and returns false. Boot processor, in VMX operation.
 bool vm_create(const struct verdict *verdict, struct blob image, uint32_t id);
+// The same for one that ended to start again. Any processor.
+bool vm_create_again(const struct verdict *verdict, struct blob image, uint32_t id);
 // No machine will be built any more.
 void vm_all_built(void);
 
-// Ends the machine: its vCPUs run no more. From an exit handler or a timeout of one of them; the report and the way
-// back of what it owned are chores of their homes. `code`: the exit code with END_EXIT; `detail`: a sentence, or
+// Ends the machine: its vCPUs run no more. From an exit handler or a timeout of one of them, or for a controller; the
+// report and the way back of what it owned are chores of their homes. `code`: the exit code with END_EXIT; `detail`: a sentence, or
 // NULL for the ending's own.
 void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail);
 // The same from a device, under the machine's lock: at the next look at events when there are several vCPUs.

@@ -11,7 +11,7 @@ static struct pcpu *home_of(const struct vm *vm)
 
 static void set_timeout(struct vm *vm, struct timeout *t, tsc_t deadline)
 {
-    if (!vm->ended) // a timeout must not outlive its machine
+    if (!(vm->stops & STOP_ENDED)) // a timeout must not outlive its machine
         timeout_set(home_of(vm)->timeouts, t, deadline);
 }
 

@@ -23,6 +23,7 @@ PURE += dev/reset.c
 PURE += dev/rtc.c
 PURE += dev/uart.c
 PURE += kernel/backtrace.c
+PURE += kernel/control.c
 PURE += kernel/drain.c
 PURE += kernel/elf.c
 PURE += kernel/ending.c

@@ -1,0 +1,178 @@
+#include "kernel/control.h"
+#include "arch/cpu.h"
+#include "arch/pcpu.h"
+#include "arch/string.h"
+#include "kernel/home.h"
+
+static struct place {
+    struct vm *vm; // NULL: none
+    const struct verdict *verdict;
+    struct blob image;
+    bool again, ready; // is to be built once more; its memory is on its way back
+} places[VM_MAX + 1];  // by id
+
+static struct lock lock;     // guards all of it
+static uint32_t controllers; // machines with RIGHT_CONTROL
+static uint32_t waiting;     // places that are `ready`; read without the lock
+
+void control_init(void)
+{
+    memset(places, 0, sizeof(places));
+    controllers = waiting = 0;
+}
+
+// ---- Coming and going ----
+
+// First vCPUs last: they start the others.
+void control_start(struct vm *vm, const struct verdict *verdict, struct blob image)
+{
+    lock_take(&lock);
+    places[vm->id] = (struct place){.vm = vm, .verdict = verdict, .image = image};
+    controllers += !!(vm->machine->rights & RIGHT_CONTROL);
+    for (uint32_t i = vm->cpu_count; i-- > 0;)
+        home_give(vm->cpus[i]);
+    lock_release(&lock);
+}
+
+static int64_t resume(struct vm *vm)
+{
+    __atomic_fetch_and(&vm->stops, ~(uint32_t)STOP_PAUSED, __ATOMIC_RELEASE);
+    for (uint32_t i = 0; i < vm->cpu_count; i++)
+        cpu_look(vm->cpus[i]);
+    return 0;
+}
+
+static void resume_all(void)
+{
+    for (uint32_t id = 0; id <= VM_MAX; id++)
+        if (places[id].vm && places[id].vm->stops == STOP_PAUSED)
+            resume(places[id].vm);
+}
+
+void control_forget(struct vm *vm)
+{
+    lock_take(&lock);
+    places[vm->id].vm = NULL;
+    places[vm->id].again = vm->how == END_AGAIN;
+    if (vm->machine->rights & RIGHT_CONTROL && --controllers == 0)
+        resume_all();
+    lock_release(&lock);
+}
+
+void control_again(uint32_t id)
+{
+    lock_take(&lock);
+    places[id].ready = true;
+    __atomic_add_fetch(&waiting, 1, __ATOMIC_RELEASE);
+    lock_release(&lock);
+    this_pcpu()->kick = 1;
+}
+
+// The place of one that is to be built again, its mark taken off; NULL: there is none.
+static struct place *take_ready(void)
+{
+    struct place *found = NULL;
+    lock_take(&lock);
+    for (uint32_t id = 0; !found && id <= VM_MAX; id++)
+        if (places[id].ready) {
+            places[id].ready = false;
+            __atomic_sub_fetch(&waiting, 1, __ATOMIC_RELAXED);
+            found = &places[id];
+        }
+    lock_release(&lock);
+    return found;
+}
+
+bool control_step(void)
+{
+    struct place *p = __atomic_load_n(&waiting, __ATOMIC_ACQUIRE) ? take_ready() : NULL;
+    if (!p)
+        return false;
+    if (!vm_create_again(p->verdict, p->image, (uint32_t)(p - places)))
+        p->again = false;
+    return true;
+}
+
+// ---- Requests ----
+
+static int64_t pause(struct vm *vm)
+{
+    __atomic_fetch_or(&vm->stops, STOP_PAUSED, __ATOMIC_RELEASE);
+    for (uint32_t i = 0; i < vm->cpu_count; i++)
+        cpu_look(vm->cpus[i]);
+    return 0;
+}
+
+static int64_t reset(struct vm *vm)
+{
+    vm_end(vm, END_AGAIN, 0, "reset by another machine");
+    return 0;
+}
+
+static int64_t destroy(struct vm *vm)
+{
+    vm_end(vm, END_DESTROYED, 0, NULL);
+    return 0;
+}
+
+static int64_t ticks(struct vm *vm)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < vm->cpu_count; i++)
+        sum += sched_run_ticks(&vm->cpus[i]->vcpu.sched, rdtsc());
+    return (int64_t)sum;
+}
+
+static int64_t found(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
+
+static const struct request {
+    int64_t (*serve)(struct vm *vm); // under the lock
+    bool others_only;
+} requests[] = {
+    [CONTROL_NAME] = {found,   false},
+      [CONTROL_PAUSE] = {pause,   true },
+      [CONTROL_RESUME] = {resume,  true },
+    [CONTROL_RESET] = {reset,   true },
+      [CONTROL_DESTROY] = {destroy, true },
+      [CONTROL_TICKS] = {ticks,   false},
+};
+
+// One that is about to start again is not gone.
+static int64_t serve(const struct request *r, struct place *p)
+{
+    int64_t result;
+    lock_take(&lock);
+    bool here = p->vm && !(p->vm->stops & STOP_ENDED);
+    if (here)
+        result = r->serve(p->vm);
+    else
+        result = p->again || (p->vm && p->vm->how == END_AGAIN) ? -E_AGAIN : -E_NOT_FOUND;
+    lock_release(&lock);
+    return result;
+}
+
+static int64_t tell_name(struct space *to, const char *name, uint64_t at, uint64_t bytes)
+{
+    size_t length = strlen(name);
+    if (bytes < length)
+        return -E_TOO_BIG;
+    enum error e = guest_write(to, gpa(at), name, length);
+    return e ? -(int64_t)e : (int64_t)length;
+}
+
+int64_t control_call(struct vcpu *v, uint64_t op, uint64_t id, uint64_t at, uint64_t bytes)
+{
+    if (!(v->rights & RIGHT_CONTROL))
+        return -E_DENIED;
+    if (op >= array_size(requests) || (requests[op].others_only && id == v->vm_id))
+        return -E_INVALID;
+    if (id > VM_MAX)
+        return -E_NOT_FOUND;
+    int64_t result = serve(&requests[op], &places[id]);
+    return op == CONTROL_NAME && !result ? tell_name(v->space, places[id].verdict->machine.name, at, bytes)
+                                         : result;
+}
