@@ -294,6 +294,7 @@ static const struct fault_row {
     {"LDT beyond the GDT",     NEW + 0x60, GDT_END,          TASK_BY_CALL, EXC_TS, GDT_END, true},
     {"SS null",                NEW + 0x50, 3,                TASK_BY_CALL, EXC_TS, 0,       true},
     {"SS of another level",    NEW + 0x50, USER_DATA | 3,    TASK_BY_CALL, EXC_TS, USER_DATA, true},
+    {"SS RPL of another level", NEW + 0x50, DATA | 1,        TASK_BY_CALL, EXC_TS, DATA,    true},
     {"SS without an LDT",      NEW + 0x50, DATA | 4,         TASK_BY_CALL, EXC_TS, DATA | 4, true},
     {"SS not present",         GDT + DATA + 5, 0x4012,       TASK_BY_CALL, EXC_SS, DATA,    true},
     {"SS not writable",        GDT + DATA + 5, 0x4090,       TASK_BY_CALL, EXC_TS, DATA,    true},
