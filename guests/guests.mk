@@ -23,7 +23,8 @@ $(B)/guests/obj$(1)/%.asm.o: guests/%.asm
 	@mkdir -p $$(@D)
 	$$(call say,NASM,$$@)
 	$$(Q)$(NASM) -f elf$(1) -g -F dwarf -Werror -I./ -MD $$(@:.o=.d) -o $$@ $$<
-GUEST_LIB$(1) := $(B)/guests/obj$(1)/lib/start$(1).asm.o $(GUEST_LIB_SRCS:guests/%.c=$(B)/guests/obj$(1)/%.o)
+GUEST_LIB$(1) := $$(patsubst guests/%.asm,$$(B)/guests/obj$(1)/%.asm.o,$$(wildcard guests/lib/*$(1).asm)) \
+	$$(GUEST_LIB_SRCS:guests/%.c=$$(B)/guests/obj$(1)/%.o)
 endef
 $(foreach bits,64 32,$(eval $(call guest_rules,$(bits))))
 
