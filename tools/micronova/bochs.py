@@ -23,7 +23,7 @@ romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
 memory: guest={mem}, host={host}
 cpu: model={model}, count={cpus}:1:1, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=1
-clock: sync=none
+clock: sync=none, time0=1767225600
 mouse: enabled=0
 panic: action=fatal
 error: action=report
