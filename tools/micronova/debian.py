@@ -2,6 +2,7 @@
 import fcntl
 import os
 import pathlib
+import shutil
 import subprocess
 
 from . import BUILD, ROOT, Problem
@@ -49,15 +50,28 @@ def real_package(package):
     return next((line.split()[-1] for line in lines if "Depends: linux-image-" in line), package)
 
 
+def unpack(package, pattern):
+    package = real_package(package)
+    run("apt-get", "-q", "download", package)
+    for deb in FOLDER.glob(f"{package}_*.deb"):
+        run("tar", "-x", "--wildcards", f"./{pattern}", input=run("dpkg-deb", "--fsys-tarfile", deb.name))
+
+
+def update_lists():
+    sudo = [] if os.geteuid() == 0 or not shutil.which("sudo") else ["sudo", "-n"]
+    subprocess.run([*sudo, "apt-get", "-q", "update"], check=False, capture_output=True)
+
+
 def fetch(package, pattern):
     FOLDER.mkdir(parents=True, exist_ok=True)
     with open(FOLDER / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs may want the same package
         try:
-            package = real_package(package)
-            run("apt-get", "-q", "download", package)
-            for deb in FOLDER.glob(f"{package}_*.deb"):
-                run("tar", "-x", "--wildcards", f"./{pattern}", input=run("dpkg-deb", "--fsys-tarfile", deb.name))
+            try:
+                unpack(package, pattern)
+            except subprocess.CalledProcessError:  # no package lists yet, or old ones
+                update_lists()
+                unpack(package, pattern)
         except (OSError, subprocess.CalledProcessError) as error:
             detail = getattr(error, "stderr", None) or str(error).encode()
             detail = detail.decode(errors="replace") if isinstance(detail, bytes) else detail
