@@ -9,7 +9,7 @@ usb: iso ## Write the image to a stick: make usb DEV=/dev/sdX
 
 run: ## Install what is missing, build, boot the default image
 	$(Q)tools/install-deps run
-	$(Q)$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j"$$(nproc)") all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)tools/run
 
 debug: all ## Boot under Bochs's debugger with symbols (ON=qemu: wait for gdb; SCENARIO=NAME)

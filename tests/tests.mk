@@ -54,12 +54,22 @@ BOOT_TESTS := $(sort $(wildcard tests/boot/*.t))
 BOOT_TESTS := $(filter %/real.t,$(BOOT_TESTS)) $(filter-out %/real.t,$(BOOT_TESTS))
 HOST_TESTS := $(sort $(wildcard tests/tools/*.t))
 
-test: all counting checking units debian-guests ## Unit tests and boot tests; ends with "N passed, N failed"
+# What is missing is installed before anything is built: `make test` is all that a new machine needs.
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j"$$(nproc)")
+
+test: ## Unit tests and boot tests; ends with "N passed, N failed"
+	$(Q)tools/install-deps test
+	$(Q)$(MAKE) --no-print-directory $(JOBS) run-tests
+run-tests: all counting checking units debian-guests
 	tools/test $(BOOT_TESTS) $(HOST_TESTS) $(UNITS)
 
-test-long: all units fuzzers debian-guests ## The same, every combination, and a minute for each fuzzer
-	$(MAKE) fuzz FUZZ_SECONDS=60
-	tools/test $(wildcard tests/long/*.t) $(BOOT_TESTS) $(HOST_TESTS) $(UNITS)
+LONG_SECONDS ?= 60
+LONG_TESTS ?= $(sort $(wildcard tests/long/*.t)) $(BOOT_TESTS) $(HOST_TESTS) $(UNITS)
+test-long: ## The same, every combination, and LONG_SECONDS (60) for each fuzzer
+	$(Q)tools/install-deps all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all counting checking units fuzzers debian-guests
+	$(Q)$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(LONG_SECONDS)
+	tools/test $(LONG_TESTS)
 
 debian-guests:
 	tools/fetch-guests
@@ -93,6 +103,6 @@ check-tools:
 	@for f in tools/*; do [ -f $$f ] && head -n 1 $$f | grep -q python3 || continue; \
 		python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' $$f || exit 1; done
 
-.PHONY: test test-long debian-guests check check-format check-tidy check-cppcheck check-tools
+.PHONY: test run-tests test-long debian-guests check check-format check-tidy check-cppcheck check-tools
 .PHONY: units unit fuzzers fuzz
 -include $(wildcard $(UNIT_OBJS:.o=.d) $(FUZZ_OBJS:.o=.d) $(B)/host/tests/unit/*.d $(B)/hostfuzz/tests/fuzz/*.d)
