@@ -72,7 +72,8 @@ struct vcpu_upcalls {
     void (*offer)(
         struct vcpu *v); // the local APIC was written and the instruction retired: inject what waits
     bool (*msr_read)(struct vcpu *v, uint32_t msr, uint64_t *value); // local APIC's; false: #GP(0)
-    bool (*msr_write)(struct vcpu *v, uint32_t msr, uint64_t value); // and, of the TSC, its new offset to the host's
+    // and, of the TSC, its new offset to the host's
+    bool (*msr_write)(struct vcpu *v, uint32_t msr, uint64_t value);
     uint64_t (*cr8_read)(struct vcpu *v);
     void (*cr8_write)(struct vcpu *v, uint64_t value);              // 0 to 15
     bool (*mmio_covers)(struct vcpu *v, gpa_t at);                  // a device answers there
