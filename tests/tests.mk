@@ -91,7 +91,9 @@ $(B)/tidy/%.ok: % .clang-tidy
 	clang-tidy --quiet --warnings-as-errors='*' $< -- $(filter-out -Werror -fno-common -malign-data=% -mpreferred-stack-boundary=% -fno-reorder-blocks-and-partition,$(CFLAGS)) 2>/dev/null
 	@touch $@
 
-check: check-format check-tidy check-cppcheck check-tools ## clang-format, clang-tidy, cppcheck, shellcheck
+check: ## clang-format, clang-tidy, cppcheck, shellcheck
+	$(Q)tools/install-deps all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) check-format check-tidy check-cppcheck check-tools
 check-format:
 	clang-format --dry-run -Werror $(FORMATTED)
 check-tidy: $(TIDIED)
