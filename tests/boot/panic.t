@@ -14,8 +14,10 @@ def panics(suite, cpus):
     behind = boot.text.partition("Bail out!")[2].splitlines()[1:]
     boot.check("# on processor 0" in behind, "the processor is named", f"got {behind}")
     trace = [line.split()[-1] for line in behind if re.match(r"# (from|    ) ffffffff8", line)]
-    boot.check(len(trace) >= 3 and trace[0].startswith("panic_now+0x") and trace[1].startswith("timeouts_run+0x"),
-               "the backtrace has names", "expected panic_now, timeouts_run ...", f"got {trace}")
+    # The compiler sees the whole kernel: timeouts_run() may have become a part of its only caller, which is a root.
+    boot.check(len(trace) >= 2 and trace[0].startswith("panic_now+0x")
+               and re.match(r"(timeouts_run|wait_for_vcpu)\+0x", trace[1]) and all("+0x" in name for name in trace),
+               "the backtrace has names", "expected panic_now, timeouts_run or wait_for_vcpu ...", f"got {trace}")
     boot.check(not any("|" in line for line in behind), "no machine says anything any more", f"got {behind}")
 
 
