@@ -99,10 +99,10 @@ enum query {
 // turn, a moment later. E_DENIED without the right, E_NOT_FOUND when no machine with that id lives, E_AGAIN while one
 // is about to start again, E_INVALID for an unknown number, or for oneself where another is meant.
 enum control_op {
-    CONTROL_NAME,    // (gpa, bytes): writes its name there -> how long it is, at most 31; no NUL; also one's own
-    CONTROL_PAUSE,   // it runs no more, though time goes on for it; harmless when it is paused
-    CONTROL_RESUME,  // it goes on; so does every paused one when no machine with the right is left
-    CONTROL_RESET,   // it starts again from its module, as after building; what it has delivered stays in the log
+    CONTROL_NAME, // (gpa, bytes): writes its name there -> how long it is, at most 31; no NUL; also one's own
+    CONTROL_PAUSE,  // it runs no more, though time goes on for it; harmless when it is paused
+    CONTROL_RESUME, // it goes on; so does every paused one when no machine with the right is left
+    CONTROL_RESET, // it starts again from its module, as after building; what it has delivered stays in the log
     CONTROL_DESTROY, // it ends: END_DESTROYED
     CONTROL_TICKS,   // -> TSC ticks that its vCPUs have run since it started; also one's own
 };
