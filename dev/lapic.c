@@ -251,6 +251,10 @@ static const struct {
 bool lapic_wrmsr(struct lapic *l, uint32_t msr, uint64_t value)
 {
     uint32_t reg = msr - LAPIC_MSR_FIRST;
+    if (reg == LAPIC_EOI && likely(!value && l->mode == LAPIC_X2APIC)) { // every interrupt's
+        write_eoi(l, 0);
+        return true;
+    }
     if (unlikely(reg >= LAPIC_MSRS || !(l->msr_writable >> reg & 1) || (value & ~rows[reg].accepted)))
         return false;
     rows[reg].write(l, value & rows[reg].kept);

@@ -111,7 +111,10 @@ static noinline_cold void inject_rare(struct cpu *c)
 void cpu_offer(struct vcpu *v)
 {
     struct cpu *c = cpu_of(v);
-    if (unlikely(c->nmi || pic_pending(pic_of(c))))
+    bool rare = c->nmi | pic_pending(pic_of(c));
+    if (likely(!(rare | c->lapic.irr_words | v->windows)))
+        return;
+    if (unlikely(rare))
         inject_rare(c);
     int vector = lapic_highest(&c->lapic);
     if (vector >= 0 && likely(vcpu_takes_interrupt(v))) {

@@ -65,7 +65,7 @@ bool vcpu_takes_interrupt(const struct vcpu *v)
 void vcpu_inject_interrupt(struct vcpu *v, uint8_t vector)
 {
     (void)v;
-    inject_event(event_info(EVENT_EXTERNAL_INTERRUPT, vector, false), 0, 0);
+    vmwrite32(VM_ENTRY_INTERRUPTION_INFO, event_info(EVENT_EXTERNAL_INTERRUPT, vector, false));
 }
 
 // Some processors refuse an NMI under blocking by STI too.

@@ -1,10 +1,11 @@
 // Measures what the hypervisor costs: time-stamp counter around one exiting instruction, median of RUNS, less
 // the same without the instruction, less the one tick that the instruction itself takes on a bare machine
 // that counts instructions. Figures go to the log as "# bench NAME VALUE UNIT"; tools/ compare them.
+#include "guests/lib/apic.h"
 #include "guests/lib/guest.h"
 
 enum { RUNS = 64, TOUCHED = 128, SWITCHES = 64, PEER_YIELDS = 600, PAGE_BYTES = 4096, INSTRUCTION = 1 };
-enum { MSR_APIC_BASE = 0x1b, PORT_NOBODYS = 0x2222, PORT_PIC_MASK = 0x21, PORT_UART_LSR = 0x3fd };
+enum { PORT_NOBODYS = 0x2222, PORT_PIC_MASK = 0x21, PORT_UART_LSR = 0x3fd };
 enum { PEER_LOOP = 3 }; // instructions between two VMCALLs of bench-peer
 
 // Ticks around one instruction; EAX, ECX and EDX are its operands. All copies have the same shape.
@@ -29,6 +30,7 @@ MEASURED(out, "out %%al, %%dx")
 MEASURED(touch, "mov (%%rax), %%bl")
 MEASURED(cr0, "mov %%rax, %%cr0")
 MEASURED(invd, "invd")
+MEASURED(wrmsr, "wrmsr")
 #undef MEASURED
 
 static const struct {
@@ -37,16 +39,17 @@ static const struct {
     uint32_t a, c, d;
     bool xsave;
 } rows[] = {
-    {"cpuid",         ticks_cpuid,  0,          0,             0,             false},
-    {"vmcall",        ticks_vmcall, 0x7fff,     0,             0,             false},
-    {"rdmsr",         ticks_rdmsr,  0,          MSR_APIC_BASE, 0,             false},
-    {"xsetbv",        ticks_xsetbv, XCR0_X87,   0,             0,             true },
-    {"out-unclaimed", ticks_out,    0,          0,             PORT_NOBODYS,  false},
-    {"in-unclaimed",  ticks_in,     0,          0,             PORT_NOBODYS,  false},
-    {"in-pic",        ticks_in,     0,          0,             PORT_PIC_MASK, false},
-    {"in-uart",       ticks_in,     0,          0,             PORT_UART_LSR, false},
-    {"cr0-ne",        ticks_cr0,    0x80000031, 0,             0,             false}, // PG NE ET PE: NE differs from what was loaded before
-    {"invd",          ticks_invd,   0,          0,             0,             false},
+    {"cpuid",          ticks_cpuid,  0,                        0,             0,             false},
+    {"vmcall",         ticks_vmcall, 0x7fff,                   0,             0,             false},
+    {"rdmsr",          ticks_rdmsr,  0,                        MSR_APIC_BASE, 0,             false},
+    {"xsetbv",         ticks_xsetbv, XCR0_X87,                 0,             0,             true },
+    {"out-unclaimed",  ticks_out,    0,                        0,             PORT_NOBODYS,  false},
+    {"in-unclaimed",   ticks_in,     0,                        0,             PORT_NOBODYS,  false},
+    {"pic-in",         ticks_in,     0,                        0,             PORT_PIC_MASK, false},
+    {"apic-mmio-read", ticks_touch,  APIC_PAGE + APIC_ID * 16, 0,             0,             false},
+    {"in-uart",        ticks_in,     0,                        0,             PORT_UART_LSR, false},
+    {"cr0-ne",         ticks_cr0,    0x80000031,               0,             0,             false}, // PG NE ET PE: NE differs from what was loaded before
+    {"invd",           ticks_invd,   0,                        0,             0,             false},
 };
 
 static uint32_t samples[TOUCHED];
@@ -98,6 +101,89 @@ static void measure_rows(bool xsave)
         sort(samples, RUNS);
         report(rows[row].name, net(samples[RUNS / 2], INSTRUCTION), "ticks");
     }
+}
+
+// ---- Interrupts: from the TSC before what raises one to the TSC at the handler's first instruction ----
+
+// RAX: the TSC at the first instruction of the handler that comes next, R8: at what was measured.
+#define TO_HANDLER(name, instructions)                                                                       \
+    static uint32_t ticks_##name(uint32_t a, uint32_t c)                                                     \
+    {                                                                                                        \
+        uint32_t ticks;                                                                                      \
+        __asm__ volatile("rdtsc\n\tmov %%eax, %%r8d\n\tmov %[a], %%eax\n\txor %%edx, %%edx\n\t" instructions \
+                         "\n\tmov %%r9d, %%eax\n\tsub %%r8d, %%eax"                                          \
+                         : "=&a"(ticks), "+c"(c)                                                             \
+                         : [a] "r"(a)                                                                        \
+                         : "rdx", "r8", "r9", "memory", "cc");                                               \
+        return ticks;                                                                                        \
+    }
+TO_HANDLER(self_ipi, "wrmsr\n\tnop")
+TO_HANDLER(hlt_wake, "sti\n\thlt\n\tcli")
+TO_HANDLER(none, "rdtsc\n\tmov %%eax, %%r9d")
+#undef TO_HANDLER
+
+enum { VECTOR = 0x61, TIMER_TICKS = 3000 };
+
+// Keeps the TSC's low half in R9. It interrupts nothing that needs EAX, ECX or EDX.
+extern const char bench_handler[];
+__asm__(".globl bench_handler\nbench_handler:\n\trdtsc\n\tmov %eax, %r9d\n\tiretq");
+
+static void end_interrupt(void)
+{
+    wrmsr(MSR_X2APIC + APIC_EOI, 0);
+}
+
+static uint32_t ticks_eoi(void)
+{
+    return ticks_wrmsr(0, MSR_X2APIC + APIC_EOI, 0);
+}
+
+// How late the handler of a TSC deadline comes while the guest computes.
+static uint32_t ticks_timer(void)
+{
+    uint32_t at;
+    uint64_t deadline = rdtsc() + TIMER_TICKS;
+    wrmsr(MSR_TSC_DEADLINE, deadline);
+    __asm__ volatile("xor %%r9d, %%r9d\n\tsti\n1:\ttest %%r9d, %%r9d\n\tjz 1b\n\tcli\n\tmov %%r9d, %0"
+                     : "=r"(at)
+                     :
+                     : "rax", "rdx", "r9", "memory", "cc");
+    return at - (uint32_t)deadline;
+}
+
+static void report_median(const char *name, uint32_t own)
+{
+    sort(samples, RUNS);
+    report(name, samples[RUNS / 2] > own ? samples[RUNS / 2] - own : 0, "ticks");
+}
+
+static void measure_interrupts(void)
+{
+    uint32_t eoi[RUNS], none = ticks_none(0, 0);
+    exception_handle(VECTOR, NULL);
+    gate_set(VECTOR, bench_handler);
+    apic_enable(true);
+    for (unsigned i = 0; i < RUNS; i++) {
+        interrupts_on();
+        samples[i] = ticks_self_ipi(VECTOR, MSR_X2APIC + APIC_SELF_IPI);
+        interrupts_off();
+        eoi[i] = ticks_eoi();
+    }
+    report_median("x2apic-self-ipi", none + INSTRUCTION);
+    memcpy(samples, eoi, sizeof eoi);
+    report_median("x2apic-eoi", empty + INSTRUCTION);
+    for (unsigned i = 0; i < RUNS; i++) {
+        wrmsr(MSR_X2APIC + APIC_SELF_IPI, VECTOR);
+        samples[i] = ticks_hlt_wake(0, 0);
+        end_interrupt();
+    }
+    report_median("hlt-wake", none + 2 * INSTRUCTION);
+    apic_write(APIC_LVT_TIMER, TIMER_DEADLINE | VECTOR);
+    for (unsigned i = 0; i < RUNS; i++) {
+        samples[i] = ticks_timer();
+        end_interrupt();
+    }
+    report_median("timer", INSTRUCTION);
 }
 
 // First touches in one region, whose page table the very first has made. The quick ones came from the
@@ -175,12 +261,14 @@ int main(const struct start_info *start)
 {
     uint64_t first = (uint64_t)entry_state.tsc_high << 32 | entry_state.tsc_low;
     bool xsave = cpuid(1, 0).ecx >> 26 & 1;
+    apic_map();
     measure_empty();
     measure_switch();
     if (xsave)
         write_cr4(read_cr4() | CR4_OSXSAVE);
     measure_rows(xsave);
     measure_touch(start);
+    measure_interrupts();
     measure_vmcs_accesses("vmreads-cpuid", QUERY_VMREADS);
     measure_vmcs_accesses("vmwrites-cpuid", QUERY_VMWRITES);
     report_query("vm-bytes", QUERY_VM_BYTES, "bytes");

@@ -38,20 +38,24 @@ const char *fault_name(uint8_t vector)
     return vector < EXCEPTIONS ? names[vector] : "no exception";
 }
 
+void gate_set(unsigned v, const void *entry)
+{
+    word_t at = (word_t)entry;
+    idt[v] = (struct gate){.offset_low = (uint16_t)at,
+                           .selector = kernel_cs,
+                           .type = GATE_INTERRUPT,
+                           .offset_middle = (uint16_t)(at >> 16)};
+#ifdef __x86_64__
+    idt[v].offset_high = (uint32_t)(at >> 32);
+#endif
+}
+
 void exceptions_init(void)
 {
     kernel_cs = read_cs();
     kernel_ss = read_ss();
-    for (unsigned v = 0; v < VECTORS; v++) {
-        word_t at = (word_t)exception_stubs + v * STUB_BYTES;
-        idt[v] = (struct gate){.offset_low = (uint16_t)at,
-                               .selector = kernel_cs,
-                               .type = GATE_INTERRUPT,
-                               .offset_middle = (uint16_t)(at >> 16)};
-#ifdef __x86_64__
-        idt[v].offset_high = (uint32_t)(at >> 32);
-#endif
-    }
+    for (unsigned v = 0; v < VECTORS; v++)
+        gate_set(v, exception_stubs + v * STUB_BYTES);
     exceptions_load();
 }
 

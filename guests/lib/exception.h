@@ -52,6 +52,9 @@ void exceptions_load(void);
 // Installs a handler in front of catch_exception(); NULL removes it. The first one for a vector from 32 on extends
 // the IDT's limit, which ends there before.
 void exception_handle(unsigned v, exception_handler *handler);
+// Code of the guest's own for a vector, called by the processor itself. exception_handle() of some vector from 32 on
+// is needed too, for the limit.
+void gate_set(unsigned v, const void *entry);
 // Lets `vector` be raised by INT n from CPL 3.
 void exception_open_to_users(enum vector v);
 
