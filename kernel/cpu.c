@@ -208,11 +208,9 @@ static bool write_base(struct vcpu *v, uint64_t value)
     return legal;
 }
 
-bool cpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+static noinline_cold bool write_other(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     struct lapic *l = &cpu_of(v)->lapic;
-    if (likely(is_x2apic(msr)))
-        return lapic_wrmsr(l, msr, value);
     if (msr == MSR_APIC_BASE)
         return write_base(v, value);
     if (msr == MSR_TSC_DEADLINE)
@@ -222,6 +220,11 @@ bool cpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     else
         return false;
     return true;
+}
+
+bool cpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    return likely(is_x2apic(msr)) ? lapic_wrmsr(&cpu_of(v)->lapic, msr, value) : write_other(v, msr, value);
 }
 
 uint64_t cpu_cr8_read(struct vcpu *v)
