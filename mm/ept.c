@@ -99,6 +99,8 @@ uint64_t *ept_entry_slow(struct ept *e, gpa_t at)
 uint64_t *ept_peek(const struct ept *e, gpa_t at)
 {
     unsigned level;
+    if (likely(e->last_region == at.v >> 21))
+        return &e->last_table[at.v >> PAGE_SHIFT & 511];
     uint64_t *entry = at.v >> 48 ? NULL : walk(e, at, &level);
     return entry && level == PT ? entry : NULL;
 }
