@@ -62,22 +62,7 @@ catch_out:
     pop ebp
     ret
 
-%macro STUB 1
-    align 16
-%if (%1 > 31) || (%1 != 8) && ((%1 < 10) || (%1 > 14)) && (%1 != 17) && (%1 != 21) && (%1 != 29) && (%1 != 30)
-    push 0
-%endif
-    push %1
-    jmp exception_common
-%endmacro
-
-    align 16
-exception_stubs:
-%assign vector 0
-%rep 256
-    STUB vector
-%assign vector vector + 1
-%endrep
+%include "guests/lib/stubs.inc"
 
 exception_common:
     push eax
