@@ -1,46 +1,12 @@
 #include "kernel/loader.h"
 #include "abi/micronova.h"
-#include "tests/host/fake_space.h"
+#include "tests/host/load_machine.h"
 #include "tests/host/build_elf.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
-
-static struct machine m;
-static struct guest_start start;
-static struct reason why;
-static struct space *space;
-static struct blob initrd;
 
 static int begin(void **state)
 {
     (void)state;
-    memset(&m, 0, sizeof(m));
-    strcpy(m.name, "guest");
-    strcpy(m.cmdline, "a b=c");
-    m.mem = 4 << 20;
-    space = fake_space(m.mem);
-    initrd = (struct blob){NULL, 0};
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_space_free(space);
-    return 0;
-}
-
-// Loads from a block of exactly the file's size.
-static enum error load_bytes(const void *bytes, size_t size)
-{
-    uint8_t *copy = malloc(size ? size : 1);
-    memcpy(copy, bytes, size);
-    why.text[0] = '\0';
-    enum error e = loader_load(&m, (struct blob){copy, size}, initrd, 7, 1000000, space, &start, &why);
-    assert_true(e == E_OK || why.text[0]);
-    free(copy);
-    return e;
+    return begin_with("a b=c", 4 << 20);
 }
 
 static enum error load(const struct elf_file *f)

@@ -1,46 +1,16 @@
 #include "kernel/loader.h"
 #include "kernel/load.h"
-#include "tests/host/fake_space.h"
+#include "tests/host/load_machine.h"
 #include "tests/host/read_file.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
 
 enum { IMAGE_BYTES = 0x2000, SETUP = 0x600, MIB = 1 << 20 };
 
-static struct machine m;
-static struct guest_start start;
-static struct reason why;
-static struct space *space;
-static struct blob initrd;
 static uint8_t image[IMAGE_BYTES];
 
 static int begin(void **state)
 {
     (void)state;
-    memset(&m, 0, sizeof(m));
-    strcpy(m.name, "guest");
-    strcpy(m.cmdline, "console=ttyS0,115200");
-    m.mem = 8 * MIB;
-    space = fake_space(m.mem);
-    initrd = (struct blob){NULL, 0};
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_space_free(space);
-    return 0;
-}
-
-static enum error load_bytes(const void *bytes, size_t size)
-{
-    uint8_t *copy = malloc(size ? size : 1);
-    memcpy(copy, bytes, size);
-    enum error e = loader_load(&m, (struct blob){copy, size}, initrd, 7, 1000000, space, &start, &why);
-    free(copy);
-    return e;
+    return begin_with("console=ttyS0,115200", 8 * MIB);
 }
 
 static void put(size_t at, uint64_t v, size_t bytes)

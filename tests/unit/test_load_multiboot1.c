@@ -1,48 +1,18 @@
 #include "kernel/loader.h"
 #include "kernel/load.h"
 #include "tests/host/build_elf.h"
-#include "tests/host/fake_space.h"
+#include "tests/host/load_machine.h"
 #include "tests/host/read_file.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
 
 enum { FLAGS = 4, HEADER_ADDR = 12, LOAD_ADDR = 16, LOAD_END = 20, BSS_END = 24, ENTRY = 28 };
 enum { ADDRESSES = 1 << 16, IMAGE_BYTES = 256, HEADER_AT = 64 };
 
-static struct machine m;
-static struct guest_start start;
-static struct reason why;
-static struct space *space;
-static struct blob initrd;
 static uint8_t image[IMAGE_BYTES];
 
 static int begin(void **state)
 {
     (void)state;
-    memset(&m, 0, sizeof(m));
-    strcpy(m.name, "guest");
-    strcpy(m.cmdline, "a b=c");
-    m.mem = 4 << 20;
-    space = fake_space(m.mem);
-    initrd = (struct blob){NULL, 0};
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_space_free(space);
-    return 0;
-}
-
-static enum error load_bytes(const void *bytes, size_t size)
-{
-    uint8_t *copy = malloc(size ? size : 1);
-    memcpy(copy, bytes, size);
-    enum error e = loader_load(&m, (struct blob){copy, size}, initrd, 7, 1000000, space, &start, &why);
-    free(copy);
-    return e;
+    return begin_with("a b=c", 4 << 20);
 }
 
 static uint32_t at32(uint64_t at)

@@ -9,6 +9,7 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
+#include "tests/host/ram.h"
 
 enum { FRAMES = 1024, CPUS = 4, SPACES = 5, PAGES = 24, TLB = 4096, STEPS = 300000, VM = OWNER_VM };
 
@@ -26,7 +27,6 @@ static struct cpu {
 static struct space *spaces[SPACES];
 static uint16_t owners[SPACES];
 static uint16_t next_owner;
-static struct memmap map;
 static uint64_t free_at_start;
 static unsigned kicked[CPUS];
 
@@ -39,17 +39,10 @@ static void kick(uint32_t pcpu)
 static int start(void **state)
 {
     (void)state;
-    if (!host_ram)
-        host_ram = aligned_alloc(PAGE_SIZE, FRAMES * PAGE_SIZE);
-    memset(seats, 0, sizeof(seats));
     memset(cpus, 0, sizeof(cpus));
     memset(spaces, 0, sizeof(spaces));
     memset(kicked, 0, sizeof(kicked));
-    memmap_init(&map);
-    memmap_add(&map, 0, FRAMES * PAGE_SIZE, 1);
-    memmap_seal(&map);
-    assert_int_equal(mm_init(&map), E_OK);
-    host_frame_cache = mm_cpu_init(0);
+    assert_int_equal(host_mm_start(FRAMES), E_OK);
     free_at_start = frames.free;
     quarantine_kick = kick;
     next_owner = VM;

@@ -7,10 +7,10 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
+#include "tests/host/ram.h"
 
 enum { FRAMES = 2048, VM = OWNER_VM, PAGES = 300 };
 
-static struct memmap map;
 static struct space *s;
 static uint64_t free_at_start;
 static struct object_cache *const objects = &space_cache;
@@ -18,15 +18,7 @@ static struct object_cache *const objects = &space_cache;
 static int start(void **state)
 {
     (void)state;
-    if (!host_ram)
-        host_ram = aligned_alloc(PAGE_SIZE, FRAMES * PAGE_SIZE);
-    memset(host_ram, 0xa5, FRAMES * PAGE_SIZE);
-    memset(seats, 0, sizeof(seats));
-    memmap_init(&map);
-    memmap_add(&map, 0, FRAMES * PAGE_SIZE, 1);
-    memmap_seal(&map);
-    assert_int_equal(mm_init(&map), E_OK);
-    host_frame_cache = mm_cpu_init(0);
+    assert_int_equal(host_mm_start(FRAMES), E_OK);
     free_at_start = frames.free;
     srand(13);
     s = space_create(VM);
@@ -275,7 +267,7 @@ static void init_takes_what_is_ram_and_no_more(void **state)
     uint64_t records = FRAMES * sizeof(struct frame) / PAGE_SIZE;
     assert_int_equal(frames.total, FRAMES - 256 - records);
     for (uint64_t f = 0; f < FRAMES; f++)
-        if (memmap_type(&map, pfn(f)) != MEM_RAM)
+        if (memmap_type(&host_memmap, pfn(f)) != MEM_RAM)
             assert_int_equal(buddy_free(&frames, pfn(f), VM), E_FOREIGN);
 }
 

@@ -10,6 +10,7 @@
 #include "mm/mm.h"
 #include "mm/quarantine.h"
 #include "mm/space_impl.h"
+#include "tests/host/ram.h"
 #include "sdm/bits.h"
 
 static struct tags t;
@@ -133,7 +134,6 @@ static void registers_changed_in_its_place_do_too(void **state)
 enum { FRAMES = 1024, CPUS = 3, MACHINES = 4, STEPS = 20000 };
 enum rules { INVEPT_WHEN_OWED = 1, INVVPID_WHEN_NEW = 2, INVVPID_FOR_CR = 4, ALL_RULES = 7 };
 
-static struct memmap map;
 static struct processor {
     struct tags tags;
 } processors[CPUS];
@@ -191,16 +191,9 @@ static enum error run(unsigned i, unsigned cpu, unsigned rules)
 // The sentence about the first wrong entry, "" when there was none.
 static const char *live(unsigned rules)
 {
-    if (!host_ram)
-        host_ram = aligned_alloc(PAGE_SIZE, FRAMES * PAGE_SIZE);
-    memset(seats, 0, sizeof(seats));
     memset(processors, 0, sizeof(processors));
     memset(machines, 0, sizeof(machines));
-    memmap_init(&map);
-    memmap_add(&map, 0, FRAMES * PAGE_SIZE, 1);
-    memmap_seal(&map);
-    assert_int_equal(mm_init(&map), E_OK);
-    host_frame_cache = mm_cpu_init(0);
+    assert_int_equal(host_mm_start(FRAMES), E_OK);
     srand(29);
     why.text[0] = '\0';
     for (unsigned i = 0; i < MACHINES; i++)

@@ -20,12 +20,12 @@
 #include "mm/mm.h"
 #include "mm/quarantine.h"
 #include "tests/host/build_elf.h"
+#include "tests/host/ram.h"
 #include "vmx/microscope.h"
 #include "vmx/vmx.h"
 
 enum { FRAMES = 2048, CPUS = 2, RAM_PAGES = 272 };
 
-static struct memmap map;
 static struct runq runqs[CPUS];
 static struct timeouts heaps[CPUS];
 static struct timeout *places[CPUS][64];
@@ -189,15 +189,7 @@ static void on(uint32_t cpu)
 static int start(void **state)
 {
     (void)state;
-    if (!host_ram)
-        host_ram = aligned_alloc(PAGE_SIZE, FRAMES * PAGE_SIZE);
-    memset(host_ram, 0xa5, FRAMES * PAGE_SIZE);
-    memset(seats, 0, sizeof(seats));
-    memmap_init(&map);
-    memmap_add(&map, 0, FRAMES * PAGE_SIZE, 1);
-    memmap_seal(&map);
-    assert_int_equal(mm_init(&map), E_OK);
-    host_frame_cache = mm_cpu_init(0);
+    assert_int_equal(host_mm_start(FRAMES), E_OK);
     for (uint32_t i = 0; i < CPUS; i++) {
         runq_init(&runqs[i]);
         timeouts_init(&heaps[i], places[i], array_size(places[i]));
