@@ -144,6 +144,11 @@ static void accesses_outside_change_nothing(void **state)
     assert_int_equal(guest_write(s, gpa(~0ull), buffer, 2), E_BAD_ADDRESS);
     assert_int_equal(guest_write(s, gpa(0x1000), buffer, ~0ull), E_BAD_ADDRESS);
     assert_int_equal(guest_read(s, gpa(0x2fff), buffer, 2), E_BAD_ADDRESS);
+    assert_int_equal(guest_read(s, gpa(0xff8), buffer, 8), E_BAD_ADDRESS);
+    assert_int_equal(guest_read(s, gpa(0x2ff8), buffer, 8), E_OK);
+    assert_int_equal(guest_read(s, gpa(0x3000), buffer, 8), E_BAD_ADDRESS); // within a page: another way
+    assert_int_equal(guest_read(s, gpa(0x1008), buffer, ~0ull), E_BAD_ADDRESS);
+    assert_int_equal(guest_read(s, gpa(~0ull - 7), buffer, 8), E_BAD_ADDRESS);
     assert_int_equal(guest_read(s, gpa(0x5000), buffer, PAGE_SIZE), E_OK);
     assert_int_equal(guest_write(s, gpa(0x5000), buffer, 1), E_DENIED);
     assert_int_equal(guest_zero(s, gpa(0x5000), 1), E_DENIED);
