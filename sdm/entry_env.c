@@ -1,0 +1,35 @@
+#include "sdm/vmcs_image.h"
+
+static uint64_t bits_from(unsigned first)
+{
+    return first < 64 ? ~0ull << first : 0;
+}
+
+// SDM volume 4, "IA-32 Architectural MSRs", IA32_DEBUGCTL: bits 5:3 and those from 16 on are reserved on all;
+// LBR and BTF are on all; the rest depends on the model, in part without a way to ask.
+static void prepare_debugctl(struct entry_env *env)
+{
+    env->debugctl_known = DEBUGCTL_LBR | DEBUGCTL_BTF;
+    env->debugctl_reserved = ~0xffc7ull;
+    if (entry_env_has(env, FEATURE_BUS_LOCK_DETECT))
+        env->debugctl_known |= DEBUGCTL_BLD;
+    if (entry_env_has(env, FEATURE_RTM))
+        env->debugctl_known |= DEBUGCTL_RTM;
+}
+
+void entry_env_prepare(struct entry_env *env)
+{
+    for (unsigned word = WORD_PIN; word < WORD_COUNT; word++) {
+        struct control_capability can = vmx_caps_control(&env->caps, (enum vmcs_control_word)word);
+        env->control[word].must_be_1 = can.must_be_1;
+        env->control[word].may_be_1 = can.may_be_1;
+    }
+    env->beyond_physical = bits_from(env->physical_width);
+    prepare_debugctl(env);
+    env->efer_reserved = ~(uint64_t)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
+    if (!entry_env_has(env, FEATURE_NX))
+        env->efer_reserved |= EFER_NXE;
+    if (!entry_env_has(env, FEATURE_SYSCALL))
+        env->efer_reserved |= EFER_SCE;
+    env->cr4_reserved = ~env->caps.cr4_fixed1;
+}
