@@ -75,7 +75,8 @@ void run_stop_if_asked(void)
 static void kick(uint32_t id)
 {
     pcpus[id].kick = 1;
-    pcpu_kick(&pcpus[id]);
+    if (&pcpus[id] != this_pcpu()) // who kicks itself asks for its own attention
+        pcpu_kick(&pcpus[id]);
 }
 
 // Before power-off and reboot: every processor clears its VMCSs and leaves VMX operation.

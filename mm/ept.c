@@ -28,7 +28,7 @@ static bool is_leaf(uint64_t entry, unsigned level)
 // SDM "EPT Misconfigurations": writable without readable; execute-only needs a capability we do not ask for.
 static bool rights_are_sane(uint64_t rights)
 {
-    return (rights & EPT_READ) && !(rights & ~EPT_RIGHTS);
+    return (rights & EPT_READ) && !(rights & ~(EPT_RIGHTS | EPT_FOREIGN | EPT_ACCESSED | EPT_DIRTY));
 }
 
 enum error ept_init(struct ept *e, pfn_t (*take)(struct ept *), void (*give)(struct ept *, pfn_t))
@@ -141,6 +141,7 @@ static struct ept_leaf decode(uint64_t entry, unsigned level, gpa_t at)
         .type = (enum cache_type)((entry & EPT_TYPE) >> EPT_TYPE_SHIFT),
         .accessed = entry & EPT_ACCESSED,
         .dirty = entry & EPT_DIRTY,
+        .foreign = entry & EPT_FOREIGN,
     };
 }
 
@@ -204,7 +205,7 @@ enum error ept_unmap(struct ept *e, gpa_t at, enum ept_level level, struct ept_l
 
 enum error ept_protect(struct ept *e, gpa_t at, uint64_t rights)
 {
-    if (!rights_are_sane(rights))
+    if (!rights_are_sane(rights) || rights & ~EPT_RIGHTS)
         return E_INVALID;
     if (at.v >> 48)
         return E_NOT_FOUND;

@@ -22,6 +22,8 @@ enum ept_level { EPT_4K, EPT_2M, EPT_1G }; // of a leaf; tables are named PT, PD
 #define EPT_ACCESSED   (1ull << 8)
 #define EPT_DIRTY      (1ull << 9)
 #define EPT_ADDRESS    0x000ffffffffff000ull
+// Ignored by the processor, for struct space.
+#define EPT_FOREIGN (1ull << 52) // leaf: the frame belongs to another space
 
 // What the box can do, set once at start by the vmx room (IA32_VMX_EPT_VPID_CAP).
 struct ept_features {
@@ -46,13 +48,13 @@ struct ept_leaf {    // a translation, as found
     uint64_t rights; // EPT_READ | EPT_WRITE | EPT_EXEC
     enum ept_level level;
     enum cache_type type;
-    bool accessed, dirty;
+    bool accessed, dirty, foreign;
 };
 
 // An empty root. E_NO_MEMORY.
 enum error ept_init(struct ept *e, pfn_t (*take)(struct ept *), void (*give)(struct ept *, pfn_t));
 
-// Maps the leaf at `at`. E_INVALID: unaligned, beyond 48 bits, rights that the SDM calls misconfigured.
+// Maps the leaf at `at`; `rights` may have EPT_FOREIGN, EPT_ACCESSED and EPT_DIRTY with them. E_INVALID: unaligned, beyond 48 bits, rights that the SDM calls misconfigured.
 // E_EXISTS: mapped already, or a finer table is there. E_UNSUPPORTED: no such leaf size, or its memory
 // type is not uniform. E_NO_MEMORY.
 enum error ept_map(struct ept *e, gpa_t at, hpa_t to, enum ept_level level, uint64_t rights);

@@ -26,9 +26,18 @@ enum frame_state {
     FRAME_USED, // head of an allocated block
 };
 
+// Head of a used block: whether another space has it mapped, or may still reach it (mm/lend.c). At most one does.
+enum frame_lent {
+    LENT_NOT,
+    LENT_OUT,
+    LENT_ORPHAN, // its owner is gone: who has it frees it
+};
+
 struct frame {
-    uint32_t next, prev; // free: links of its order's list; used: `next` is its owner's (quarantine)
-    uint16_t owner;      // used: enum owner
+    // Free: links of its order's list. Used: `next` is its owner's, `prev` is the guest's to whom it is lent
+    // (quarantine).
+    uint32_t next, prev;
+    uint16_t owner; // used: enum owner
     union {
         struct {
             uint8_t order; // head: the block has 2^order pages
@@ -36,7 +45,7 @@ struct frame {
         };
         uint16_t kind; // both at once: frame_kind()
     };
-    uint32_t spare;
+    uint32_t lent; // enum frame_lent
 };
 _Static_assert(sizeof(struct frame) == 16, "records cost 1/256 of RAM");
 

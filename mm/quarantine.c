@@ -46,6 +46,11 @@ static bool passed(const struct space *s, uint64_t generation, bool kick)
     return all;
 }
 
+bool space_has_passed(const struct space *s)
+{
+    return passed(s, __atomic_load_n(&s->generation, __ATOMIC_SEQ_CST), false);
+}
+
 // ---- The list ----
 
 static void put_back(struct space *s)
@@ -85,28 +90,53 @@ static void free_frame(const struct space *s, pfn_t f)
     assert(e == E_OK);
 }
 
-// Cuts up to RELEASE_BATCH frames that nobody can reach off the space's chain. The space's lock is held.
-static unsigned cut(struct space *s, uint32_t *batch)
+// What nobody can reach any more: own frames, and behind them the other spaces'.
+struct batch {
+    uint32_t frame[RELEASE_BATCH];
+    unsigned own, all;
+};
+
+static void advance(struct space *s)
+{
+    s->waiting = s->arriving;
+    s->returning = s->leaving;
+    s->arriving = s->leaving = 0;
+    s->waiting_for = s->generation;
+}
+
+// Cuts up to RELEASE_BATCH frames off the space's chains. The space's lock is held.
+static void cut(struct space *s, struct batch *b)
 {
     unsigned n = 0;
-    if (!s->waiting) {
-        s->waiting = s->arriving;
-        s->waiting_for = s->generation;
-        s->arriving = 0;
-    }
-    if (!s->waiting || !passed(s, s->dying ? ~0ull : s->waiting_for, false))
-        return 0;
-    for (; s->waiting && n < RELEASE_BATCH; n++) {
-        batch[n] = s->waiting;
-        s->waiting = frames.frames[s->waiting].next;
-    }
-    return n;
+    *b = (struct batch){.all = 0};
+    if (!(s->waiting | s->returning))
+        advance(s);
+    if (!(s->waiting | s->returning) || !passed(s, s->dying ? ~0ull : s->waiting_for, false))
+        return;
+    for (; s->waiting && n < RELEASE_BATCH; s->waiting = frames.frames[s->waiting].next)
+        b->frame[n++] = s->waiting;
+    b->own = n;
+    for (; s->returning && n < RELEASE_BATCH; s->returning = frames.frames[s->returning].prev)
+        b->frame[n++] = s->returning;
+    b->all = n;
+}
+
+static void release(const struct space *s, const struct batch *b)
+{
+    for (unsigned i = 0; i < b->own; i++)
+        free_frame(s, pfn(b->frame[i]));
+    for (unsigned i = b->own; i < b->all; i++)
+        lent_is_over(pfn(b->frame[i]));
 }
 
 static void gone(struct ept *e, pfn_t f, enum ept_level level)
 {
-    (void)level; // spaces map single pages only
-    free_frame(container_of(e, struct space, ept), f);
+    (void)level; // the frame's record knows
+    uint16_t owner = container_of(e, struct space, ept)->owner;
+    if (frames.frames[f.v].owner == owner)
+        lent_abandon(f, owner);
+    else
+        lent_is_over(f);
 }
 
 // A dead space without waiting frames: its tree, then itself. True when it is no more.
@@ -122,18 +152,17 @@ static bool bury(struct space *s)
 // One portion of work on a space that is off the list. True when the quarantine has no more to do with it.
 static bool work(struct space *s)
 {
-    uint32_t batch[RELEASE_BATCH];
+    struct batch batch;
     lock_take(&s->lock);
-    unsigned n = cut(s, batch);
-    bool empty = !s->waiting && !s->arriving, dying = s->dying;
+    cut(s, &batch);
+    bool empty = !(s->waiting | s->arriving | s->returning | s->leaving), dying = s->dying;
     if (empty && !dying)
         s->queued = false; // the next unmapping puts it on the list again
     lock_release(&s->lock);
-    for (unsigned i = 0; i < n; i++)
-        free_frame(s, pfn(batch[i]));
+    release(s, &batch);
     if (!dying)
         return empty;
-    return empty && n == 0 && bury(s);
+    return empty && batch.all == 0 && bury(s);
 }
 
 bool quarantine_poll(void)

@@ -17,7 +17,7 @@ _Static_assert((int)SLOT_READ == (int)ACCESS_READ && (int)SLOT_WRITE == (int)ACC
 static pfn_t take_table(struct ept *e)
 {
     struct space *s = container_of(e, struct space, ept);
-    if (s->promised == 0)
+    if (s->promised == 0 || s->borrowing)
         return frame_cache_take(frame_cache_here(), s->owner);
     s->promised--;
     return frame_cache_take_promised(frame_cache_here(), s->owner);
@@ -69,7 +69,8 @@ static uint64_t tables_for(uint64_t first, uint64_t end)
 
 static enum error check_slot(const struct space *s, uint64_t first, uint64_t pages, enum slot_flags flags)
 {
-    if (pages == 0 || (flags & ~SLOT_RAM) || !(flags & SLOT_READ))
+    bool ram = !(flags & ~SLOT_RAM) && flags & SLOT_READ;
+    if (pages == 0 || (!ram && flags != SLOT_WINDOW))
         return E_INVALID;
     if (first >= GFN_END || pages > GFN_END - first)
         return E_BAD_ADDRESS;
@@ -86,11 +87,12 @@ enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot
     lock_take(&s->lock);
     enum error e = check_slot(s, base.v, pages, flags);
     if (e == E_OK) {
-        uint64_t promise = pages + tables_for(base.v, base.v + pages);
+        uint64_t promise = flags & SLOT_WINDOW ? 0 : pages + tables_for(base.v, base.v + pages);
         e = buddy_reserve(&frames, promise);
         if (e == E_OK) {
             s->promised += promise;
-            uint64_t leaf = ept_features.memory_type ? 0 : flags | MT_WB << EPT_TYPE_SHIFT;
+            bool uniform = !ept_features.memory_type && !(flags & SLOT_WINDOW);
+            uint64_t leaf = uniform ? flags | MT_WB << EPT_TYPE_SHIFT : 0;
             s->slot[s->slot_count++] = (struct slot){base.v, pages, flags, leaf};
         }
     }
@@ -99,14 +101,6 @@ enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot
 }
 
 // ---- First touch ----
-
-static inline const struct slot *slot_of(const struct space *s, uint64_t gfn)
-{
-    for (const struct slot *t = s->slot, *end = t + s->slot_count; t < end; t++)
-        if (gfn - t->first < t->pages)
-            return t;
-    return NULL;
-}
 
 static uint64_t leaf_of(const struct slot *t, pfn_t f)
 {
@@ -117,8 +111,7 @@ static uint64_t leaf_of(const struct slot *t, pfn_t f)
     return t->flags | (uint64_t)type << EPT_TYPE_SHIFT;
 }
 
-// Makes sure that `gfn` of slot `t` is backed. The lock is held. NULL: out of memory.
-static uint64_t *back(struct space *s, const struct slot *t, uint64_t gfn)
+uint64_t *space_back(struct space *s, const struct slot *t, uint64_t gfn)
 {
     uint64_t *entry = ept_entry(&s->ept, gpa(gfn << PAGE_SHIFT));
     if (unlikely(!entry) || *entry & EPT_RIGHTS)
@@ -129,13 +122,20 @@ static uint64_t *back(struct space *s, const struct slot *t, uint64_t gfn)
     return entry;
 }
 
+// A page of another space allows the access: it was mapped a moment ago.
+static bool is_lent(struct space *s, gpa_t at, enum access access)
+{
+    struct ept_leaf leaf;
+    return ept_lookup(&s->ept, at, &leaf) && leaf.foreign && !(access & ~leaf.rights);
+}
+
 // Everything that space_fault() does not expect. The lock is held, and released here.
 static noinline_cold enum error fault_slow(struct space *s, gpa_t at, enum access access)
 {
     uint64_t gfn = at.v >> PAGE_SHIFT;
     const struct slot *t = slot_of(s, gfn);
-    enum error e = !t ? E_BAD_ADDRESS : (access & ~t->flags) ? E_DENIED : E_OK;
-    if (e == E_OK && !back(s, t, gfn))
+    enum error e = !t ? E_BAD_ADDRESS : (access & ~t->flags) && !is_lent(s, at, access) ? E_DENIED : E_OK;
+    if (e == E_OK && t->flags & SLOT_RAM && !space_back(s, t, gfn))
         e = E_NO_MEMORY;
     lock_release(&s->lock);
     return e;
@@ -174,7 +174,7 @@ static enum error check_range(struct space *s, gpa_t at, size_t len, enum access
     lock_take(&s->lock);
     for (uint64_t gfn = at.v >> PAGE_SHIFT; e == E_OK && gfn <= last >> PAGE_SHIFT;) {
         const struct slot *t = slot_of(s, gfn);
-        e = !t ? E_BAD_ADDRESS : (access & ~t->flags) ? E_DENIED : E_OK;
+        e = !t || t->flags & SLOT_WINDOW ? E_BAD_ADDRESS : (access & ~t->flags) ? E_DENIED : E_OK;
         if (t)
             gfn = t->first + t->pages;
     }
@@ -195,7 +195,7 @@ static char *byte_of(uint64_t entry, uint64_t at)
 // The host address of `at`, for a write: backed and marked dirty. The lock is held.
 static char *dirty_byte(struct space *s, uint64_t at)
 {
-    uint64_t gfn = at >> PAGE_SHIFT, *entry = back(s, slot_of(s, gfn), gfn);
+    uint64_t gfn = at >> PAGE_SHIFT, *entry = space_back(s, slot_of(s, gfn), gfn);
     if (!entry)
         return NULL;
     __atomic_fetch_or(entry, EPT_ACCESSED | EPT_DIRTY, __ATOMIC_RELAXED);
@@ -303,7 +303,8 @@ enum error space_unmap(struct space *s, gfn_t first, uint64_t pages, uint64_t *d
     uint64_t n = min_u64(pages, UNMAP_BATCH), gone = 0;
     lock_take(&s->lock);
     const struct slot *t = slot_of(s, first.v);
-    enum error e = !t || pages > t->first + t->pages - first.v ? E_BAD_ADDRESS : buddy_reserve(&frames, n);
+    bool inside = t && t->flags & SLOT_RAM && pages <= t->first + t->pages - first.v;
+    enum error e = !inside ? E_BAD_ADDRESS : buddy_reserve(&frames, n);
     if (e == E_OK) {
         for (; *done < n; ++*done)
             gone += detach(s, first.v + *done);
@@ -334,7 +335,7 @@ uint64_t space_ram(const struct space *s)
 {
     uint64_t pages = 0;
     for (unsigned i = 0; i < s->slot_count; i++)
-        pages += s->slot[i].pages;
+        pages += s->slot[i].flags & SLOT_RAM ? s->slot[i].pages : 0;
     return pages << PAGE_SHIFT;
 }
 

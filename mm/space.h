@@ -8,7 +8,13 @@
 #include "abi/error.h"
 #include "arch/types.h"
 
-enum slot_flags { SLOT_READ = 1, SLOT_WRITE = 2, SLOT_EXEC = 4, SLOT_RAM = 7 };
+enum slot_flags {
+    SLOT_READ = 1,
+    SLOT_WRITE = 2,
+    SLOT_EXEC = 4,
+    SLOT_RAM = 7,
+    SLOT_WINDOW = 8, // alone: no memory of its own, pages of other spaces are mapped there by space_lend()
+};
 enum access { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_EXEC = 4 }; // as in EPT-violation qualifications
 
 struct space;
@@ -22,8 +28,28 @@ void space_destroy(struct space *s);
 // Adds `pages` pages of RAM at `base`. E_NO_MEMORY when the box cannot promise them, E_EXISTS on overlap.
 enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot_flags flags);
 
+// ---- Pages lent to another space (mm/lend.c). A page, or 2-MiB leaf, is lent to one space at a time. ----
+
+// Maps the page `page` of `owner` at `at` in a window of `to`, with `rights` (SLOT_READ, with it SLOT_WRITE and
+// SLOT_EXEC), a 4-KiB page or, with `large`, a whole 2-MiB leaf; backs it first. The hypervisor's own accesses
+// (guest_read...) never go through windows. E_INVALID: the same space twice, rights, `large` unaligned;
+// E_BAD_ADDRESS: not in a RAM slot, not in a window; E_DENIED: more rights than the owner's slot has; E_EXISTS: it
+// is lent already, or may still be reached by whom it was lent to, or something is mapped at `at`; E_UNSUPPORTED: no
+// 2-MiB leaf there (see space_leaf_is_large), or the page lies in one of which some is lent; E_NO_MEMORY: for a
+// page table. On error nothing changed. Takes one space's lock, then the other's. The caller sees to it that neither is being destroyed.
+enum error space_lend(struct space *owner, gfn_t page, bool large, struct space *to, gfn_t at,
+                      enum slot_flags rights);
+// Takes a page back: `to` reaches it no more as soon as its processors have passed the new generation, which
+// nobody waits for (mm/quarantine.h); until then it cannot be lent again. E_NOT_FOUND: nothing of that size is
+// mapped at `at`, or it is not a window. Call vcpu_attention() when the current vCPU runs in `to`.
+enum error space_take_back(struct space *to, gfn_t at, bool large);
+// Whoever runs `s` has passed all that was unmapped from it so far. No lock.
+bool space_has_passed(const struct space *s);
+// Whether `page` is mapped by a 2-MiB leaf.
+bool space_leaf_is_large(struct space *s, gfn_t page);
+
 // First touch, from an EPT violation: backs and maps the page. E_BAD_ADDRESS outside every slot,
-// E_DENIED when the slot forbids the access, E_NO_MEMORY.
+// E_DENIED when slot or page forbid the access or nothing is lent there, E_NO_MEMORY.
 enum error space_fault(struct space *s, gpa_t at, enum access access);
 
 enum error guest_read(struct space *s, gpa_t from, void *to, size_t len);        // E_BAD_ADDRESS, E_NO_MEMORY

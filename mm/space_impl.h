@@ -19,6 +19,7 @@ struct space {
     struct lock lock;    // slots, tables, chains below
     uint16_t owner;
     bool dying;
+    bool borrowing; // tables made now are for a window: nothing was promised for them
     uint8_t slot_count;
     struct ept ept;
     uint64_t promised; // pages promised to this space by the buddy and not taken yet
@@ -27,8 +28,27 @@ struct space {
     struct list quarantine; // on its list, except while somebody works on it; guarded by its lock
     uint32_t waiting;       // frames that wait for `waiting_for`: chain through struct frame's next; 0: none
     uint32_t arriving;      // frames unmapped since
-    uint64_t waiting_for;   // generation
+    // The same for frames of other spaces: chains through struct frame's prev.
+    uint32_t returning, leaving;
+    uint64_t waiting_for; // generation
 };
+
+static inline struct slot *slot_of(struct space *s, uint64_t gfn)
+{
+    for (struct slot *t = s->slot, *end = t + s->slot_count; t < end; t++)
+        if (gfn - t->first < t->pages)
+            return t;
+    return NULL;
+}
+
+// Makes sure that `gfn` of RAM slot `t` is backed by a 4-KiB leaf: its entry. The lock is held. NULL: out of
+// memory, or a large leaf is there.
+uint64_t *space_back(struct space *s, const struct slot *t, uint64_t gfn);
+
+// The other space's end of a frame that was lent: nobody there can reach it any more.
+void lent_is_over(pfn_t f);
+// Its owner has no use for the frame any more: frees it, or leaves that to whom it is lent.
+void lent_abandon(pfn_t f, uint16_t owner);
 
 // Draws a new generation, newer than all before.
 uint64_t generation_draw(void);

@@ -7,11 +7,18 @@
 _Static_assert(ACCESS_READ == 1 && ACCESS_WRITE == 2 && ACCESS_EXEC == 4, "bits 2:0 of the qualification");
 
 // No RAM there: a device, or nothing. An event whose delivery touches a device goes nowhere sensible.
-static noinline_cold void cannot_back(struct vcpu *v, gpa_t at, enum error e)
+static noinline_cold void cannot_back(struct vcpu *v, gpa_t at, uint64_t qualification, enum error e)
 {
     bool delivering = vmread32(IDT_VECTORING_INFO) & EVENT_INFO_VALID;
     if (e == E_BAD_ADDRESS && !delivering && vcpu_upcalls.mmio_covers(v, at)) {
         mmio_emulate(v, at);
+        return;
+    }
+    // Memory of the machine's that does not allow this: a read-only page, one that was taken back.
+    if (e == E_DENIED && !delivering) {
+        if (decode_ept_violation(qualification).nmi_unblocking)
+            restore_nmi_blocking();
+        vcpu_inject_fault(v, EXC_GP, 0);
         return;
     }
     diagnose_end(v, e == E_NO_MEMORY ? END_NO_MEMORY : END_OUTSIDE);
@@ -31,7 +38,7 @@ void exit_ept_violation(struct vcpu *v, uint64_t qualification)
     gpa_t at = gpa(vmread64(GUEST_PHYSICAL_ADDRESS));
     enum error e = space_fault(v->space, at, qualification & 7);
     if (unlikely(e)) {
-        cannot_back(v, at, e);
+        cannot_back(v, at, qualification, e);
         return;
     }
     uint64_t pending = vmread_nat(GUEST_PENDING_DEBUG_EXCEPTIONS);
