@@ -1,5 +1,8 @@
 #include "sdm/vmcs_image.h"
 
+// SDM volume 3, "IA32_PERF_GLOBAL_CTRL": a bit that CPUID does not count among the counters.
+#define PERF_METRICS (1ull << 48)
+
 static uint64_t bits_from(unsigned first)
 {
     return first < 64 ? ~0ull << first : 0;
@@ -31,5 +34,8 @@ void entry_env_prepare(struct entry_env *env)
         env->efer_reserved |= EFER_NXE;
     if (!entry_env_has(env, FEATURE_SYSCALL))
         env->efer_reserved |= EFER_SCE;
-    env->cr4_reserved = ~env->caps.cr4_fixed1;
+    env->perf_reserved = ~env->perf_global_ctrl & ~PERF_METRICS;
+    env->pending_debug_reserved = ~0x1500full; // bits 3:0, 12, 14 and 16 are there on all
+    if (entry_env_has(env, FEATURE_BUS_LOCK_DETECT))
+        env->pending_debug_reserved &= ~(uint64_t)PENDING_DEBUG_BLD;
 }

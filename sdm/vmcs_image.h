@@ -12,25 +12,25 @@
 // clang-format off
 // name, encoding, whether it is known only if somebody read it from memory (enum image_known)
 #define IMAGE_FACTS(X) \
-    X(ATTEMPT,            0x10000, ALWAYS)   /* enum attempt */ \
-    X(MEMORY_PDPTE0,      0x10002, PDPTES)   /* the four entries that CR3 points to, without EPT */ \
-    X(MEMORY_PDPTE1,      0x10004, PDPTES) \
-    X(MEMORY_PDPTE2,      0x10006, PDPTES) \
-    X(MEMORY_PDPTE3,      0x10008, PDPTES) \
-    X(VTPR,               0x1000a, VTPR)     /* 32 bits at 80H of the virtual-APIC page */ \
-    X(LINK_REVISION,      0x1000c, LINK)     /* first 32 bits of the region at the VMCS link pointer */ \
-    X(ENTRY_MSR_0,        0x1000e, MSRS)     /* VM-entry MSR-load area: bits 63:0 of entry 0 */ \
-    X(ENTRY_MSR_0_VALUE,  0x10010, MSRS)     /* and its bits 127:64 */ \
-    X(ENTRY_MSR_1,        0x10012, MSRS) \
-    X(ENTRY_MSR_1_VALUE,  0x10014, MSRS) \
-    X(ENTRY_MSR_2,        0x10016, MSRS) \
-    X(ENTRY_MSR_2_VALUE,  0x10018, MSRS) \
-    X(ENTRY_MSR_3,        0x1001a, MSRS) \
-    X(ENTRY_MSR_3_VALUE,  0x1001c, MSRS)
+    X(ATTEMPT,            0x8000, ALWAYS)   /* enum attempt */ \
+    X(MEMORY_PDPTE0,      0x8002, PDPTES)   /* the four entries that CR3 points to, without EPT */ \
+    X(MEMORY_PDPTE1,      0x8004, PDPTES) \
+    X(MEMORY_PDPTE2,      0x8006, PDPTES) \
+    X(MEMORY_PDPTE3,      0x8008, PDPTES) \
+    X(VTPR,               0x800a, VTPR)     /* 32 bits at 80H of the virtual-APIC page */ \
+    X(LINK_REVISION,      0x800c, LINK)     /* first 32 bits of the region at the VMCS link pointer */ \
+    X(ENTRY_MSR_0,        0x800e, MSRS)     /* VM-entry MSR-load area: bits 63:0 of entry 0 */ \
+    X(ENTRY_MSR_0_VALUE,  0x8010, MSRS)     /* and its bits 127:64 */ \
+    X(ENTRY_MSR_1,        0x8012, MSRS) \
+    X(ENTRY_MSR_1_VALUE,  0x8014, MSRS) \
+    X(ENTRY_MSR_2,        0x8016, MSRS) \
+    X(ENTRY_MSR_2_VALUE,  0x8018, MSRS) \
+    X(ENTRY_MSR_3,        0x801a, MSRS) \
+    X(ENTRY_MSR_3_VALUE,  0x801c, MSRS)
 // clang-format on
 
 #define FACT_TO_ENUM(name, encoding, known) FACT_##name = (encoding),
-enum image_fact { IMAGE_FACTS(FACT_TO_ENUM) FACT_FIRST = 0x10000 };
+enum image_fact { IMAGE_FACTS(FACT_TO_ENUM) FACT_FIRST = 0x8000 };
 #undef FACT_TO_ENUM
 
 // How the entry is attempted (FACT_ATTEMPT). An attempt of 0 is a VMLAUNCH of a clear VMCS outside SMM.
@@ -102,7 +102,8 @@ struct entry_env {
     uint64_t debugctl_reserved; // bits that are certainly reserved here
     uint64_t debugctl_known;    // bits that are certainly there; between the two the model decides
     uint64_t efer_reserved;
-    uint64_t cr4_reserved;
+    uint64_t perf_reserved; // IA32_PERF_GLOBAL_CTRL
+    uint64_t pending_debug_reserved;
 };
 
 static inline void entry_env_set_feature(struct entry_env *env, enum cpuid_feature f)

@@ -1,0 +1,90 @@
+// Rules of VM entry about the host-state area: SDM volume 3, "Checks on Host Control Registers, MSRs, and SSP",
+// "Checks on Host Segment and Descriptor-Table Registers", "Checks Related to Address-Space Size". How to read a
+// row: sdm/entry_rules_control.h.
+#pragma once
+
+// clang-format off
+// What host and guest state have in common.
+#define CANONICAL_RULE(X, NAME, KIND, SECTION, FIELD, applies) \
+    X(NAME, KIND, 0, SECTION, (FIELD), (applies) && !canonical(w, V(FIELD)), "the address is canonical")
+#define PAT_RULE(X, NAME, KIND, SECTION, FIELD, loads) \
+    X(NAME, KIND, 0, SECTION, (FIELD), (loads) && !pat_allowed(V(FIELD)), "each byte is 0, 1, 4, 5, 6 or 7")
+#define PERF_RULE(X, NAME, KIND, SECTION, FIELD, loads) \
+    X(NAME, KIND, 0, SECTION, (FIELD), (loads) && V(FIELD) & w->env->perf_reserved, "bits of counters that do not exist are 0")
+#define CR4_CET_RULE(X, NAME, KIND, SECTION, CR4_FIELD, CR0_FIELD) \
+    X(NAME, KIND, 0, SECTION, (CR4_FIELD, CR0_FIELD), V(CR4_FIELD) & CR4_CET && !(V(CR0_FIELD) & CR0_WP), \
+      "CR4.CET is 1 only with CR0.WP")
+#define CET_RULES(X, SIDE, KIND, SECTION, loads) \
+    X(SIDE##_S_CET_RESERVED, KIND, 0, SECTION, (SIDE##_S_CET), (loads) && V(SIDE##_S_CET) & 0x3c0, "bits 9:6 are 0") \
+    X(SIDE##_S_CET_TRACKER, KIND, 0, SECTION, (SIDE##_S_CET), (loads) && (~V(SIDE##_S_CET) & 0xc00) == 0, \
+      "not both SUPPRESS and TRACKER (bits 10 and 11) are 1") \
+    CANONICAL_RULE(X, SIDE##_SSP_TABLE_CANONICAL, KIND, SECTION, SIDE##_INTERRUPT_SSP_TABLE_ADDRESS, loads)
+#define PKRS_RULE(X, SIDE, KIND, SECTION, loads) \
+    X(SIDE##_PKRS_HIGH, KIND, 0, SECTION, (SIDE##_PKRS), (loads) && V(SIDE##_PKRS) >> 32, "bits 63:32 are 0")
+
+#define ENTRY_RULES_HOST_REGISTERS(X) \
+    X(HOST_CR0_MUST_BE_1, HOST, 0, HOST_REGISTERS, (HOST_CR0), \
+      ~V(HOST_CR0) & w->env->caps.cr0_fixed0 & ~CR0_UNCHECKED, "bits that IA32_VMX_CR0_FIXED0 fixes to 1 are 1") \
+    X(HOST_CR0_MUST_BE_0, HOST, 0, HOST_REGISTERS, (HOST_CR0), \
+      V(HOST_CR0) & ~w->env->caps.cr0_fixed1 & ~CR0_UNCHECKED, "bits that IA32_VMX_CR0_FIXED1 fixes to 0 are 0") \
+    X(HOST_CR4_MUST_BE_1, HOST, 0, HOST_REGISTERS, (HOST_CR4), ~V(HOST_CR4) & w->env->caps.cr4_fixed0, \
+      "bits that IA32_VMX_CR4_FIXED0 fixes to 1 are 1") \
+    X(HOST_CR4_MUST_BE_0, HOST, 0, HOST_REGISTERS, (HOST_CR4), V(HOST_CR4) & ~w->env->caps.cr4_fixed1, \
+      "bits that IA32_VMX_CR4_FIXED1 fixes to 0 are 0") \
+    CR4_CET_RULE(X, HOST_CR4_CET_NEEDS_WP, HOST, HOST_REGISTERS, HOST_CR4, HOST_CR0) \
+    X(HOST_CR3_WIDTH, HOST, 0, HOST_REGISTERS, (HOST_CR3), V(HOST_CR3) & w->beyond_cr3, WITHIN_WIDTH) \
+    CANONICAL_RULE(X, HOST_SYSENTER_ESP_CANONICAL, HOST, HOST_REGISTERS, HOST_SYSENTER_ESP, true) \
+    CANONICAL_RULE(X, HOST_SYSENTER_EIP_CANONICAL, HOST, HOST_REGISTERS, HOST_SYSENTER_EIP, true) \
+    PERF_RULE(X, HOST_PERF_GLOBAL_CTRL, HOST, HOST_REGISTERS, HOST_PERF_GLOBAL_CTRL, EXIT(LOAD_PERF_GLOBAL_CTRL)) \
+    PAT_RULE(X, HOST_PAT, HOST, HOST_REGISTERS, HOST_PAT, EXIT(LOAD_PAT)) \
+    X(HOST_EFER_RESERVED, HOST, 0, HOST_REGISTERS, (HOST_EFER), EXIT(LOAD_EFER) && V(HOST_EFER) & w->env->efer_reserved, \
+      "reserved bits are 0") \
+    X(HOST_EFER_LMA, HOST, 0, HOST_REGISTERS, (HOST_EFER, VM_EXIT_CONTROLS), \
+      EXIT(LOAD_EFER) && !(V(HOST_EFER) & EFER_LMA) != !EXIT(HOST_ADDRESS_SPACE_SIZE), "LMA is what the 64-bit host control is") \
+    X(HOST_EFER_LME, HOST, 0, HOST_REGISTERS, (HOST_EFER, VM_EXIT_CONTROLS), \
+      EXIT(LOAD_EFER) && !(V(HOST_EFER) & EFER_LME) != !EXIT(HOST_ADDRESS_SPACE_SIZE), "LME is what the 64-bit host control is") \
+    CET_RULES(X, HOST, HOST, HOST_REGISTERS, EXIT(LOAD_CET)) \
+    X(HOST_SSP_ALIGNMENT, HOST, 0, HOST_REGISTERS, (HOST_SSP), EXIT(LOAD_CET) && V(HOST_SSP) & 3, "bits 1:0 are 0") \
+    PKRS_RULE(X, HOST, HOST, HOST_REGISTERS, EXIT(LOAD_PKRS))
+
+#define HOST_SELECTOR_RULES(X, R) \
+    X(HOST_##R##_SELECTOR_RPL, HOST, 0, HOST_SEGMENTS, (HOST_##R##_SELECTOR), V(HOST_##R##_SELECTOR) & SELECTOR_RPL, "the RPL is 0") \
+    X(HOST_##R##_SELECTOR_TI, HOST, 0, HOST_SEGMENTS, (HOST_##R##_SELECTOR), V(HOST_##R##_SELECTOR) & SELECTOR_TI, "the TI flag is 0")
+
+#define ENTRY_RULES_HOST_SEGMENTS(X) \
+    HOST_SELECTOR_RULES(X, ES) HOST_SELECTOR_RULES(X, CS) HOST_SELECTOR_RULES(X, SS) HOST_SELECTOR_RULES(X, DS) \
+    HOST_SELECTOR_RULES(X, FS) HOST_SELECTOR_RULES(X, GS) HOST_SELECTOR_RULES(X, TR) \
+    X(HOST_CS_SELECTOR_NULL, HOST, 0, HOST_SEGMENTS, (HOST_CS_SELECTOR), !V(HOST_CS_SELECTOR), "the selector is not 0") \
+    X(HOST_TR_SELECTOR_NULL, HOST, 0, HOST_SEGMENTS, (HOST_TR_SELECTOR), !V(HOST_TR_SELECTOR), "the selector is not 0") \
+    X(HOST_SS_SELECTOR_NULL, HOST, 0, HOST_SEGMENTS, (HOST_SS_SELECTOR, VM_EXIT_CONTROLS), \
+      !EXIT(HOST_ADDRESS_SPACE_SIZE) && !V(HOST_SS_SELECTOR), "the selector is not 0 for a 32-bit host") \
+    CANONICAL_RULE(X, HOST_FS_BASE_CANONICAL, HOST, HOST_SEGMENTS, HOST_FS_BASE, true) \
+    CANONICAL_RULE(X, HOST_GS_BASE_CANONICAL, HOST, HOST_SEGMENTS, HOST_GS_BASE, true) \
+    CANONICAL_RULE(X, HOST_GDTR_BASE_CANONICAL, HOST, HOST_SEGMENTS, HOST_GDTR_BASE, true) \
+    CANONICAL_RULE(X, HOST_IDTR_BASE_CANONICAL, HOST, HOST_SEGMENTS, HOST_IDTR_BASE, true) \
+    CANONICAL_RULE(X, HOST_TR_BASE_CANONICAL, HOST, HOST_SEGMENTS, HOST_TR_BASE, true)
+
+// Some of these are about controls alone; the manual does not say which error number stands for them.
+#define ENTRY_RULES_ADDRESS_SPACE(X) \
+    X(LONG_GUEST_FROM_32BIT, CONTROL_OR_HOST, 0, ADDRESS_SPACE, (VM_ENTRY_CONTROLS), \
+      w->from_32bit && w->long_mode, "an IA-32e mode guest is entered only from IA-32e mode") \
+    X(HOST64_FROM_32BIT, CONTROL_OR_HOST, 0, ADDRESS_SPACE, (VM_EXIT_CONTROLS), \
+      w->from_32bit && EXIT(HOST_ADDRESS_SPACE_SIZE), "a host outside IA-32e mode is no 64-bit host") \
+    X(HOST32_FROM_64BIT, CONTROL_OR_HOST, 0, ADDRESS_SPACE, (VM_EXIT_CONTROLS), \
+      !w->from_32bit && !EXIT(HOST_ADDRESS_SPACE_SIZE), "a host in IA-32e mode is a 64-bit host") \
+    X(LONG_GUEST_OF_32BIT_HOST, CONTROL_OR_HOST, 0, ADDRESS_SPACE, (VM_ENTRY_CONTROLS, VM_EXIT_CONTROLS), \
+      w->long_mode && !EXIT(HOST_ADDRESS_SPACE_SIZE), "a 32-bit host has no IA-32e mode guest") \
+    X(HOST32_CR4_PCIDE, HOST, 0, ADDRESS_SPACE, (HOST_CR4, VM_EXIT_CONTROLS), \
+      !EXIT(HOST_ADDRESS_SPACE_SIZE) && V(HOST_CR4) & CR4_PCIDE, "CR4.PCIDE is 0 for a 32-bit host") \
+    X(HOST32_RIP_HIGH, HOST, 0, ADDRESS_SPACE, (HOST_RIP, VM_EXIT_CONTROLS), \
+      !EXIT(HOST_ADDRESS_SPACE_SIZE) && V(HOST_RIP) >> 32, "bits 63:32 are 0 for a 32-bit host") \
+    X(HOST32_S_CET_HIGH, HOST, 0, ADDRESS_SPACE, (HOST_S_CET, VM_EXIT_CONTROLS), \
+      EXIT(LOAD_CET) && !EXIT(HOST_ADDRESS_SPACE_SIZE) && V(HOST_S_CET) >> 32, "bits 63:32 are 0 for a 32-bit host") \
+    X(HOST32_SSP_HIGH, HOST, 0, ADDRESS_SPACE, (HOST_SSP, VM_EXIT_CONTROLS), \
+      EXIT(LOAD_CET) && !EXIT(HOST_ADDRESS_SPACE_SIZE) && V(HOST_SSP) >> 32, "bits 63:32 are 0 for a 32-bit host") \
+    X(HOST64_CR4_PAE, HOST, 0, ADDRESS_SPACE, (HOST_CR4, VM_EXIT_CONTROLS), \
+      EXIT(HOST_ADDRESS_SPACE_SIZE) && !(V(HOST_CR4) & CR4_PAE), "CR4.PAE is 1 for a 64-bit host") \
+    CANONICAL_RULE(X, HOST64_RIP_CANONICAL, HOST, ADDRESS_SPACE, HOST_RIP, EXIT(HOST_ADDRESS_SPACE_SIZE)) \
+    CANONICAL_RULE(X, HOST64_S_CET_CANONICAL, HOST, ADDRESS_SPACE, HOST_S_CET, EXIT(HOST_ADDRESS_SPACE_SIZE) && EXIT(LOAD_CET)) \
+    CANONICAL_RULE(X, HOST64_SSP_CANONICAL, HOST, ADDRESS_SPACE, HOST_SSP, EXIT(HOST_ADDRESS_SPACE_SIZE) && EXIT(LOAD_CET))
+// clang-format on
