@@ -105,6 +105,20 @@ uint64_t *ept_peek(const struct ept *e, gpa_t at)
     return entry && level == PT ? entry : NULL;
 }
 
+const uint64_t *ept_table(const struct ept *e, gpa_t at)
+{
+    const uint64_t *table = pfn_to_virt(e->root);
+    if (at.v >> 48)
+        return NULL;
+    for (unsigned k = PML4; k > PT; k--) {
+        uint64_t entry = __atomic_load_n(&table[index_of(at.v, k)], __ATOMIC_ACQUIRE);
+        if (!is_present(entry) || is_leaf(entry, k))
+            return NULL;
+        table = table_of(entry);
+    }
+    return table;
+}
+
 static bool level_is_there(enum ept_level level)
 {
     return level == EPT_4K || (level == EPT_2M && ept_features.pages_2m) ||

@@ -86,6 +86,9 @@ static inline uint64_t *ept_entry(struct ept *e, gpa_t at)
 // The 4-KiB entry for `at` if its table exists; NULL otherwise.
 uint64_t *ept_peek(const struct ept *e, gpa_t at);
 
+// The page table for `at`; NULL: there is none. Needs no lock: tables come whole and stay.
+const uint64_t *ept_table(const struct ept *e, gpa_t at);
+
 // Takes a dead tree apart, `max_leaves` leaves and a few tables a call; `gone` gets each leaf's first frame
 // and level. Returns true when nothing is left, the root included.
 bool ept_reap(struct ept *e, unsigned max_leaves, void (*gone)(struct ept *e, pfn_t f, enum ept_level level));

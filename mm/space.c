@@ -1,6 +1,7 @@
 #include "mm/space.h"
 #include "arch/panic.h"
 #include "arch/string.h"
+#include "mm/guest_view.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
 
@@ -280,6 +281,17 @@ void *guest_map(struct space *s, gpa_t at, size_t len)
     char *byte = dirty_byte(s, at.v);
     lock_release(&s->lock);
     return byte;
+}
+
+// Not through the table that the EPT remembers: without the lock its two words need not belong together.
+const void *guest_peek_far(struct guest_view *g, gpa_t at)
+{
+    const uint64_t *table = ept_table(&g->space->ept, at);
+    if (!table)
+        return NULL;
+    g->table = table;
+    g->region = at.v >> 21;
+    return guest_peek(g, at);
 }
 
 // ---- Unmapping ----

@@ -279,11 +279,26 @@ static bool apply_prefixes(struct decoder *d)
     return !i->lock || i->use & USE_LOCKABLE;
 }
 
+// Field by field: a few wide stores, where a compound literal would become a string instruction.
+static void clear(struct instruction *i)
+{
+    i->operation = i->length = i->size = i->use = 0;
+    i->to_register = i->immediate = i->lock = i->rep = false;
+    i->reg = i->reg_size = 0;
+    i->high_byte = false;
+    i->address_size = 0;
+    i->segment = SEG_DS;
+    i->base = i->index = REGISTER_NONE;
+    i->shift = 0;
+    i->displacement = 0;
+    i->value = 0;
+}
+
 bool decode_instruction(struct instruction *i, const uint8_t code[static INSTRUCTION_BUFFER],
                         unsigned available, unsigned width)
 {
     struct decoder d = {i, code, width, 0, 0, 0, 0};
-    *i = (struct instruction){.segment = SEG_DS, .base = REGISTER_NONE, .index = REGISTER_NONE};
+    clear(i);
     if (!take_opcode(&d))
         return false;
     i->operation = d.row & NUMBER;

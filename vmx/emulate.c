@@ -3,12 +3,12 @@
 #include "sdm/qualification.h"
 #include "vmx/start.h"
 
-// By bytes. A table because nearly every step of an emulation cuts something.
-static const uint64_t masks[] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff, [8] = ~0ull};
+// A table because nearly every step of an emulation cuts something.
+const uint64_t byte_masks[] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff, [8] = ~0ull};
 
 static inline uint64_t mask(unsigned bytes)
 {
-    return masks[bytes];
+    return byte_masks[bytes];
 }
 
 static uint64_t sign_extended(uint64_t value, unsigned size)
@@ -22,30 +22,13 @@ static void set_register(uint64_t *reg, unsigned bytes, uint64_t value)
     *reg = (*reg & ~written) | (value & mask(bytes));
 }
 
-static uint64_t operand_register(const struct instruction *i, const struct emulation *m)
+void set_operand_register(const struct instruction *i, uint64_t *gpr, uint64_t value)
 {
-    return m->gpr[i->reg] >> (i->high_byte ? 8 : 0);
-}
-
-static void set_operand_register(const struct instruction *i, struct emulation *m, uint64_t value)
-{
-    uint64_t *reg = &m->gpr[i->reg];
+    uint64_t *reg = &gpr[i->reg];
     if (i->high_byte)
         *reg = (*reg & ~0xff00ull) | (value & 0xff) << 8;
     else
         set_register(reg, i->reg_size, value);
-}
-
-static uint64_t effective_address(const struct instruction *i, const struct emulation *m)
-{
-    uint64_t offset = (uint64_t)i->displacement;
-    if (i->base == BASE_RIP)
-        offset += m->rip + i->length;
-    else if (i->base != REGISTER_NONE)
-        offset += m->gpr[i->base];
-    if (i->index != REGISTER_NONE)
-        offset += m->gpr[i->index] << i->shift;
-    return offset & mask(i->address_size);
 }
 
 static bool probe(const struct instruction *i, struct emulation *m, unsigned segment, uint64_t offset)
@@ -146,23 +129,14 @@ static uint64_t bit_string_offset(const struct instruction *i, const struct emul
     return (uint64_t)((number >> 3) & -(int64_t)i->size);
 }
 
-// MOV, MOVZX and MOVSX: nearly all that guests do, so they have a way of their own.
 static enum emulate_outcome move(const struct instruction *i, struct emulation *m)
 {
-    uint64_t value = 0, offset = effective_address(i, m);
+    uint64_t value = 0, offset = effective_address(i, m->gpr, m->rip);
     if (!i->to_register)
-        value = (i->immediate ? (uint64_t)i->value : operand_register(i, m)) & mask(i->size);
-    if (!m->access(m, i->to_register ? EMULATE_READ : EMULATE_WRITE, i->segment, offset, i->size, &value))
+        return store(i, m, i->segment, offset, other_operand(i, m->gpr)) ? EMULATE_RETIRE : EMULATE_STOPPED;
+    if (!load(i, m, i->segment, offset, &value))
         return EMULATE_STOPPED;
-    if (!i->to_register)
-        return EMULATE_RETIRE;
-    value &= mask(i->size);
-    if (i->operation == OP_MOVSX)
-        value = sign_extended(value, i->size) & mask(i->reg_size);
-    if (i->reg_size >= 4)
-        m->gpr[i->reg] = value;
-    else
-        set_operand_register(i, m, value);
+    finish_load(i, m->gpr, value);
     return EMULATE_RETIRE;
 }
 
@@ -173,7 +147,7 @@ static uint64_t compare_exchange(const struct instruction *i, struct emulation *
 {
     compute(OP_CMP, *accumulator, memory, i->size, flags);
     if (*flags & RFLAGS_ZF)
-        return operand_register(i, m);
+        return other_operand(i, m->gpr);
     set_register(accumulator, i->size, memory);
     return memory;
 }
@@ -181,8 +155,8 @@ static uint64_t compare_exchange(const struct instruction *i, struct emulation *
 static noinline_cold enum emulate_outcome change(const struct instruction *i, struct emulation *m)
 {
     uint64_t memory = 0, flags = m->rflags, accumulator = m->gpr[RAX], result;
-    uint64_t offset = effective_address(i, m);
-    uint64_t other = i->immediate ? (uint64_t)i->value : operand_register(i, m);
+    uint64_t offset = effective_address(i, m->gpr, m->rip);
+    uint64_t other = other_operand(i, m->gpr);
     if (rules[i->operation] & RULE_BIT && !i->immediate)
         offset = (offset + bit_string_offset(i, m)) & mask(i->address_size);
     if (i->use & USE_WRITE && !probe(i, m, i->segment, offset))
@@ -200,9 +174,9 @@ static noinline_cold enum emulate_outcome change(const struct instruction *i, st
     m->rflags = flags;
     m->gpr[RAX] = accumulator;
     if (i->to_register && i->operation != OP_CMP)
-        set_operand_register(i, m, result);
+        set_operand_register(i, m->gpr, result);
     if (i->operation == OP_XCHG || i->operation == OP_XADD)
-        set_operand_register(i, m, memory);
+        set_operand_register(i, m->gpr, memory);
     return EMULATE_RETIRE;
 }
 
@@ -222,10 +196,10 @@ static noinline_cold enum emulate_outcome with_stack(const struct instruction *i
     bool push = i->operation == OP_PUSH, done;
     set_register(&top, m->stack_size, push ? old - i->size : old + i->size);
     if (push) {
-        done = copy(i, m, i->segment, effective_address(i, m), SEG_SS, top & stack_mask);
+        done = copy(i, m, i->segment, effective_address(i, m->gpr, m->rip), SEG_SS, top & stack_mask);
     } else {
         m->gpr[RSP] = top;
-        uint64_t to = effective_address(i, m);
+        uint64_t to = effective_address(i, m->gpr, m->rip);
         m->gpr[RSP] = old;
         done = copy(i, m, SEG_SS, old & stack_mask, i->segment, to);
     }
@@ -269,12 +243,11 @@ static noinline_cold enum emulate_outcome string_element(const struct instructio
     return left == 1 ? EMULATE_RETIRE : EMULATE_REPEAT;
 }
 
-// The others stand out of line so that a MOV saves few registers.
 enum emulate_outcome emulate(const struct instruction *i, struct emulation *m)
 {
     if (i->operation >= OP_PUSH)
         return with_stack(i, m);
     if (i->operation >= OP_MOVS)
         return string_element(i, m);
-    return i->operation >= OP_MOV ? move(i, m) : change(i, m);
+    return is_move(i) ? move(i, m) : change(i, m);
 }

@@ -2,6 +2,7 @@
 // each access to memory as segment and offset. Pure.
 #pragma once
 #include "vmx/decode.h"
+#include "vmx/start.h"
 
 // PROBE comes before the read of an instruction that will write, with the place that it will write: a fault
 // must be found before the read has told a device something.
@@ -29,3 +30,48 @@ enum emulate_outcome {
 // 64-Bit Mode"). Flags that the SDM calls undefined are cleared (AF of logical operations) or kept (BT and
 // its relatives).
 enum emulate_outcome emulate(const struct instruction *i, struct emulation *m);
+
+// ---- The parts of MOV, MOVZX and MOVSX, nearly all that guests do to devices ----
+
+extern const uint64_t byte_masks[9]; // by number of bytes
+
+static inline bool is_move(const struct instruction *i)
+{
+    return i->operation >= OP_MOV && i->operation <= OP_MOVSX;
+}
+
+static inline __attribute__((always_inline)) uint64_t effective_address(const struct instruction *i,
+                                                                        const uint64_t *gpr, uint64_t rip)
+{
+    uint64_t offset = (uint64_t)i->displacement;
+    if (likely(i->base < GPR_COUNT))
+        offset += gpr[i->base];
+    else if (i->base == BASE_RIP)
+        offset += rip + i->length;
+    if (unlikely(i->index != REGISTER_NONE))
+        offset += gpr[i->index] << i->shift;
+    return offset & byte_masks[i->address_size];
+}
+
+// What the instruction has beside its memory operand; bits above the size may hold anything.
+static inline uint64_t other_operand(const struct instruction *i, const uint64_t *gpr)
+{
+    return i->immediate ? (uint64_t)(int64_t)i->value : gpr[i->reg] >> (i->high_byte ? 8 : 0);
+}
+
+void set_operand_register(const struct instruction *i, uint64_t *gpr, uint64_t value);
+
+// What was read reaches the register.
+static inline void finish_load(const struct instruction *i, uint64_t *gpr, uint64_t value)
+{
+    unsigned unused = 64 - 8 * i->size;
+    value = i->operation == OP_MOVSX ? (uint64_t)((int64_t)(value << unused) >> unused)
+                                     : value & byte_masks[i->size];
+    uint64_t written = byte_masks[i->reg_size], *reg = &gpr[i->reg];
+    if (likely(i->reg_size >= 4))
+        *reg = value & written;
+    else if (likely(!i->high_byte))
+        *reg = (*reg & ~written) | (value & written);
+    else
+        set_operand_register(i, gpr, value);
+}

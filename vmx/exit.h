@@ -23,21 +23,21 @@ noinline_cold void skip_slow(void);
 
 // See vcpu_skip_instruction() in vmx/vcpu.h; inline because every emulated instruction ends here. A RIP that
 // does not leave its 64-KiB block needs no truncation in any mode.
-static inline void skip_bytes(uint64_t length)
+static inline void skip_from(uint64_t rip, uint64_t length, uint64_t rflags)
 {
-    uint64_t rip = vmread_nat(GUEST_RIP);
     uint64_t next = rip + length;
     if (unlikely((rip ^ next) >> 16))
         next = skip_truncated(next);
     vmwrite_nat(GUEST_RIP, next);
 
     uint64_t blocking = vmread_raw(GUEST_INTERRUPTIBILITY_STATE) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-    if (unlikely(blocking | (vmread_nat(GUEST_RFLAGS) & RFLAGS_TF)))
+    if (unlikely(blocking | (rflags & RFLAGS_TF)))
         skip_slow();
 }
 static inline void skip_instruction(void)
 {
-    skip_bytes(vmread_raw(VM_EXIT_INSTRUCTION_LENGTH));
+    uint64_t length = vmread_raw(VM_EXIT_INSTRUCTION_LENGTH);
+    skip_from(vmread_nat(GUEST_RIP), length, vmread_nat(GUEST_RFLAGS));
 }
 
 // After an emulated change that makes the processor drop translations (SDM, "Operations that Invalidate TLBs

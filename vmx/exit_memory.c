@@ -6,22 +6,25 @@
 
 _Static_assert(ACCESS_READ == 1 && ACCESS_WRITE == 2 && ACCESS_EXEC == 4, "bits 2:0 of the qualification");
 
+// Memory of the machine's that does not allow this: a read-only page, one that was taken back.
+static noinline_cold void not_allowed(struct vcpu *v, uint64_t qualification)
+{
+    if (decode_ept_violation(qualification).nmi_unblocking)
+        restore_nmi_blocking();
+    vcpu_inject_fault(v, EXC_GP, 0);
+}
+
 // No RAM there: a device, or nothing. An event whose delivery touches a device goes nowhere sensible.
-static noinline_cold void cannot_back(struct vcpu *v, gpa_t at, uint64_t qualification, enum error e)
+static __attribute__((noinline)) void cannot_back(struct vcpu *v, gpa_t at, uint64_t qualification,
+                                                  enum error e)
 {
     bool delivering = vmread32(IDT_VECTORING_INFO) & EVENT_INFO_VALID;
-    if (e == E_BAD_ADDRESS && !delivering && vcpu_upcalls.mmio_covers(v, at)) {
-        mmio_emulate(v, at);
-        return;
-    }
-    // Memory of the machine's that does not allow this: a read-only page, one that was taken back.
-    if (e == E_DENIED && !delivering) {
-        if (decode_ept_violation(qualification).nmi_unblocking)
-            restore_nmi_blocking();
-        vcpu_inject_fault(v, EXC_GP, 0);
-        return;
-    }
-    diagnose_end(v, e == E_NO_MEMORY ? END_NO_MEMORY : END_OUTSIDE);
+    if (likely(e == E_BAD_ADDRESS && !delivering && vcpu_upcalls.mmio_covers(v, at)))
+        mmio_emulate(v, at, qualification);
+    else if (e == E_DENIED && !delivering)
+        not_allowed(v, qualification);
+    else
+        diagnose_end(v, e == E_NO_MEMORY ? END_NO_MEMORY : END_OUTSIDE);
 }
 
 // The single step of an instruction that has not run yet is not pending (SDM, "Saving Non-Register State"): it

@@ -105,3 +105,24 @@ bool guest_move_system(struct vcpu *v, uint64_t linear, void *value, unsigned si
     p.rflags &= ~(uint64_t)RFLAGS_AC;
     return move(v, &p, linear, value, size, how);
 }
+
+static noinline_cold unsigned fetch_slow(struct vcpu *v, uint64_t linear, uint8_t *code)
+{
+    unsigned n = (unsigned)min_u64(PAGE_SIZE - linear % PAGE_SIZE, INSTRUCTION_MAX);
+    return guest_move(v, linear, code, n, GUEST_FETCH) ? n : 0;
+}
+
+// Sixteen bytes at once where the page has as many.
+unsigned guest_fetch(struct vcpu *v, bool in_64bit_mode, uint64_t linear,
+                     uint8_t code[static INSTRUCTION_BUFFER])
+{
+    if (unlikely(!in_64bit_mode || linear % PAGE_SIZE > PAGE_SIZE - 16))
+        return fetch_slow(v, linear, code);
+    const void *at = guest_fetched(&v->view, vmread_nat(GUEST_CR3), linear);
+    if (unlikely(!at))
+        return fetch_slow(v, linear, code);
+    const uint64_t *quads = at;
+    ((uint64_t *)code)[0] = quads[0];
+    ((uint64_t *)code)[1] = quads[1];
+    return INSTRUCTION_MAX;
+}

@@ -1,6 +1,7 @@
 // A guest's memory as its instructions name it, segment and offset, for the few that are emulated. What lies
 // behind an address may be RAM or a device.
 #pragma once
+#include "vmx/decode.h"
 #include "vmx/vcpu.h"
 
 enum guest_move {
@@ -17,6 +18,10 @@ bool guest_operand(struct vcpu *v, unsigned segment, uint64_t offset, unsigned s
 // mode that wraps at 4 GiB. A device is reached whole, by one access of its own width, or not at all. False: a
 // fault was injected or the machine ended.
 bool guest_move(struct vcpu *v, uint64_t linear, void *value, unsigned size, enum guest_move how);
+// Copies up to 15 bytes of the instruction that the processor executed at `linear`: as many as lie in its page. How
+// many; 0: a fault was injected or the machine ended.
+unsigned guest_fetch(struct vcpu *v, bool in_64bit_mode, uint64_t linear,
+                     uint8_t code[static INSTRUCTION_BUFFER]);
 // The same as the processor does it for itself, in a GDT or TSS: as a supervisor, whatever the CPL (SDM, "Access
 // Rights": implicit supervisor-mode accesses).
 bool guest_move_system(struct vcpu *v, uint64_t linear, void *value, unsigned size, enum guest_move how);

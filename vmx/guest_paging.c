@@ -138,3 +138,24 @@ enum error guest_translate(const struct guest_paging *p, struct space *space, ui
     uint64_t pdpte = p->pdpte[w.linear >> 30];
     return pdpte & PTE_P ? walk(&w, gpa(pdpte & PTE_ADDRESS), to) : fault(&w, 0);
 }
+
+const void *guest_fetched(struct guest_view *g, uint64_t cr3, uint64_t linear)
+{
+    uint64_t page = cr3 & PTE_ADDRESS, inside = PAGE_SIZE - 1;
+    for (unsigned shift = 39;; shift -= 9) {
+        const uint64_t *table = guest_peek(g, gpa(page));
+        if (unlikely(!table))
+            return NULL;
+        uint64_t entry = __atomic_load_n(&table[linear >> shift & 511], __ATOMIC_RELAXED);
+        if (unlikely(!(entry & PTE_P)))
+            return NULL;
+        page = entry & PTE_ADDRESS;
+        if (shift == 12)
+            break;
+        if (entry & PTE_PS) {
+            inside = (1ull << shift) - 1;
+            break;
+        }
+    }
+    return guest_peek(g, gpa((page & ~inside) | (linear & inside)));
+}

@@ -3,7 +3,7 @@
 #pragma once
 #include "abi/error.h"
 #include "arch/types.h"
-#include "mm/space.h"
+#include "mm/guest_view.h"
 
 struct guest_paging {
     uint64_t cr0, cr3, cr4, efer, rflags;
@@ -16,3 +16,8 @@ struct guest_paging {
 // machine's memory; E_NO_MEMORY. `access` is ACCESS_READ or ACCESS_WRITE. Sets accessed and dirty flags.
 enum error guest_translate(const struct guest_paging *p, struct space *space, uint64_t linear,
                            enum access access, gpa_t *to, uint32_t *pf_error);
+
+// Where the byte is that a processor with 4-level paging fetched from `linear` just now, and the rest of its page; NULL:
+// guest_translate() knows why. Rights, reserved bits and accessed flags were looked at by the processor: who changes
+// his tables meanwhile gets what a stale translation would give him.
+const void *guest_fetched(struct guest_view *g, uint64_t cr3, uint64_t linear);

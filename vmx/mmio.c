@@ -16,6 +16,11 @@ struct mmio {
     bool linear_valid;
 };
 
+static bool in_page(gpa_t at, unsigned size)
+{
+    return at.v % PAGE_SIZE + size <= PAGE_SIZE;
+}
+
 static bool to_device(const struct mmio *m, enum emulate_access how, unsigned size, uint64_t *value)
 {
     if (how == EMULATE_READ)
@@ -35,32 +40,14 @@ static bool access(struct emulation *e, enum emulate_access how, unsigned segmen
     uint64_t linear;
     if (!guest_operand(m->v, segment, offset, size, rights, &linear))
         return false;
-    bool in_page = (m->at.v & (PAGE_SIZE - 1)) + size <= PAGE_SIZE;
-    if (likely(m->linear_valid && linear == m->linear && in_page))
+    if (m->linear_valid && linear == m->linear && in_page(m->at, size))
         return to_device(m, how, size, value);
     return guest_move(m->v, linear, value, size, moves[how]);
 }
 
-static unsigned code_width(const struct vcpu *v)
+static noinline_cold unsigned default_size(enum vmcs32 rights)
 {
-    if (vcpu_in_64bit_mode(v))
-        return 8;
-    return vmread32(GUEST_CS_ACCESS_RIGHTS) & AR_DB ? 4 : 2;
-}
-
-static unsigned stack_width(const struct vcpu *v)
-{
-    if (vcpu_in_64bit_mode(v))
-        return 8;
-    return vmread32(GUEST_SS_ACCESS_RIGHTS) & AR_DB ? 4 : 2;
-}
-
-// Up to 15 bytes; fewer when they come up to a page that they may not need.
-static bool fetch(struct vcpu *v, uint64_t linear, uint8_t code[INSTRUCTION_BUFFER], unsigned *got)
-{
-    unsigned in_page = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
-    *got = (unsigned)min_u64(in_page, INSTRUCTION_MAX);
-    return guest_move(v, linear, code, *got, GUEST_FETCH);
+    return vmread32(rights) & AR_DB ? 4 : 2;
 }
 
 static void refuse(struct vcpu *v, const uint8_t *code, unsigned got, gpa_t at)
@@ -73,16 +60,10 @@ static void refuse(struct vcpu *v, const uint8_t *code, unsigned got, gpa_t at)
     vcpu_upcalls.end(v, END_UNHANDLED, text);
 }
 
-static bool decode(struct vcpu *v, struct instruction *i, gpa_t at)
+// It goes on in the next page, or is not known.
+static noinline_cold bool decode_slow(struct vcpu *v, struct instruction *i, uint8_t *code, unsigned got,
+                                      uint64_t linear, unsigned width, gpa_t at)
 {
-    uint8_t code[INSTRUCTION_BUFFER];
-    unsigned got, width = code_width(v);
-    uint64_t linear = vmread_nat(GUEST_RIP) + (width == 8 ? 0 : vmread_nat(GUEST_CS_BASE));
-    if (!fetch(v, linear, code, &got))
-        return false;
-    if (likely(decode_instruction(i, code, got, width)))
-        return true;
-    // It may go on in the next page.
     if (got < INSTRUCTION_MAX) {
         if (!guest_move(v, linear + got, code + got, INSTRUCTION_MAX - got, GUEST_FETCH))
             return false;
@@ -94,39 +75,70 @@ static bool decode(struct vcpu *v, struct instruction *i, gpa_t at)
     return false;
 }
 
-static void finish(struct vcpu *v, const struct instruction *i, struct emulation *e,
-                   enum emulate_outcome outcome)
+static bool decode(struct vcpu *v, struct instruction *i, uint64_t rip, unsigned width, gpa_t at)
 {
-    if (outcome == EMULATE_STOPPED)
-        return;
-    vmwrite_nat(GUEST_RSP, v->gpr[RSP]);
-    vmwrite_nat(GUEST_RFLAGS, (vmread_nat(GUEST_RFLAGS) & ~(uint64_t)FLAGS) | (e->rflags & FLAGS));
-    if (outcome == EMULATE_RETIRE)
-        skip_bytes(i->length);
-    else
-        skip_slow();
-    vcpu_upcalls.offer(v);
+    uint8_t code[INSTRUCTION_BUFFER];
+    uint64_t linear = likely(width == 8) ? rip : (uint32_t)(rip + vmread_nat(GUEST_CS_BASE));
+    unsigned got = guest_fetch(v, width == 8, linear, code);
+    if (unlikely(!got))
+        return false;
+    return likely(decode_instruction(i, code, got, width)) || decode_slow(v, i, code, got, linear, width, at);
 }
 
-void mmio_emulate(struct vcpu *v, gpa_t at)
+// Most of all: a MOV in 64-bit mode, where offset and linear address are one but in FS and GS, and it is the access
+// that the processor made.
+static bool moves_at_once(const struct vcpu *v, const struct instruction *i, gpa_t at, uint64_t rip)
 {
-    struct instruction i;
-    uint64_t qualification = vmread_nat(EXIT_QUALIFICATION);
-    if (!decode(v, &i, at))
-        return;
-    uint64_t stamp = v->gpr[RSP]; // the exit's, for the microscope
-    v->gpr[RSP] = vmread_nat(GUEST_RSP);
+    return is_move(i) && i->segment < SEG_FS && in_page(at, i->size) &&
+           effective_address(i, v->gpr, rip) == vmread_nat(GUEST_LINEAR_ADDRESS);
+}
+
+static noinline_cold enum emulate_outcome emulate_any(struct vcpu *v, const struct instruction *i, gpa_t at,
+                                                      uint64_t rip, uint64_t rflags, bool linear_valid)
+{
     struct mmio m = {
         .emulation = {.gpr = v->gpr,
-                      .rip = vmread_nat(GUEST_RIP),
-                      .rflags = vmread_nat(GUEST_RFLAGS),
-                      .stack_size = (uint8_t)stack_width(v),
+                      .rip = rip,
+                      .rflags = rflags,
+                      .stack_size =
+                          (uint8_t)(vcpu_in_64bit_mode(v) ? 8 : default_size(GUEST_SS_ACCESS_RIGHTS)),
                       .access = access},
         .v = v,
         .at = at,
         .linear = vmread_nat(GUEST_LINEAR_ADDRESS),
-        .linear_valid = decode_ept_violation(qualification).linear_valid,
+        .linear_valid = linear_valid,
     };
-    finish(v, &i, &m.emulation, emulate(&i, &m.emulation));
+    enum emulate_outcome outcome = emulate(i, &m.emulation);
+    if (m.emulation.rflags != rflags)
+        vmwrite_nat(GUEST_RFLAGS, (rflags & ~(uint64_t)FLAGS) | (m.emulation.rflags & FLAGS));
+    return outcome;
+}
+
+__attribute__((hot)) void mmio_emulate(struct vcpu *v, gpa_t at, uint64_t qualification)
+{
+    struct instruction i;
+    enum emulate_outcome outcome = EMULATE_RETIRE;
+    bool long_mode = vcpu_in_64bit_mode(v), linear_valid = decode_ept_violation(qualification).linear_valid;
+    uint64_t rip = vmread_nat(GUEST_RIP);
+    if (!decode(v, &i, rip, likely(long_mode) ? 8 : default_size(GUEST_CS_ACCESS_RIGHTS), at))
+        return;
+    uint64_t stamp = v->gpr[RSP]; // the exit's, for the microscope
+    uint64_t rsp = vmread_nat(GUEST_RSP), rflags = vmread_nat(GUEST_RFLAGS);
+    v->gpr[RSP] = rsp;
+    if (unlikely(!long_mode || !linear_valid || !moves_at_once(v, &i, at, rip)))
+        outcome = emulate_any(v, &i, at, rip, rflags, linear_valid);
+    else if (i.to_register)
+        finish_load(&i, v->gpr, vcpu_upcalls.mmio_read(v, at, i.size));
+    else
+        vcpu_upcalls.mmio_write(v, at, i.size, other_operand(&i, v->gpr) & byte_masks[i.size]);
+    if (unlikely(v->gpr[RSP] != rsp))
+        vmwrite_nat(GUEST_RSP, v->gpr[RSP]);
     v->gpr[RSP] = stamp;
+    if (unlikely(outcome == EMULATE_STOPPED))
+        return;
+    if (likely(outcome == EMULATE_RETIRE))
+        skip_from(rip, i.length, rflags);
+    else
+        skip_slow();
+    vcpu_upcalls.offer(v);
 }

@@ -2,6 +2,6 @@
 #pragma once
 #include "vmx/vcpu.h"
 
-// Emulates the instruction at RIP, whose access to gpa `at`, known to be a device's, made the exit. One that the
-// decoder does not know ends the machine, in words.
-noinline_cold void mmio_emulate(struct vcpu *v, gpa_t at);
+// Emulates the instruction at RIP, whose access to gpa `at`, known to be a device's, made the EPT violation that
+// `qualification` describes. One that the decoder does not know ends the machine, in words.
+void mmio_emulate(struct vcpu *v, gpa_t at, uint64_t qualification);

@@ -39,6 +39,7 @@ enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start 
     }
     v->vmcs = &v->own_vmcs;
     v->fuel = FUEL;
+    v->view = (struct guest_view){.space = v->space, .region = ~0ull};
     memcpy(v->gpr, start->gpr, sizeof(v->gpr));
     struct vcpu *was = this_pcpu()->current;
     vmcs_bind(v->vmcs);

@@ -3,7 +3,7 @@
 #pragma once
 #include <stdlib.h>
 #include <string.h>
-#include "mm/space.h"
+#include "mm/guest_view.h"
 
 struct space {
     uint8_t *ram;
@@ -60,4 +60,9 @@ void *guest_map(struct space *s, gpa_t at, size_t len)
     if (!fake_inside(s, at, len) || at.v / PAGE_SIZE != (at.v + len - 1) / PAGE_SIZE)
         return NULL;
     return s->ram + at.v;
+}
+
+const void *guest_peek_far(struct guest_view *g, gpa_t at)
+{
+    return fake_inside(g->space, at, 1) ? g->space->ram + at.v : NULL;
 }

@@ -233,14 +233,40 @@ static void outside(void **state)
     assert_int_equal(guest_translate(&p, s, LINEAR, ACCESS_READ, &to, &code), E_BAD_ADDRESS);
 }
 
+static const void *fetched(uint64_t linear)
+{
+    struct guest_view view = {.space = s, .region = ~0ull};
+    return guest_fetched(&view, TOP, linear);
+}
+
+// Whatever a walk finds.
+static void fetched_code(void **state)
+{
+    (void)state;
+    four_levels(PAGE | P | A);
+    assert_ptr_equal(fetched(LINEAR), s->ram + PAGE + 0x678);
+    assert_null(fetched(LINEAR + 0x1000));
+    assert_null(fetched(LINEAR + (1ull << 21)));
+    assert_null(fetched(LINEAR + (1ull << 39)));
+    assert_null(fetched(LINEAR + (1ull << 47)));
+    put(THIRD + 145 * 8, P | PS, 8);
+    assert_ptr_equal(fetched(LINEAR & ~0x100000ull), s->ram + (LINEAR & 0xfffff));
+    assert_null(fetched(LINEAR)); // beyond the RAM
+    put(SECOND, P | PS, 8);
+    assert_ptr_equal(fetched(0x12345), s->ram + 0x12345);
+    put(TOP, (uint64_t)RAM | P, 8);
+    assert_null(fetched(LINEAR));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(no_paging), TEST(accessed_and_dirty), TEST(not_present),
-        TEST(rights),    TEST(every_level_counts), TEST(smap),
-        TEST(reserved),  TEST(large_pages),        TEST(classic),
-        TEST(pse36),     TEST(three_levels),       TEST(outside),
+        TEST(no_paging),    TEST(accessed_and_dirty), TEST(not_present),
+        TEST(rights),       TEST(every_level_counts), TEST(smap),
+        TEST(reserved),     TEST(large_pages),        TEST(classic),
+        TEST(pse36),        TEST(three_levels),       TEST(outside),
+        TEST(fetched_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

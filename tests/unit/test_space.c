@@ -5,6 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "arch/memory.h"
+#include "mm/guest_view.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
 #include "tests/host/ram.h"
@@ -131,6 +132,29 @@ static void reading_backs_nothing(void **state)
     assert_int_equal(buddy_owned(&frames, VM), before);
     for (size_t i = 0; i < sizeof(buffer); i++)
         assert_int_equal(buffer[i], 0);
+}
+
+// Two slots whose pages lie in different page tables.
+static void a_view_sees_what_is_backed(void **state)
+{
+    (void)state;
+    const uint64_t far = 5ull << 30, near_at = 3 * PAGE_SIZE + 8, far_at = far + 8;
+    assert_int_equal(space_add_slot(s, gfn(0), PAGES, SLOT_RAM), E_OK);
+    assert_int_equal(space_add_slot(s, gfn(far >> PAGE_SHIFT), 1, SLOT_RAM), E_OK);
+    struct guest_view view = {.space = s, .region = ~0ull};
+    assert_null(guest_peek(&view, gpa(near_at)));
+    assert_int_equal(guest_write(s, gpa(near_at), "near", 4), E_OK);
+    assert_null(guest_peek(&view, gpa(far_at)));
+    assert_memory_equal(guest_peek(&view, gpa(near_at)), "near", 4);
+    assert_null(guest_peek(&view, gpa(near_at + PAGE_SIZE)));
+    assert_int_equal(guest_write(s, gpa(far_at), "far", 3), E_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_memory_equal(guest_peek(&view, gpa(far_at)), "far", 3);
+        assert_memory_equal(guest_peek(&view, gpa(near_at)), "near", 4);
+    }
+    assert_null(guest_peek(&view, gpa(far_at + PAGE_SIZE)));
+    assert_null(guest_peek(&view, gpa(1ull << 48 | near_at)));
+    assert_null(guest_peek(&view, gpa(~0ull)));
 }
 
 static void accesses_outside_change_nothing(void **state)
@@ -308,6 +332,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_tiny_machine_costs_little, start, finish),
         cmocka_unit_test_setup_teardown(faults_are_answered, start, finish),
         cmocka_unit_test_setup_teardown(reading_backs_nothing, start, finish),
+        cmocka_unit_test_setup_teardown(a_view_sees_what_is_backed, start, finish),
         cmocka_unit_test_setup_teardown(accesses_outside_change_nothing, start, finish),
         cmocka_unit_test_setup_teardown(random_accesses_agree_with_a_flat_array, start, finish),
         cmocka_unit_test_setup_teardown(a_promise_is_kept_to_the_last_page, start, finish),
