@@ -51,7 +51,7 @@ struct vcpu {
     uint32_t index, count;  // among the machine's vCPUs, and its APIC id; how many there are
     uint32_t windows;       // bits of the primary controls that are set: interrupt window, NMI window
     uint64_t misc_enable, apic_base; // MSRs that are only kept; the local APIC writes the latter
-    struct guest_view view; // of `space`, for instructions that are emulated
+    struct guest_view view;          // of `space`, for instructions that are emulated
     struct guest_state state;
     struct sched_node sched;
     struct vmcs own_vmcs;
