@@ -12,7 +12,7 @@ enum { CPUID_HYPERVISOR = 0x40000000, CPUID_MICRONOVA = 0x40000001 };
 #define MICRONOVA_SIGNATURE "MicronovaVMM" // EBX, ECX, EDX, four bytes each
 
 enum right {
-    RIGHT_PROBE = 1 << 0,   // caps=probe: steers VMX of its own vCPU
+    RIGHT_PROBE = 1 << 0,   // caps=probe: attempts VM entries and VMX instructions of its own (abi/probe.h)
     RIGHT_CONTROL = 1 << 1, // caps=control: pauses, resumes, resets and destroys other machines
 };
 
@@ -61,7 +61,8 @@ struct start_info {
     X(TIME, 6)          /* (enum time_query) -> value */                                                     \
     X(BENCH, 7)         /* (value, name gpa, name bytes, unit gpa, unit bytes): logs "# bench NAME VALUE UNIT" */ \
     X(QUERY, 8)         /* (enum query) -> a figure the hypervisor keeps about itself or this machine */      \
-    X(CONTROL, 9)       /* (enum control_op, machine id, ...): steers another machine; RIGHT_CONTROL */
+    X(CONTROL, 9)       /* (enum control_op, machine id, ...): steers another machine; RIGHT_CONTROL */       \
+    X(PROBE, 10)        /* (enum probe_op, ...): VMX itself (abi/probe.h); RIGHT_PROBE */
 // clang-format on
 
 enum hypercall {

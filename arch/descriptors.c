@@ -31,13 +31,20 @@ static void load_segments(void)
     __asm__ volatile("mov %0, %%fs; mov %0, %%gs" ::"r"(0));
 }
 
-void descriptors_load(struct arch_cpu *cpu, uint32_t slot)
+// LTR wants a TSS that is not busy (SDM, "LTR").
+void descriptors_reload(struct arch_cpu *cpu)
 {
-    build(cpu, slot);
+    set_tss_descriptor(&cpu->gdt[SELECTOR_TSS / 8], &cpu->tss);
     lgdt(&(struct table_pointer){GDT_LIMIT, (uint64_t)(uintptr_t)cpu->gdt});
     load_segments();
     ltr(SELECTOR_TSS);
     lidt(&(struct table_pointer){sizeof idt - 1, (uint64_t)(uintptr_t)idt});
+}
+
+void descriptors_load(struct arch_cpu *cpu, uint32_t slot)
+{
+    build(cpu, slot);
+    descriptors_reload(cpu);
 }
 
 void pcpu_bind(struct pcpu *p)

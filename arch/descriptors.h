@@ -35,6 +35,9 @@ struct arch_cpu {
 // this processor. GS base becomes 0: pcpu_bind sets it.
 void descriptors_load(struct arch_cpu *cpu, uint32_t slot);
 
+// Loads them again, when anything may be in GDTR, IDTR, TR and the segment registers. GS base becomes 0.
+void descriptors_reload(struct arch_cpu *cpu);
+
 // Makes `p` what this_pcpu() returns on this processor.
 void pcpu_bind(struct pcpu *p);
 

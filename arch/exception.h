@@ -31,5 +31,6 @@ extern void (*nmi_handler)(const struct exception_frame *frame);
 extern void (*exception_fatal)(const struct exception_frame *frame, const char *name);
 
 // Where execution goes on when the instruction at label `from` of an asm statement faults, instead of a
-// panic. Both are labels of that statement: EXCEPTION_FIXUP("1b", "2f").
+// panic. Both are labels of that statement: EXCEPTION_FIXUP("1b", "2f"). RAX then is the vector plus the error code
+// shifted left by 8, so the statement has to say that RAX changes.
 #define EXCEPTION_FIXUP(from, to) ".pushsection .fixups, \"a\"\n\t.quad " from ", " to "\n\t.popsection\n\t"

@@ -4,6 +4,7 @@
 #include "arch/log.h"
 #include "arch/tsc.h"
 #include "kernel/control.h"
+#include "kernel/probe.h"
 #include "kernel/report.h"
 #include "kernel/vm.h"
 #include "vmx/microscope.h"
@@ -157,6 +158,11 @@ static int64_t call_CONTROL(const struct call *c)
     return control_call(c->v, arg(c, 0), arg(c, 1), arg(c, 2), arg(c, 3));
 }
 
+static int64_t call_PROBE(const struct call *c)
+{
+    return probe_call(c->v, arg(c, 0), arg(c, 1), arg(c, 2));
+}
+
 // The calls that take arguments or give a result, as vmx/ calls them. A yield does neither.
 #define WRAP(name)                                                                     \
     void hypercall_##name(struct vcpu *v)                                              \
@@ -172,6 +178,7 @@ WRAP(TIME)
 WRAP(BENCH)
 WRAP(QUERY)
 WRAP(CONTROL)
+WRAP(PROBE)
 
 void hypercall_YIELD(struct vcpu *v)
 {

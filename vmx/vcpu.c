@@ -7,6 +7,7 @@
 #include "sdm/bits.h"
 #include "vmx/exit.h"
 #include "vmx/microscope.h"
+#include "vmx/probe.h"
 #include "vmx/state.h"
 #include "vmx/tags_check.h"
 #include "vmx/vmx.h"
@@ -64,12 +65,14 @@ void vcpu_retire(struct vcpu *v)
     if (this_vmx()->loaded == v)
         this_vmx()->loaded = NULL;
     vmcs_clear(&v->own_vmcs);
+    probe_release(v);
 }
 
 void vcpu_destroy(struct vcpu *v, uint16_t owner)
 {
     state_destroy(v, owner);
     microscope_destroy(v, owner);
+    probe_destroy(v);
     if (v->own_vmcs.region.v)
         buddy_free(&frames, hpa_to_pfn(v->own_vmcs.region), owner);
     v->own_vmcs.region = hpa(0);

@@ -17,6 +17,7 @@
 struct vm;
 struct fpu_area;
 struct microscope;
+struct probe;
 
 enum { EXIT_REASONS_COUNTED = 80, FUEL = 64, GUEST_MSRS_KEPT = 6 };
 
@@ -56,6 +57,7 @@ struct vcpu {
     struct sched_node sched;
     struct vmcs own_vmcs;
     struct microscope *microscope; // NULL: nobody looks
+    struct probe *probe;           // NULL: not opened
     uint32_t exits[EXIT_REASONS_COUNTED];
 #ifdef CHECK_TAGS
     struct tag_stay tag_stay;

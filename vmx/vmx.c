@@ -85,7 +85,7 @@ const char *vmx_cpu_differs(void)
     return vmx_caps_difference(&here, &vmx_caps);
 }
 
-static bool vmxon(hpa_t region)
+bool vmx_enter_operation(hpa_t region)
 {
     bool failed;
     __asm__ volatile("vmxon %1" : "=@ccbe"(failed) : "m"(region.v) : "memory");
@@ -117,7 +117,7 @@ enum error vmx_init_cpu(struct reason *why)
         return e;
     write_cr0(vmx_caps_fix_cr0(&vmx_caps, read_cr0()));
     write_cr4(vmx_caps_fix_cr4(&vmx_caps, read_cr4()));
-    if (!vmxon(c->vmxon_region))
+    if (!vmx_enter_operation(c->vmxon_region))
         return reason_set(why, E_UNSUPPORTED, "VMXON failed");
     list_init(&c->active);
     __atomic_store_n(&c->on, true, __ATOMIC_RELEASE);
@@ -138,7 +138,7 @@ void vmx_off_cpu(void)
 void vmx_off_now(void)
 {
     if (read_cr4() & CR4_VMXE)
-        __asm__ volatile("1: vmxoff; 2:" EXCEPTION_FIXUP("1b", "2b")::: "cc", "memory");
+        __asm__ volatile("1: vmxoff; 2:" EXCEPTION_FIXUP("1b", "2b")::: "rax", "cc", "memory");
 }
 
 bool vmx_is_on(const struct pcpu *p)

@@ -38,6 +38,8 @@ enum error vmx_init(struct reason *why);
 const char *vmx_cpu_differs(void);
 // Every processor: enters VMX operation. E_UNSUPPORTED, E_NO_MEMORY.
 enum error vmx_init_cpu(struct reason *why);
+// VMXON with a region that has its revision. False: VMfail.
+bool vmx_enter_operation(hpa_t region);
 // Leaves VMX operation on this processor, every VMCS active on it cleared. Harmless outside VMX operation.
 void vmx_off_cpu(void);
 // The same in a panic: no VMCS is cleared, and no structure is trusted.

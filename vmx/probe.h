@@ -1,0 +1,38 @@
+// The probe (abi/probe.h, docs/probe.md): VM entries on a second VMCS of a vCPU, and VMX instructions in root
+// operation, for machines with caps=probe. Runs as a hypercall of the vCPU, on its processor, with its own VMCS
+// current before and after.
+#pragma once
+#include "abi/probe.h"
+#include "sdm/vmcs_image.h"
+#include "vmx/vmcs.h"
+
+struct probe {
+    uint64_t gpr[GPR_COUNT]; // first: HOST_RSP points here
+    uint64_t rsp;            // of probe_enter() while the entered code runs
+    struct vmcs vmcs;
+    uint16_t owner;
+    bool changed_host;            // since the VMCS was filled, fields that the exit loads the host from
+    bool filled;                  // the VMCS has been filled, and may be kept
+    uint16_t fields;              // how many exist here
+    uint8_t at[VMCS_FIELD_COUNT]; // those that can be written, by their place in vmcs_fields[]
+    bool exists[VMCS_FIELD_COUNT];
+    uint64_t initial[VMCS_FIELD_COUNT];          // the template
+    uint64_t now[VMCS_FIELD_COUNT];              // what was written last
+    struct probe_field buffer[PROBE_FIELDS_MAX]; // for who copies fields in and out of the guest
+};
+
+// As abi/probe.h says. `owner`: whom the memory is charged to, and whose frames the machine may name.
+enum error probe_open(struct vcpu *v, uint16_t owner, uint64_t landing, gpa_t scratch);
+void probe_destroy(struct vcpu *v);
+// The vCPU leaves this processor: its second VMCS too.
+void probe_release(struct vcpu *v);
+enum error probe_template(const struct vcpu *v, struct probe_field *f);
+enum error probe_attempt(struct vcpu *v, struct probe_attempt *a, struct probe_field *fields);
+enum error probe_run(struct vcpu *v, uint16_t owner, struct probe_step *steps, uint32_t count);
+
+// Whether an attempt with the values of `p->now` stays inside the machine whatever the processor makes of it.
+enum error probe_fence(const struct probe *p);
+// Bits of an address that lead to memory name a frame of `owner`.
+bool probe_owns(uint16_t owner, uint64_t address);
+// Fills the template from the vCPU's own VMCS, which is current.
+void probe_fill_template(struct probe *p, const struct vcpu *v, uint64_t landing, uint64_t scratch);

@@ -1,0 +1,248 @@
+// VMX instructions in root operation, one by one, with chosen operands and under an exception fix-up.
+#include "arch/cpu.h"
+#include "arch/exception.h"
+#include "arch/features.h"
+#include "arch/panic.h"
+#include "vmx/probe.h"
+
+enum { STATUS_FLAGS = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF };
+
+// All status flags are set before an instruction, so that one that does nothing shows. `caught` keeps RAX's value
+// unless a fix-up puts vector and error code there.
+#define NOT_CAUGHT (~0ull)
+#define EXECUTE(instruction, ...)                                                                  \
+    __asm__ volatile(                                                                              \
+        "pushq %[status]; popfq; 1: " instruction                                                  \
+        "; 2: pushfq; popq %[flags]\n\t" EXCEPTION_FIXUP("1b", "2b")                               \
+        : [flags] "=&r"(r.flags), "+a"(r.caught), [value] "+&r"(value)                             \
+        : [status] "i"(STATUS_FLAGS | RFLAGS_FIXED1), [memory] "r"(memory), [operand] "r"(operand) \
+        : "cc", "memory")
+
+struct run {
+    struct vcpu *v;
+    uint16_t owner;
+    bool on;         // in VMX operation
+    bool with_other; // with a VMXON region that is not the box's
+    hpa_t loaded[PROBE_STEPS_MAX];
+    uint32_t loads;
+};
+
+struct result {
+    uint64_t flags, caught;
+};
+
+static uint64_t current_vmcs(void)
+{
+    uint64_t current;
+    __asm__ volatile("vmptrst %0" : "=m"(current)::"cc", "memory");
+    return current;
+}
+
+// ---- Each instruction: `memory` is the address of its memory operand ----
+
+static struct result execute(const struct probe_step *s, uint64_t memory, uint64_t operand, uint64_t *result)
+{
+    struct result r = {0, NOT_CAUGHT};
+    uint64_t value = s->value;
+    bool from_memory = s->flags & (PROBE_STEP_MEMORY | PROBE_STEP_UNMAPPED | PROBE_STEP_NONCANONICAL);
+    switch ((enum probe_instruction)s->instruction) {
+    case PROBE_DO_VMXON:
+        EXECUTE("vmxon (%[memory])");
+        break;
+    case PROBE_DO_VMXOFF:
+        EXECUTE("vmxoff");
+        break;
+    case PROBE_DO_VMCLEAR:
+        EXECUTE("vmclear (%[memory])");
+        break;
+    case PROBE_DO_VMPTRLD:
+        EXECUTE("vmptrld (%[memory])");
+        break;
+    case PROBE_DO_VMPTRST:
+        EXECUTE("vmptrst (%[memory])");
+        break;
+    case PROBE_DO_VMREAD:
+        if (from_memory)
+            EXECUTE("vmread %[operand], (%[memory])");
+        else
+            EXECUTE("vmread %[operand], %[value]");
+        break;
+    case PROBE_DO_VMWRITE:
+        if (from_memory)
+            EXECUTE("vmwrite (%[memory]), %[operand]");
+        else
+            EXECUTE("vmwrite %[value], %[operand]");
+        break;
+    case PROBE_DO_VMLAUNCH:
+        EXECUTE("vmlaunch");
+        break;
+    case PROBE_DO_VMRESUME:
+        EXECUTE("vmresume");
+        break;
+    case PROBE_DO_INVEPT:
+        EXECUTE("invept (%[memory]), %[operand]");
+        break;
+    case PROBE_DO_INVVPID:
+        EXECUTE("invvpid (%[memory]), %[operand]");
+        break;
+    case PROBE_DO_VMCALL:
+        EXECUTE("vmcall");
+        break;
+    case PROBE_DO_VMFUNC:
+        r.caught = (uint32_t)operand;
+        EXECUTE(".byte 0x0f, 0x01, 0xd4");
+        break;
+    case PROBE_DO_COUNT:
+        break;
+    }
+    *result = value;
+    return r;
+}
+
+// ---- One step ----
+
+static bool takes_address(unsigned instruction)
+{
+    return instruction == PROBE_DO_VMXON || instruction == PROBE_DO_VMCLEAR ||
+           instruction == PROBE_DO_VMPTRLD;
+}
+
+static uint64_t operand_of(const struct probe_step *s)
+{
+    return s->flags & PROBE_STEP_VMXON_REGION ? this_vmx()->vmxon_region.v ^ s->operand : s->operand;
+}
+
+static enum error fence_step(const struct run *run, const struct probe_step *s)
+{
+    uint64_t own = this_vmx()->vmxon_region.v ^ operand_of(s);
+    if (s->instruction >= PROBE_DO_COUNT || s->flags & ~(uint32_t)PROBE_STEP_FLAGS)
+        return E_INVALID;
+    if (takes_address(s->instruction) && !probe_owns(run->owner, operand_of(s)) &&
+        own & ((1ull << features.physical_bits) - PAGE_SIZE))
+        return E_DENIED;
+    if (s->flags & (PROBE_STEP_WITHOUT_VMXE | PROBE_STEP_WITHOUT_NE) && run->on)
+        return E_DENIED;
+    bool enters = s->instruction == PROBE_DO_VMLAUNCH || s->instruction == PROBE_DO_VMRESUME;
+    return enters && run->on && current_vmcs() != ~0ull ? E_DENIED : E_OK;
+}
+
+static struct result with_memory_at(struct probe_step *s, uint64_t memory, uint64_t operand, uint64_t *value)
+{
+    uint64_t cr0 = read_cr0(), cr4 = read_cr4();
+    if (s->flags & PROBE_STEP_WITHOUT_NE)
+        write_cr0(cr0 & ~(uint64_t)CR0_NE);
+    if (s->flags & PROBE_STEP_WITHOUT_VMXE)
+        write_cr4(cr4 & ~(uint64_t)CR4_VMXE);
+    struct result r = execute(s, memory, operand, value);
+    if (s->flags & PROBE_STEP_WITHOUT_NE)
+        write_cr0(cr0);
+    if (s->flags & PROBE_STEP_WITHOUT_VMXE)
+        write_cr4(cr4);
+    return r;
+}
+
+// The memory operand: an address for some, a descriptor for others, a value for VMREAD and VMWRITE.
+static struct result with_operands(struct probe_step *s)
+{
+    uint64_t words[2] = {takes_address(s->instruction) ? operand_of(s) : s->value, s->value2};
+    uint64_t memory = s->flags & PROBE_STEP_UNMAPPED       ? 0
+                      : s->flags & PROBE_STEP_NONCANONICAL ? 1ull << 63
+                                                           : (uint64_t)(uintptr_t)words;
+    uint64_t value;
+    struct result r = with_memory_at(s, memory, s->operand, &value);
+    bool from_memory = s->flags & PROBE_STEP_MEMORY;
+    if (s->instruction == PROBE_DO_VMREAD)
+        s->value = from_memory ? words[0] : value;
+    if (s->instruction == PROBE_DO_VMPTRST)
+        s->value = words[0];
+    return r;
+}
+
+static void note(struct run *run, const struct probe_step *s)
+{
+    bool succeeded = s->vector == PROBE_NO_FAULT && !(s->rflags & (RFLAGS_CF | RFLAGS_ZF));
+    if (!succeeded)
+        return;
+    if (s->instruction == PROBE_DO_VMPTRLD)
+        run->loaded[run->loads++] = hpa(operand_of(s));
+    if (s->instruction == PROBE_DO_VMXOFF)
+        run->on = false;
+    if (s->instruction == PROBE_DO_VMXON)
+        run->on = true;
+}
+
+static void step(struct run *run, struct probe_step *s)
+{
+    bool was_on = run->on;
+    if (s->instruction == PROBE_DO_VMXON && !was_on)
+        run->with_other = operand_of(s) != this_vmx()->vmxon_region.v;
+    struct result r = with_operands(s);
+    bool caught = r.caught != NOT_CAUGHT && s->instruction != PROBE_DO_VMFUNC;
+    if (s->instruction == PROBE_DO_VMFUNC)
+        caught = r.caught != (uint32_t)s->operand;
+    s->vector = caught ? r.caught & 0xff : PROBE_NO_FAULT;
+    s->error_code = caught ? (uint32_t)(r.caught >> 8) : 0;
+    s->rflags = (uint32_t)r.flags;
+    note(run, s);
+    bool valid = !caught && s->rflags & RFLAGS_ZF && !(s->rflags & RFLAGS_CF);
+    s->error = valid && run->on && current_vmcs() != ~0ull ? vmread32(VM_INSTRUCTION_ERROR) : 0;
+}
+
+// ---- A sequence ----
+
+static bool leaves_operation(const struct probe_step *steps, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (steps[i].instruction == PROBE_DO_VMXOFF)
+            return true;
+    return false;
+}
+
+// VMPTRLD and VMCLEAR of a region of our own: no VMCS is current then. Before VMXOFF every VMCS that is active here
+// has to be cleared, or its contents may be lost (SDM, "Software Use of Virtual-Machine Control Structures").
+static void begin(const struct run *run, bool clear_all)
+{
+    vmcs_bind(run->v->vmcs);
+    if (clear_all)
+        vmcs_clear_active();
+    else {
+        vmcs_bind(&run->v->probe->vmcs);
+        vmcs_clear(&run->v->probe->vmcs);
+    }
+}
+
+static void clear_region(hpa_t region)
+{
+    __asm__ volatile("vmclear %0" ::"m"(region) : "cc", "memory");
+}
+
+static void finish(struct run *run)
+{
+    if (run->on)
+        for (uint32_t i = 0; i < run->loads; i++)
+            clear_region(run->loaded[i]);
+    if (run->on && run->with_other) {
+        __asm__ volatile("vmxoff" ::: "cc", "memory");
+        run->on = false;
+    }
+    if (!run->on && !vmx_enter_operation(this_vmx()->vmxon_region))
+        panic("VMXON behind a probe failed");
+    vmcs_bind(run->v->vmcs);
+    run->v->probe->filled = false;
+}
+
+enum error probe_run(struct vcpu *v, uint16_t owner, struct probe_step *steps, uint32_t count)
+{
+    struct run run = {.v = v, .owner = owner, .on = true};
+    if (!v->probe)
+        return E_NOT_FOUND;
+    enum error e = E_OK;
+    begin(&run, leaves_operation(steps, count));
+    for (uint32_t i = 0; !e && i < count; i++) {
+        e = fence_step(&run, &steps[i]);
+        if (!e)
+            step(&run, &steps[i]);
+    }
+    finish(&run);
+    return e;
+}

@@ -1,0 +1,208 @@
+// What an attempt starts from: the state of the vCPU itself, with controls that leave nothing to the entered code,
+// its RIP at a VMCALL and a preemption timer of 0; and what an attempt may not have.
+#include "vmx/probe.h"
+#include "arch/cpu.h"
+#include "arch/features.h"
+#include "arch/memory.h"
+#include "mm/mm.h"
+#include "sdm/msr.h"
+
+// ---- Template ----
+
+// Fields of VM-execution, VM-exit and VM-entry controls that lead to memory.
+// clang-format off
+static const uint16_t addresses[] = {
+    IO_BITMAP_A, IO_BITMAP_B, MSR_BITMAP, VM_EXIT_MSR_STORE_ADDRESS, VM_EXIT_MSR_LOAD_ADDRESS,
+    VM_ENTRY_MSR_LOAD_ADDRESS, EXECUTIVE_VMCS_POINTER, PML_ADDRESS, VIRTUAL_APIC_ADDRESS, APIC_ACCESS_ADDRESS,
+    POSTED_INTERRUPT_DESCRIPTOR, EPTP_LIST_ADDRESS, VMREAD_BITMAP, VMWRITE_BITMAP, VE_INFORMATION_ADDRESS,
+    SPPT_POINTER, LOW_PASID_DIRECTORY, HIGH_PASID_DIRECTORY, HLAT_POINTER, PID_POINTER_TABLE_ADDRESS, EPT_POINTER,
+    VMCS_LINK_POINTER,
+};
+
+enum { PIN_WANTED = PIN_EXTERNAL_INTERRUPT_EXITING | PIN_NMI_EXITING | PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER };
+enum {
+    PRIMARY_WANTED = PRIMARY_HLT_EXITING | PRIMARY_MWAIT_EXITING | PRIMARY_MONITOR_EXITING | PRIMARY_RDPMC_EXITING |
+                     PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING | PRIMARY_UNCONDITIONAL_IO_EXITING |
+                     PRIMARY_MOV_DR_EXITING | PRIMARY_ACTIVATE_SECONDARY,
+};
+enum {
+    SECONDARY_OFFERED = SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST | SECONDARY_VPID | SECONDARY_RDTSCP |
+                        SECONDARY_INVPCID | SECONDARY_WBINVD_EXITING,
+};
+enum {
+    EXIT_OFFERED = EXIT_SAVE_DEBUG_CONTROLS | EXIT_HOST_ADDRESS_SPACE_SIZE | EXIT_ACKNOWLEDGE_INTERRUPT |
+                   EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER,
+    ENTRY_OFFERED = ENTRY_LOAD_DEBUG_CONTROLS | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER | ENTRY_IA32E_MODE_GUEST,
+};
+
+static const struct {
+    uint16_t at;
+    uint8_t word;
+    uint32_t offered;
+} words[] = {
+    {AT_PIN_BASED_CONTROLS, WORD_PIN,       PIN_WANTED       },
+    {AT_PRIMARY_CONTROLS,   WORD_PRIMARY,   (uint32_t)PRIMARY_WANTED},
+    {AT_SECONDARY_CONTROLS, WORD_SECONDARY, SECONDARY_OFFERED},
+    {AT_VM_EXIT_CONTROLS,   WORD_EXIT,      EXIT_OFFERED     },
+    {AT_VM_ENTRY_CONTROLS,  WORD_ENTRY,     ENTRY_OFFERED    },
+};
+// clang-format on
+
+static void fill_controls(struct probe *p, const struct vcpu *v, uint64_t scratch)
+{
+    for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
+        if (vmcs_group(vmcs_fields[i].encoding) == VMCS_CONTROL)
+            p->initial[i] = 0;
+    for (unsigned i = 0; i < array_size(words); i++) {
+        struct control_capability can = vmx_caps_control(&vmx_caps, words[i].word);
+        p->initial[words[i].at] = (can.must_be_1 | words[i].offered) & can.may_be_1;
+    }
+    for (unsigned i = 0; i < array_size(addresses); i++)
+        p->initial[image_at(addresses[i])] = scratch;
+    p->initial[AT_EXECUTIVE_VMCS_POINTER] = 0;
+    p->initial[AT_EPT_POINTER] = space_eptp(v->space);
+    p->initial[AT_VMCS_LINK_POINTER] = ~0ull;
+    p->initial[AT_VIRTUAL_PROCESSOR_ID] = (uint16_t)~v->vpid;
+    p->initial[AT_TSC_MULTIPLIER] = 1ull << 48;
+    p->initial[AT_POSTED_INTERRUPT_DESCRIPTOR] = scratch;
+    // What VM entry and exit leave alone stays out of reach (SDM, "Loading Guest Control Registers ...").
+    p->initial[AT_CR0_GUEST_HOST_MASK] = CR0_CD | CR0_NW;
+    p->initial[AT_CR0_READ_SHADOW] = p->initial[AT_GUEST_CR0];
+}
+
+static void fill_guest(struct probe *p, uint64_t landing)
+{
+    p->initial[AT_GUEST_RIP] = landing;
+    p->initial[AT_GUEST_RFLAGS] = RFLAGS_FIXED1;
+    p->initial[AT_GUEST_INTERRUPTIBILITY_STATE] = 0;
+    p->initial[AT_GUEST_ACTIVITY_STATE] = ACTIVITY_ACTIVE;
+    p->initial[AT_GUEST_PENDING_DEBUG_EXCEPTIONS] = 0;
+    p->initial[AT_GUEST_DR7] = DR7_INIT;
+    p->initial[AT_GUEST_DEBUGCTL] = 0;
+    p->initial[AT_PREEMPTION_TIMER_VALUE] = 0;
+    p->initial[AT_GUEST_INTERRUPT_STATUS] = 0;
+    p->initial[AT_GUEST_PML_INDEX] = 511;
+    p->initial[AT_GUEST_SMBASE] = 0;
+}
+
+void probe_fill_template(struct probe *p, const struct vcpu *v, uint64_t landing, uint64_t scratch)
+{
+    p->fields = 0;
+    for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++) {
+        const struct vmcs_field *f = &vmcs_fields[i];
+        p->exists[i] = vmx_caps_field_exists(&vmx_caps, f);
+        p->initial[i] = p->exists[i] ? vmread_raw(f->encoding) : 0;
+        if (p->exists[i] && vmcs_group(f->encoding) != VMCS_EXIT_INFO)
+            p->at[p->fields++] = (uint8_t)i;
+    }
+    p->initial[AT_HOST_RSP] = (uint64_t)(uintptr_t)p;
+    fill_guest(p, landing);
+    fill_controls(p, v, scratch);
+}
+
+// ---- Fence ----
+
+bool probe_owns(uint16_t owner, uint64_t address)
+{
+    uint64_t f = (address & ((1ull << features.physical_bits) - 1)) >> PAGE_SHIFT;
+    return f < frames.count && frames.frames[f].owner == owner;
+}
+
+// 0 and all ones are what rows about "no address" use: they have to be refused, or are not looked at.
+static enum error fence_addresses(const struct probe *p)
+{
+    for (unsigned i = 0; i < array_size(addresses); i++) {
+        unsigned at = image_at(addresses[i]);
+        uint64_t value = p->now[at];
+        if (value != p->initial[at] && value != ~0ull && !probe_owns(p->owner, value))
+            return E_DENIED;
+    }
+    return E_OK;
+}
+
+// HOST_RIP has no neighbour that could be survived: only addresses that must be refused. HOST_CR3 likewise keeps its
+// tables.
+static bool canonical(uint64_t a)
+{
+    return (uint64_t)((int64_t)(a << (64 - features.linear_bits)) >> (64 - features.linear_bits)) == a;
+}
+
+static enum error fence_host(const struct probe *p)
+{
+    uint64_t cr3 = p->now[AT_HOST_CR3] ^ p->initial[AT_HOST_CR3];
+    if (p->now[AT_HOST_RIP] != p->initial[AT_HOST_RIP] && canonical(p->now[AT_HOST_RIP]))
+        return E_DENIED;
+    return cr3 & ((1ull << features.physical_bits) - 1) ? E_DENIED : E_OK;
+}
+
+// Something has to end the run. The timer counts in SDM, "VMX-Preemption Timer", also while halted, and not in
+// wait-for-SIPI.
+static enum error fence_end(const struct probe *p)
+{
+    bool timer = p->now[AT_PIN_BASED_CONTROLS] & PIN_PREEMPTION_TIMER;
+    uint64_t state = p->now[AT_GUEST_ACTIVITY_STATE];
+    if (state == ACTIVITY_WAIT_FOR_SIPI || (!timer && state == ACTIVITY_HLT) ||
+        (!timer && state == ACTIVITY_SHUTDOWN))
+        return E_UNSUPPORTED;
+    return E_OK;
+}
+
+// Without EPT the entered code's addresses are the box's: its paging structures must be the machine's, and nothing
+// may make it look at another table.
+static enum error fence_memory(const struct probe *p)
+{
+    bool secondary = p->now[AT_PRIMARY_CONTROLS] & PRIMARY_ACTIVATE_SECONDARY;
+    if (secondary && p->now[AT_SECONDARY_CONTROLS] & SECONDARY_EPT)
+        return E_OK;
+    bool injects = p->now[AT_VM_ENTRY_INTERRUPTION_INFO] >> 31;
+    return probe_owns(p->owner, p->now[AT_GUEST_CR3]) && !injects ? E_OK : E_DENIED;
+}
+
+// MSRs that are given back after an attempt, and those that can be in no list (SDM, "Loading MSRs").
+static bool listable(uint32_t msr)
+{
+    static const uint32_t some[] = {MSR_STAR,        MSR_LSTAR,        MSR_CSTAR,        MSR_FMASK,
+                                    MSR_TSC_AUX,     MSR_FS_BASE,      MSR_GS_BASE,      MSR_KERNEL_GS_BASE,
+                                    MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_SMM_MONITOR_CTL,
+                                    MSR_PAT,         MSR_EFER};
+    for (unsigned i = 0; i < array_size(some); i++)
+        if (msr == some[i])
+            return true;
+    return msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST;
+}
+
+static enum error fence_list(const struct probe *p, uint64_t address, uint64_t count, bool loads)
+{
+    if (count > PROBE_MSRS_MAX)
+        return E_TOO_BIG;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t at = (address & ~15ull) + 16 * i;
+        if (!probe_owns(p->owner, at))
+            return E_DENIED;
+        if (loads &&
+            !listable(*(const uint32_t *)hpa_to_virt(hpa(at & ((1ull << features.physical_bits) - 1)))))
+            return E_DENIED;
+    }
+    return E_OK;
+}
+
+enum error probe_fence(const struct probe *p)
+{
+    enum error e = fence_addresses(p);
+    if (!e)
+        e = fence_host(p);
+    if (!e)
+        e = fence_end(p);
+    if (!e)
+        e = fence_memory(p);
+    if (!e)
+        e = fence_list(p, p->now[AT_VM_ENTRY_MSR_LOAD_ADDRESS], (uint32_t)p->now[AT_VM_ENTRY_MSR_LOAD_COUNT],
+                       true);
+    if (!e)
+        e = fence_list(p, p->now[AT_VM_EXIT_MSR_LOAD_ADDRESS], (uint32_t)p->now[AT_VM_EXIT_MSR_LOAD_COUNT],
+                       true);
+    if (!e)
+        e = fence_list(p, p->now[AT_VM_EXIT_MSR_STORE_ADDRESS], (uint32_t)p->now[AT_VM_EXIT_MSR_STORE_COUNT],
+                       false);
+    return e;
+}
