@@ -1,6 +1,6 @@
 # The test guests: every folder but lib is one guest, build/guests/NAME.elf; those in GUESTS32 are also built
 # for 32 bit, build/guests/NAME32.elf (task-switch and paging only so). They see abi/ and sdm/ only.
-GUESTS64 := $(filter-out lib task-switch paging,$(patsubst guests/%/,%,$(wildcard guests/*/)))
+GUESTS64 := $(filter-out lib vmx task-switch paging,$(patsubst guests/%/,%,$(wildcard guests/*/)))
 GUESTS32 := hello cpu memory beyond task-switch paging apic
 
 GUEST_CFLAGS := -std=gnu17 -O2 -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie \
@@ -40,6 +40,26 @@ endef
 $(foreach g,$(GUESTS64),$(eval $(call guest_link,$(g),64,$(g))))
 $(foreach g,$(GUESTS32),$(eval $(call guest_link,$(g),32,$(g)32)))
 
+# Buckets of VMX tests: each guests/vmx/NAME.c is one guest, build/guests/vmx-NAME.elf, with guests/vmx/lib and what it
+# needs of sdm/ (docs/probe.md).
+VMX_BUCKETS := $(patsubst guests/vmx/%.c,%,$(wildcard guests/vmx/*.c))
+VMX_CFLAGS := $(GUEST_CFLAGS) $(GUEST_CFLAGS64) -DGUEST_WITH_SDM
+VMX_OBJS := $(patsubst %.c,$(B)/guests/objvmx/%.o,$(wildcard sdm/*.c guests/vmx/lib/*.c guests/lib/*.c))
+$(B)/guests/objvmx/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(VMX_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/guests/objvmx/lib.a: $(VMX_OBJS)
+	@rm -f $@
+	$(call say,AR,$@)
+	$(Q)ar qcs $@ $^
+$(B)/guests/vmx-%.elf: $(B)/guests/objvmx/guests/vmx/%.o $(patsubst guests/%.asm,$(B)/guests/obj64/%.asm.o,$(wildcard guests/lib/*64.asm)) \
+		$(B)/guests/objvmx/lib.a guests/lib/guest.ld
+	$(call say,LD,$@)
+	$(Q)$(LD) $(GUEST_LDFLAGS64) -n -z noexecstack -T guests/lib/guest.ld -o $@.unstripped $(filter %.o %.a,$^)
+	$(Q)$(STRIP) -o $@ $@.unstripped
+GUEST_ELFS += $(VMX_BUCKETS:%=$(B)/guests/vmx-%.elf)
+
 guests: $(GUEST_ELFS) ## Build the test guests
 
--include $(wildcard $(B)/guests/obj*/*/*.d)
+-include $(wildcard $(B)/guests/obj*/*/*.d $(B)/guests/objvmx/*/*.d $(B)/guests/objvmx/*/*/*.d $(B)/guests/objvmx/*/*/*/*.d)

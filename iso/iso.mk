@@ -12,6 +12,9 @@ run: ## Install what is missing, build, boot the default image
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)tools/run
 
+vmx: all ## Boot the tests of VMX
+	$(Q)tools/run vmx
+
 debug: all ## Boot under Bochs's debugger with symbols (ON=qemu: wait for gdb; SCENARIO=NAME)
 	tools/debug $(if $(ON),--on $(ON)) $(SCENARIO)
 
@@ -21,4 +24,4 @@ bench: all counting ## Instructions per exit, start-up and memory, beside bounds
 install-deps: ## Install every Debian package that anything here needs
 	tools/install-deps all
 
-.PHONY: iso usb run debug bench install-deps
+.PHONY: iso usb run vmx debug bench install-deps

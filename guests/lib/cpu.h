@@ -9,6 +9,11 @@ struct cpuid {
     uint32_t eax, ebx, ecx, edx;
 };
 
+// Guests that are built with the tables of sdm/ have the bits of registers from there.
+#ifdef GUEST_WITH_SDM
+#include "sdm/bits.h"
+enum { RFLAGS_FIXED = RFLAGS_FIXED1 };
+#else
 enum {
     CR0_PE = 1 << 0,
     CR0_MP = 1 << 1,
@@ -41,6 +46,7 @@ enum {
 };
 enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11 };
 enum { XCR0_X87 = 1, XCR0_SSE = 2, XCR0_AVX = 4 };
+#endif
 
 static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 {

@@ -1,0 +1,145 @@
+// VMX in the hands of a test: a library over the probe (abi/probe.h, docs/probe.md). A bucket of tests is one file,
+// guests/vmx/NAME.c, and becomes the guest vmx-NAME.elf:
+//
+//     BUCKET("what the machine is about")
+//     {
+//         section = "HLT";                                  // of the SDM, for the points that follow
+//         vm_reset();                                       // a valid 64-bit guest; VMCALL at RIP; timer 0
+//         vm_run(code_hlt);                                 // the entered code: bytes, then VMCALL; timer long
+//         expect_exit("hlt-exits", REASON_HLT, 0);          // enters, and makes one point of what came
+//         vm_clear_bits(PRIMARY_CONTROLS, PRIMARY_HLT_EXITING);
+//         ...
+//     }
+//
+// There is one VMCS to be entered and one state that describes it: vm_*() change the description, vm_enter() makes an
+// attempt with all of it, vm_again() one that goes on where the last exit left off. What the entered code leaves in
+// CR2, debug registers, XCR0 and FPU is the test's own. Memory is shared: addresses mean the same here and there,
+// unless the test gives the entered code page tables or EPT of its own.
+#pragma once
+#include "abi/probe.h"
+#include "guests/lib/guest.h"
+#include "sdm/controls.h"
+#include "sdm/exit_reason.h"
+#include "sdm/qualification.h"
+#include "sdm/vm_error.h"
+#include "sdm/vmcs_image.h"
+
+// ---- The bucket ----
+
+extern const char *section; // title of the SDM's section that the next points are about
+extern const struct start_info *start;
+void bucket(void);
+// The function that makes a bucket's points; nobody counts them in advance.
+#define BUCKET(words)                  \
+    extern const char bucket_words[];  \
+    const char bucket_words[] = words; \
+    void bucket(void)
+
+int points_end(void); // what main() returns: announces how many points there were
+
+// ---- The processor ----
+
+extern struct entry_env processor;
+static inline bool can(enum vmcs_control_word word, uint64_t bit)
+{
+    return processor.control[word].may_be_1 & bit;
+}
+static inline bool must(enum vmcs_control_word word, uint64_t bit)
+{
+    return processor.control[word].must_be_1 & bit;
+}
+bool field_exists(uint32_t field);
+// RDMSR on the box; false: #GP.
+bool box_msr(uint32_t index, uint64_t *value);
+
+// ---- Memory ----
+
+// `n` zeroed pages that follow one another, also physically; they are never given back. NULL: no more.
+void *pages_take(unsigned n);
+static inline void *page_take(void)
+{
+    return pages_take(1);
+}
+uint64_t physical(const volatile void *at); // address on the box
+// One page, zeroed by vm_reset(), that control fields with addresses point to unless a test changes them.
+extern uint8_t scratch_page[4096];
+
+// ---- The description of the VMCS ----
+
+extern struct vmcs_image vm; // read and change it through these; facts (sdm/vmcs_image.h) have no effect
+extern const struct vmcs_image vm_template;
+extern uint64_t vm_gpr[16]; // general registers at the entry; behind an exit, those at the exit
+void vm_reset(void);
+void vm_set(uint32_t field, uint64_t value);
+uint64_t vm_get(uint32_t field);
+static inline void vm_set_bits(uint32_t field, uint64_t bits)
+{
+    vm_set(field, vm_get(field) | bits);
+}
+static inline void vm_clear_bits(uint32_t field, uint64_t bits)
+{
+    vm_set(field, vm_get(field) & ~bits);
+}
+void vm_xor(uint32_t field, uint64_t bits);
+// The same for a control bit, in whatever word it is; secondary controls are activated with it.
+void vm_control(enum vmcs_control_word word, uint64_t bit, bool on);
+// Enter at `code`, with a preemption timer that leaves it time for RUN_TICKS: it ends by an exit of its own.
+void vm_run(const void *code);
+enum { RUN_TICKS = 400000 };
+// Value of a field after the next attempt: up to 16 of them, asked for anew after vm_reset().
+void vm_watch(uint32_t field);
+uint64_t vm_saw(uint32_t field);
+
+// ---- Attempts ----
+
+extern struct probe_attempt result; // of the last one; flags and gpr of the next are the library's
+extern uint32_t vm_flags;           // enum probe_flag for the next attempts; 0 after vm_reset()
+// NULL, or why the hypervisor did not try (as a sentence): the row is to be skipped.
+const char *vm_enter(void);
+const char *vm_again(void); // PROBE_KEEP: only fields that were set since the last attempt are written
+// "exit reason 12 (HLT), qualification 0x0"; valid until the next call.
+const char *result_words(void);
+
+// ---- Points: enter, compare, deliver. Each shows section, expected and got when it fails. False: not ok. ----
+
+bool expect_entered(const char *name); // any exit with bit 31 clear
+bool expect_exit(const char *name, uint32_t reason, uint64_t qualification);
+bool expect_reason(const char *name, uint32_t reason); // whatever the qualification
+bool expect_passed(const char *name);                  // reaches the VMCALL behind the code
+bool expect_exception(const char *name, uint8_t vector,
+                      int64_t error_code);                // as an exit; -1: without error code
+bool expect_fail_valid(const char *name, uint32_t error); // VMfailValid
+bool expect_fail_invalid(const char *name);
+bool expect_failed_entry(const char *name, uint32_t reason, uint64_t qualification);
+// About the last attempt: further points, or parts of one.
+bool expect_equal(const char *name, const char *what, uint64_t expected, uint64_t got);
+bool expect_true(const char *name, bool ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void skipped(const char *name, const char *why);
+void info(const char *format, ...)
+    __attribute__((format(printf, 1, 2))); // what a correct machine may do either way
+// "io-%s" into a buffer that lives until the third call after it.
+const char *name_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// ---- VMX instructions in root operation ----
+
+// A sequence: steps are appended, then run at once. Each returns its step, whose results are there after steps_run().
+void steps_begin(void);
+struct probe_step *step(enum probe_instruction i, uint64_t operand);
+struct probe_step *step_with(enum probe_instruction i, uint64_t operand, uint64_t value, uint64_t value2,
+                             uint16_t flags);
+const char *steps_run(void); // NULL, or why the hypervisor did not
+// One point about a step: what came of it.
+bool step_succeeds(const char *name, const struct probe_step *s);
+bool step_fails_invalid(const char *name, const struct probe_step *s);
+bool step_fails_valid(const char *name, const struct probe_step *s, uint32_t error);
+bool step_faults(const char *name, const struct probe_step *s, uint8_t vector, uint32_t error_code);
+
+// ---- Code ----
+
+// CODE(name, "instructions"): machine code that ends in VMCALL, for vm_run(). vm_run() enters in the mode described by
+// the VMCS, so 16-bit code says .code16 first.
+#define CODE(name, text)                                                                            \
+    extern const char name[];                                                                       \
+    extern const char name##_end[];                                                                 \
+    __asm__(".pushsection .text\n.balign 16\n.globl " #name "\n" #name ":\n" text "\n.globl " #name \
+            "_end\n" #name "_end:\nvmcall\n.code64\nhlt\n.popsection")
