@@ -154,6 +154,15 @@ bool expect_passed(const char *name)
     return expect_reason(name, REASON_VMCALL);
 }
 
+bool expect_delivered(const char *name, uint8_t vector)
+{
+    if (!entered_or_skipped(name))
+        return true;
+    return deliver(vector_reached() == vector, name,
+                   words("delivery of %s through the IDT", fault_name(vector)),
+                   vector_reached() < 0 ? result_words() : words("delivery of vector %d", vector_reached()));
+}
+
 bool expect_exception(const char *name, uint8_t vector, int64_t error_code)
 {
     if (!entered_or_skipped(name))

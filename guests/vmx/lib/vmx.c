@@ -87,6 +87,7 @@ void vm_reset(void)
     watches = 0;
     memset(vm_gpr, 0, sizeof vm_gpr);
     memset(scratch_page, 0, sizeof scratch_page);
+    vm_set(GUEST_RSP, (word_t)subject_stack + sizeof subject_stack - 16);
 }
 
 void vm_control(enum vmcs_control_word word, uint64_t bit, bool on)

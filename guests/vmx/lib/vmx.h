@@ -90,6 +90,28 @@ enum { RUN_TICKS = 400000 };
 void vm_watch(uint32_t field);
 uint64_t vm_saw(uint32_t field);
 
+// ---- What the entered code stands on: its stack is its own after vm_reset(); these are, when a test asks ----
+
+// An IDT in which each vector leads to a VMCALL of its own, and a GDT: flat code 10H, data 18H, and those below.
+void vm_tables(void);
+enum {
+    SUBJECT_CODE = 0x10,
+    SUBJECT_DATA = 0x18,
+    SUBJECT_CODE32 = 0x20,
+    SUBJECT_CODE16 = 0x28,
+    SUBJECT_DATA16 = 0x30,
+    SUBJECT_NOT_PRESENT = 0x38, // a data segment
+    SUBJECT_TSS = 0x40,         // 64-bit, as far as TR is concerned; 16 bytes
+    SUBJECT_USER_CODE = 0x53,
+    SUBJECT_USER_DATA = 0x5b,
+};
+extern uint64_t subject_idt[512], subject_gdt[16];
+extern uint8_t subject_stack[8192];
+// Which vector's VMCALL the last attempt ended at; -1: none.
+int vector_reached(void);
+// Delivered through the IDT of vm_tables(), to its VMCALL.
+bool expect_delivered(const char *name, uint8_t vector);
+
 // ---- Attempts ----
 
 extern struct probe_attempt result; // of the last one; flags and gpr of the next are the library's
