@@ -11,7 +11,7 @@
       "editions of the manual differ in bit 15 of the error code") \
     X(ERROR_CODE_REAL, 1, w->event.code_unclear, \
       "editions of the manual differ in error codes with CR0.PE=0 without unrestricted guest") \
-    X(HLAT, 1, TERTIARY(HLAT), "the table does not know the reserved bits of the HLAT pointer") \
+    X(HLAT, 1, TERTIARY(HLAT) && V(HLAT_POINTER) & (0xfe7 | w->env->beyond_physical), "the table does not know the reserved bits of the HLAT pointer") \
     X(FRED, 1, ENTRY(LOAD_FRED) || w->exit2 & (EXIT2_LOAD_FRED | EXIT2_SAVE_FRED) || \
       (V(HOST_CR4) | V(GUEST_CR4)) & CR4_FRED || (w->event.valid && w->event.type == EVENT_OTHER && \
       entry_env_has(w->env, FEATURE_FRED)), "the table does not know the rules of FRED") \

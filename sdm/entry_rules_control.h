@@ -34,17 +34,21 @@
 #define NEEDS_RULE(X, NAME, FIELD, control, OTHER_FIELD, other, sentence) \
     X(NAME, CONTROL, 0, EXECUTION, (FIELD, OTHER_FIELD), (control) && !(other), sentence)
 
-#define RESERVED_RULES(X, WORD, FIELD, SECTION, value) \
+// Controls that the capability MSRs know no choice of: newer words have none that must be 1.
+#define FORCED_RULE(X, WORD, FIELD, SECTION, value) \
     X(WORD##_CONTROLS_MUST_BE_1, CONTROL, 0, SECTION, (FIELD), ~(value) & w->env->control[WORD_##WORD].must_be_1, \
-      "controls that the capability MSR forces to 1 are 1") \
+      "controls that the capability MSR forces to 1 are 1")
+#define RESERVED_RULE(X, WORD, FIELD, SECTION, value) \
     X(WORD##_CONTROLS_MUST_BE_0, CONTROL, 0, SECTION, (FIELD), (value) & ~w->env->control[WORD_##WORD].may_be_1, \
       "controls that the capability MSR does not allow to be 1 are 0")
 
 #define ENTRY_RULES_EXECUTION(X) \
-    RESERVED_RULES(X, PIN, PIN_BASED_CONTROLS, EXECUTION, w->pin) \
-    RESERVED_RULES(X, PRIMARY, PRIMARY_CONTROLS, EXECUTION, w->primary) \
-    RESERVED_RULES(X, SECONDARY, SECONDARY_CONTROLS, EXECUTION, w->secondary) \
-    RESERVED_RULES(X, TERTIARY, TERTIARY_CONTROLS, EXECUTION, w->tertiary) \
+    FORCED_RULE(X, PIN, PIN_BASED_CONTROLS, EXECUTION, w->pin) \
+    RESERVED_RULE(X, PIN, PIN_BASED_CONTROLS, EXECUTION, w->pin) \
+    FORCED_RULE(X, PRIMARY, PRIMARY_CONTROLS, EXECUTION, w->primary) \
+    RESERVED_RULE(X, PRIMARY, PRIMARY_CONTROLS, EXECUTION, w->primary) \
+    RESERVED_RULE(X, SECONDARY, SECONDARY_CONTROLS, EXECUTION, w->secondary) \
+    RESERVED_RULE(X, TERTIARY, TERTIARY_CONTROLS, EXECUTION, w->tertiary) \
     X(CR3_TARGET_COUNT, CONTROL, 0, EXECUTION, (CR3_TARGET_COUNT), \
       V(CR3_TARGET_COUNT) > vmx_misc_cr3_targets(w->env->caps.misc), "IA32_VMX_MISC allows that many CR3 targets") \
     PAGE_RULES(X, IO_BITMAP_A, IO_BITMAP_A, PRIMARY(IO_BITMAPS)) \
@@ -112,7 +116,7 @@
       ENTRY(LOAD_RTIT_CTL), "PT by guest-physical addresses only with IA32_RTIT_CTL loaded on entry") \
     NEEDS_RULE(X, PT_GUEST_PHYSICAL_NEEDS_CLEAR, SECONDARY_CONTROLS, SECONDARY(PT_GUEST_PHYSICAL), VM_EXIT_CONTROLS, \
       EXIT(CLEAR_RTIT_CTL), "PT by guest-physical addresses only with IA32_RTIT_CTL cleared on exit") \
-    RESERVED_RULES(X, FUNCTION, VM_FUNCTION_CONTROLS, EXECUTION, w->function) \
+    RESERVED_RULE(X, FUNCTION, VM_FUNCTION_CONTROLS, EXECUTION, w->function) \
     NEEDS_RULE(X, EPTP_SWITCHING_NEEDS_EPT, VM_FUNCTION_CONTROLS, FUNCTION(EPTP_SWITCHING), SECONDARY_CONTROLS, SECONDARY(EPT), \
       "EPTP switching only with EPT") \
     PAGE_RULES(X, EPTP_LIST, EPTP_LIST_ADDRESS, FUNCTION(EPTP_SWITCHING)) \
@@ -129,7 +133,8 @@
     ADDRESS_RULES(X, PID_POINTER_TABLE, PID_POINTER_TABLE_ADDRESS, TERTIARY(IPI_VIRTUALIZATION), 7, \
       "the table is aligned to 8 bytes: bits 2:0 are 0") \
     X(PID_POINTER_TABLE_END, CONTROL, 0, EXECUTION, (PID_POINTER_TABLE_ADDRESS, LAST_PID_POINTER_INDEX), \
-      TERTIARY(IPI_VIRTUALIZATION) && ends_beyond(w, V(PID_POINTER_TABLE_ADDRESS), 8 * V(LAST_PID_POINTER_INDEX) + 8), \
+      TERTIARY(IPI_VIRTUALIZATION) && !(V(PID_POINTER_TABLE_ADDRESS) & w->beyond) && \
+      ends_beyond(w, V(PID_POINTER_TABLE_ADDRESS), 8 * V(LAST_PID_POINTER_INDEX) + 8), \
       "the last entry of the table lies within the physical-address width")
 
 // A list of MSRs, looked at where it has entries.
@@ -139,12 +144,13 @@
     X(NAME##_WIDTH, CONTROL, 0, SECTION, (NAME##_ADDRESS, NAME##_COUNT), V(NAME##_COUNT) && V(NAME##_ADDRESS) & w->beyond, \
       WITHIN_WIDTH) \
     X(NAME##_END, CONTROL, 0, SECTION, (NAME##_ADDRESS, NAME##_COUNT), \
-      V(NAME##_COUNT) && ends_beyond(w, V(NAME##_ADDRESS), 16 * V(NAME##_COUNT)), \
+      V(NAME##_COUNT) && !(V(NAME##_ADDRESS) & w->beyond) && ends_beyond(w, V(NAME##_ADDRESS), 16 * V(NAME##_COUNT)), \
       "the last byte of the area (address + 16 * count - 1) lies within the physical-address width")
 
 #define ENTRY_RULES_EXIT(X) \
-    RESERVED_RULES(X, EXIT, VM_EXIT_CONTROLS, EXIT, w->exit) \
-    RESERVED_RULES(X, EXIT2, SECONDARY_VM_EXIT_CONTROLS, EXIT, w->exit2) \
+    FORCED_RULE(X, EXIT, VM_EXIT_CONTROLS, EXIT, w->exit) \
+    RESERVED_RULE(X, EXIT, VM_EXIT_CONTROLS, EXIT, w->exit) \
+    RESERVED_RULE(X, EXIT2, SECONDARY_VM_EXIT_CONTROLS, EXIT, w->exit2) \
     X(SAVE_TIMER_NEEDS_TIMER, CONTROL, 0, EXIT, (VM_EXIT_CONTROLS, PIN_BASED_CONTROLS), \
       EXIT(SAVE_PREEMPTION_TIMER) && !PIN(PREEMPTION_TIMER), "the preemption timer is saved only where it is active") \
     MSR_AREA_RULES(X, VM_EXIT_MSR_STORE, EXIT) \
@@ -154,7 +160,8 @@
     X(NAME, CONTROL, 0, ENTRY, (VM_ENTRY_INTERRUPTION_INFO), w->event.valid && (broken), sentence)
 
 #define ENTRY_RULES_ENTRY(X) \
-    RESERVED_RULES(X, ENTRY, VM_ENTRY_CONTROLS, ENTRY, w->entry) \
+    FORCED_RULE(X, ENTRY, VM_ENTRY_CONTROLS, ENTRY, w->entry) \
+    RESERVED_RULE(X, ENTRY, VM_ENTRY_CONTROLS, ENTRY, w->entry) \
     EVENT_RULE(X, EVENT_TYPE, w->event.type == 1 || (w->event.type == EVENT_OTHER && \
       !(w->env->control[WORD_PRIMARY].may_be_1 & PRIMARY_MONITOR_TRAP_FLAG)), \
       "the type (bits 10:8) is not 1, nor 7 where there is no monitor trap flag") \
