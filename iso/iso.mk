@@ -12,8 +12,8 @@ run: ## Install what is missing, build, boot the default image
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)tools/run
 
-vmx: all ## Boot the tests of VMX
-	$(Q)tools/run vmx
+vmx: all ## Boot the tests of VMX, show counts, compare with the baseline (MODEL=skylake)
+	$(Q)tools/vmx $(if $(MODEL),--model $(MODEL))
 
 debug: all ## Boot under Bochs's debugger with symbols (ON=qemu: wait for gdb; SCENARIO=NAME)
 	tools/debug $(if $(ON),--on $(ON)) $(SCENARIO)

@@ -51,6 +51,12 @@ def cpu(model):
     return model
 
 
+def baseline(model):
+    """The folder of tests/baseline that a model's results are held against."""
+    short = cpu(model).replace("corei7_", "").replace("_4770", "")
+    return f"bochs-2.7-{short}"
+
+
 def command(job, image, folder, serial):
     """The command line that boots `image`; its serial port writes to the path `serial`."""
     if not shutil.which("bochs"):

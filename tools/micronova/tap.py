@@ -4,6 +4,7 @@ import re
 COMPLETE, FAILED, BROKEN = 0, 1, 3  # the exit codes of tools/run
 
 POINT = re.compile(r"(not )?ok\b(?: +(\d+))?(?: +- +(\S+))?(.*)$")
+SKIP = "# SKIP"
 PLAN = re.compile(r"1\.\.(\d+)\b")
 BENCH = re.compile(r"# bench (\S+) (-?\d+(?:\.\d+)?) (\S+)$")
 
@@ -14,7 +15,8 @@ class Log:
     def __init__(self):
         self.lines, self.points, self.failed = [], [], []
         self.plan = self.bail = self.defect = None
-        self.skipped = self.versions = 0
+        self.versions = 0
+        self.skips = {}  # point: the reason
         self.bench = {}
         self.details = {}  # point: the "# " lines right behind it
 
@@ -64,13 +66,17 @@ class Log:
         if match[1]:
             self.failed.append(name)
             return "fail"
-        if "# SKIP" in match[4]:
-            self.skipped += 1
+        if SKIP in match[4]:
+            self.skips[name] = match[4].partition(SKIP)[2].strip()
             return "skip"
         return "point"
 
     def _defect(self, text):
         self.defect = self.defect or text
+
+    @property
+    def skipped(self):
+        return len(self.skips)
 
     @property
     def ended(self):

@@ -35,7 +35,7 @@ void bucket(void);
     const char bucket_words[] = words; \
     void bucket(void)
 
-int points_end(void); // what main() returns: announces how many points there were
+int points_end(void); // announces how many points there were; what main() returns
 
 // ---- The processor ----
 
