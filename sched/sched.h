@@ -5,7 +5,8 @@
 // from elsewhere leaves it in the home's inbox, a lock-free stack, and kicks; the home takes it from there.
 // Invariants: a node is in its home's ring exactly when it is RUNNABLE; `current`, the one that runs, is in the
 // ring too, so that going round moves nothing; NULL when none runs, and then `next` is who would be picked, or
-// NULL when the ring is empty.
+// NULL when the ring is empty. A turn may be lent (sched_handoff()): from `first`, whose turn it was, to `current`
+// stand in the ring who lent it to whom, nobody between them, and nobody but the last of them runs.
 #pragma once
 #include "arch/list.h"
 #include "arch/types.h"
@@ -22,13 +23,13 @@ struct sched_node {
     uint32_t waking;          // in the inbox of its home
     struct sched_node *inbox; // next one there
     tsc_t quantum;            // a full turn, TSC ticks
-    tsc_t turn_end;           // when the present turn is over; meaningful while it runs
-    tsc_t turn_start;         // when it was last switched in
-    uint64_t run_ticks;       // TSC ticks run in all turns that are over
+    tsc_t turn_end;           // when the present turn is over; meaningful while it runs or has lent it
+    uint64_t ran;             // TSC ticks; while it runs, less when it was switched in, hence negative
 };
 
 struct runq {
     struct sched_node *current; // who runs
+    struct sched_node *first;   // whose turn it is, NULL with current; `current` unless the turn is lent
     struct sched_node *next;    // with current NULL: who runs next
     struct sched_node *inbox;   // pushed by any processor, taken whole by the home
 };
@@ -42,7 +43,8 @@ void sched_wake(struct sched_node *n);
 // Wakes who is in this processor's inbox.
 void sched_take_inbox(struct runq *q);
 
-// The running vCPU waits for sched_wake(); any vCPU never runs again. Own processor only.
+// The running vCPU waits for sched_wake(); any vCPU never runs again. Who had lent it the turn goes on with what is
+// left of that. Own processor only.
 void sched_park(struct sched_node *n, tsc_t now);
 void sched_end(struct sched_node *n, tsc_t now);
 
@@ -53,22 +55,40 @@ static inline struct sched_node *sched_next(struct runq *q, tsc_t now)
     struct sched_node *n = q->current;
     if (now.v < n->turn_end.v)
         return n;
-    n->run_ticks += now.v - n->turn_start.v;
+    n->ran += now.v;
     n = list_entry(n->link.next, struct sched_node, link);
-    n->turn_start = now;
+    n->ran -= now.v;
     n->turn_end = tsc(now.v + n->quantum.v);
-    q->current = n;
+    q->current = q->first = n;
     return n;
 }
 
 // The same on any processor; NULL when nobody wants to run.
 struct sched_node *sched_pick(struct runq *q, tsc_t now);
 
-// The running vCPU gives up the rest of its turn: the next sched_pick() takes another if one waits.
+// Hand-off, for messages: `from`, who runs, lets `to` run at once on the rest of its turn. With `parks`, `from` waits
+// for sched_wake() from now on, else it is at the head of the queue: it goes on when `to` parks before the turn is
+// over. When the turn is over the next in line runs, so that however often two hand it to each other, others wait for
+// one quantum. `to` may lend it further.
+// False, and nothing is done: `to` does not wait here (it lives elsewhere, is runnable, or has ended). sched_wake() and
+// sched_park() are then what there is. Own processor only.
+//
+// How a hypercall handler hands off (kernel/): it writes the message into the registers of `to`, who is parked
+// behind its own VMCALL, then
+//     if (!sched_handoff(&v->sched, &to->sched, parks, rdtsc()))
+//         sched_wake(&to->sched);
+//     vcpu_attention(v);
+// and returns. The turn check behind that exit finds `to` as the one that runs, and enters it: no queue is searched,
+// and without events for `to` (RARE_EVENTS) nothing slow is on the way. With `parks`, what lets the vCPU run (enum
+// cpu_state) says so before, or the next cpu_events() would take it for one that runs.
+bool sched_handoff(struct sched_node *from, struct sched_node *to, bool parks, tsc_t now);
+
+// The running vCPU gives up the rest of its turn, also of one that was lent to it: the next sched_pick() takes
+// another if one waits.
 static inline void sched_end_turn(struct sched_node *n)
 {
     n->turn_end = tsc(0);
 }
 
-// TSC ticks that `n` has run up to `now`.
+// TSC ticks that `n` has run up to `now`. Any processor.
 uint64_t sched_run_ticks(const struct sched_node *n, tsc_t now);

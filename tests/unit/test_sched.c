@@ -16,10 +16,10 @@ static struct runq q;
 static struct sched_node node[NODES];
 static uint64_t now;
 
-// line[0 .. waiting) in the order of turns; with `running`, line[0] has the processor.
+// line[0 .. waiting) in the order of turns; with `running`, line[lent] has the processor and line[0] the turn.
 static struct model {
-    unsigned line[NODES], waiting;
-    bool running, ended[NODES];
+    unsigned line[NODES], waiting, lent;
+    bool running, started[NODES], ended[NODES];
     uint64_t turn_end, ran[NODES];
 } model;
 
@@ -51,6 +51,7 @@ static void model_wake(unsigned n)
 {
     if (!model.ended[n] && model_place(n) == model.waiting)
         model.line[model.waiting++] = n;
+    model.started[n] = true;
 }
 
 static void model_remove(unsigned n)
@@ -58,8 +59,22 @@ static void model_remove(unsigned n)
     unsigned i = model_place(n);
     if (i == model.waiting)
         return;
-    model.running &= i != 0;
+    model.running &= i != 0 || model.lent != 0;
+    model.lent -= model.lent && i <= model.lent;
     memmove(&model.line[i], &model.line[i + 1], (--model.waiting - i) * sizeof model.line[0]);
+}
+
+static bool model_handoff(unsigned to, bool parks)
+{
+    unsigned from = model.line[model.lent];
+    if (model.ended[to] || !model.started[to] || model_place(to) != model.waiting)
+        return false;
+    memmove(&model.line[model.lent + 2], &model.line[model.lent + 1],
+            (model.waiting++ - model.lent - 1) * sizeof model.line[0]);
+    model.line[++model.lent] = to;
+    if (parks)
+        model_remove(from);
+    return true;
 }
 
 static struct sched_node *model_pick(void)
@@ -67,12 +82,14 @@ static struct sched_node *model_pick(void)
     if (!model.waiting)
         return NULL;
     if (model.running && now < model.turn_end)
-        return &node[model.line[0]];
-    if (model.running) {
+        return &node[model.line[model.lent]];
+    for (unsigned had = model.running ? model.lent + 1 : 0; had > 0; had--) {
         unsigned first = model.line[0];
+        model.lent = 0;
         model_remove(first);
         model_wake(first);
     }
+    model.lent = 0;
     model.running = true;
     model.turn_end = now + QUANTUM;
     return &node[model.line[0]];
@@ -80,8 +97,9 @@ static struct sched_node *model_pick(void)
 
 static void check_line(void)
 {
-    const struct sched_node *n = model.running ? q.current : q.next;
-    assert_ptr_equal(q.current, model.running ? &node[model.line[0]] : NULL);
+    const struct sched_node *n = model.running ? q.first : q.next;
+    assert_ptr_equal(q.current, model.running ? &node[model.line[model.lent]] : NULL);
+    assert_ptr_equal(q.first, model.running ? &node[model.line[0]] : NULL);
     if (!model.waiting)
         assert_null(n);
     for (unsigned i = 0; i < model.waiting; i++) {
@@ -98,7 +116,7 @@ static void check_line(void)
 static void pass_time(uint64_t ticks)
 {
     if (model.running)
-        model.ran[model.line[0]] += ticks;
+        model.ran[model.line[model.lent]] += ticks;
     now += ticks;
 }
 
@@ -113,15 +131,23 @@ static void step(void)
         break;
     case 2:
         if (model.running) {
-            n = model.line[0];
+            n = model.line[model.lent];
             sched_park(&node[n], tsc(now));
             model_remove(n);
         }
         break;
     case 3:
         if (model.running) {
-            sched_end_turn(&node[model.line[0]]);
+            sched_end_turn(&node[model.line[model.lent]]);
             model.turn_end = 0;
+        }
+        break;
+    case 5:
+    case 6:
+        if (model.running && n != model.line[model.lent]) {
+            bool parks = rand() % 2;
+            bool lent = sched_handoff(&node[model.line[model.lent]], &node[n], parks, tsc(now));
+            assert_int_equal(lent, model_handoff(n, parks));
         }
         break;
     case 4:
@@ -216,6 +242,76 @@ static void waiting_is_bounded(void **state)
     }
 }
 
+// ---- Hand-off ----
+
+enum { A, B, PEER };
+
+// A runs, B waits for its turn, PEER waits for a message.
+static void start_pair(void)
+{
+    sched_wake(&node[PEER]);
+    assert_ptr_equal(sched_pick(&q, tsc(now)), &node[PEER]);
+    sched_park(&node[PEER], tsc(now));
+    sched_wake(&node[A]);
+    sched_wake(&node[B]);
+    assert_ptr_equal(sched_pick(&q, tsc(now)), &node[A]);
+}
+
+static void who_got_the_turn_gives_it_back(void **state)
+{
+    (void)state;
+    start_pair();
+    assert_true(sched_handoff(&node[A], &node[PEER], false, tsc(now + 10)));
+    assert_ptr_equal(sched_pick(&q, tsc(now + 10)), &node[PEER]);
+    sched_park(&node[PEER], tsc(now + 20));
+    assert_ptr_equal(sched_pick(&q, tsc(now + QUANTUM - 1)), &node[A]); // it was at the head
+    assert_ptr_equal(sched_pick(&q, tsc(now + QUANTUM)), &node[B]);
+    assert_int_equal(sched_run_ticks(&node[PEER], tsc(now + QUANTUM)), 10);
+    assert_int_equal(sched_run_ticks(&node[A], tsc(now + QUANTUM)), QUANTUM - 10);
+}
+
+static void a_sender_that_waits_lends_all(void **state)
+{
+    (void)state;
+    start_pair();
+    assert_true(sched_handoff(&node[A], &node[PEER], true, tsc(now)));
+    sched_park(&node[PEER], tsc(now));
+    assert_ptr_equal(sched_pick(&q, tsc(now)), &node[B]);
+}
+
+static void only_who_waits_here_gets_a_turn(void **state)
+{
+    (void)state;
+    start_pair();
+    assert_false(sched_handoff(&node[A], &node[B], true, tsc(now)));        // runnable
+    assert_false(sched_handoff(&node[A], &node[PEER + 1], true, tsc(now))); // never started
+    node[PEER].home = &elsewhere;
+    assert_false(sched_handoff(&node[A], &node[PEER], true, tsc(now)));
+    assert_ptr_equal(sched_pick(&q, tsc(now)), &node[A]);
+    assert_int_equal(node[A].state, SCHED_RUNNABLE);
+}
+
+// Whatever the two do: B's wait is over after a quantum.
+static void a_pair_has_one_quantum(void **state)
+{
+    uint64_t waiting_since = now, waits = 0;
+    (void)state;
+    start_pair();
+    for (unsigned i = 0; i < STEPS; i++) {
+        struct sched_node *n = sched_pick(&q, tsc(now));
+        if (n != &node[B] &&
+            !sched_handoff(n, n == &node[A] ? &node[PEER] : &node[A], rand() % 4 != 0, tsc(now)))
+            sched_park(n, tsc(now));
+        now += min_u64((uint64_t)rand() % 50, q.current ? q.current->turn_end.v - now : 0);
+        if (n == &node[B]) {
+            waits += waiting_since != now;
+            waiting_since = now;
+        }
+        assert_true(now - waiting_since <= (q.first == &node[B] ? 0 : 2) * QUANTUM + 50);
+    }
+    assert_true(waits > 1000);
+}
+
 // ---- The inbox ----
 
 static void a_wake_from_elsewhere_waits_for_the_home(void **state)
@@ -301,6 +397,10 @@ int main(void)
         cmocka_unit_test_setup(who_yields_goes_behind_the_others, start),
         cmocka_unit_test_setup(lag_is_bounded, start),
         cmocka_unit_test_setup(waiting_is_bounded, start),
+        cmocka_unit_test_setup(who_got_the_turn_gives_it_back, start),
+        cmocka_unit_test_setup(a_sender_that_waits_lends_all, start),
+        cmocka_unit_test_setup(only_who_waits_here_gets_a_turn, start),
+        cmocka_unit_test_setup(a_pair_has_one_quantum, start),
         cmocka_unit_test_setup(a_wake_from_elsewhere_waits_for_the_home, start),
         cmocka_unit_test_setup(no_wake_is_lost_between_threads, start),
     };
