@@ -225,6 +225,30 @@ static void write_self_ipi(struct lapic *l, uint64_t value)
     request(l, (uint8_t)value);
 }
 
+void lapic_end_of_interrupt(struct lapic *l)
+{
+    write_eoi(l, 0);
+}
+
+void lapic_self_ipi(struct lapic *l, uint8_t vector)
+{
+    write_self_ipi(l, vector);
+}
+
+bool lapic_accept_self(struct lapic *l, uint8_t vector)
+{
+    enum { TO_TMR = (LAPIC_TMR - LAPIC_ISR) * 4 };
+    if (unlikely(vector <= (lapic_get(l, LAPIC_PPR) | 15) || !(lapic_get(l, LAPIC_SVR) & SVR_ENABLE)))
+        return false;
+    uint32_t w = vector / 32, bit = 1u << vector % 32;
+    uint32_t *isr = lapic_reg(l, LAPIC_ISR + w);
+    *isr |= bit;
+    isr[TO_TMR] &= ~bit;
+    l->isr_words |= (uint8_t)(1u << w);
+    put(l, LAPIC_PPR, vector & 0xf0);
+    return true;
+}
+
 enum access { NO, X1, X2, BOTH };
 
 // The columns of LAPIC_REGISTERS as sets of register numbers, bit n for number n.
@@ -251,10 +275,6 @@ static const struct {
 bool lapic_wrmsr(struct lapic *l, uint32_t msr, uint64_t value)
 {
     uint32_t reg = msr - LAPIC_MSR_FIRST;
-    if (reg == LAPIC_EOI && likely(!value && l->mode == LAPIC_X2APIC)) { // every interrupt's
-        write_eoi(l, 0);
-        return true;
-    }
     if (unlikely(reg >= LAPIC_MSRS || !(l->msr_writable >> reg & 1) || (value & ~rows[reg].accepted)))
         return false;
     rows[reg].write(l, value & rows[reg].kept);

@@ -215,5 +215,11 @@ static inline int lapic_highest(const struct lapic *l)
 }
 // Delivers what lapic_highest() named: from IRR to ISR.
 void lapic_accept(struct lapic *l, uint8_t vector);
+// Writes of EOI and, in x2APIC mode, of SELF IPI.
+void lapic_end_of_interrupt(struct lapic *l);
+void lapic_self_ipi(struct lapic *l, uint8_t vector);
+// The latter and lapic_accept() in one, when no other request waits. False: nothing has happened, because that vector
+// is not to be delivered now.
+bool lapic_accept_self(struct lapic *l, uint8_t vector);
 // The page changed behind our back: summaries anew.
 void lapic_resync(struct lapic *l);

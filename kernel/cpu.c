@@ -108,13 +108,23 @@ static noinline_cold void inject_rare(struct cpu *c)
         vcpu_inject_interrupt(v, acknowledge_pic(c));
 }
 
+static inline bool rare_event(const struct cpu *c)
+{
+    return c->nmi | pic_pending(&c->vcpu.vm->devices->pic);
+}
+
+// Something waits, or did so and has a window open.
+static inline bool waits(const struct cpu *c)
+{
+    return rare_event(c) | c->lapic.irr_words | c->vcpu.windows;
+}
+
 void cpu_offer(struct vcpu *v)
 {
     struct cpu *c = cpu_of(v);
-    bool rare = c->nmi | pic_pending(pic_of(c));
-    if (likely(!(rare | c->lapic.irr_words | v->windows)))
+    if (likely(!waits(c)))
         return;
-    if (unlikely(rare))
+    if (unlikely(rare_event(c)))
         inject_rare(c);
     int vector = lapic_highest(&c->lapic);
     if (vector >= 0 && likely(vcpu_takes_interrupt(v))) {
@@ -174,6 +184,10 @@ bool cpu_events(struct vcpu *v)
 void cpu_halt(struct vcpu *v, bool interrupts_on)
 {
     struct cpu *c = cpu_of(v);
+    if (interrupts_on && lapic_highest(&c->lapic) >= 0) { // over before it began
+        cpu_offer(v);
+        return;
+    }
     c->state = CPU_HALTED;
     if (cpu_events(v))
         return;
@@ -225,6 +239,23 @@ static noinline_cold bool write_other(struct vcpu *v, uint32_t msr, uint64_t val
 bool cpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     return likely(is_x2apic(msr)) ? lapic_wrmsr(&cpu_of(v)->lapic, msr, value) : write_other(v, msr, value);
+}
+
+void cpu_eoi(struct vcpu *v)
+{
+    lapic_end_of_interrupt(&cpu_of(v)->lapic);
+    cpu_offer(v);
+}
+
+void cpu_self_ipi(struct vcpu *v, uint8_t vector, bool interrupts_on)
+{
+    struct lapic *l = &cpu_of(v)->lapic;
+    if (likely(interrupts_on && !waits(cpu_of(v)) && lapic_accept_self(l, vector))) {
+        vcpu_inject_interrupt(v, vector);
+        return;
+    }
+    lapic_self_ipi(l, vector);
+    cpu_offer(v);
 }
 
 uint64_t cpu_cr8_read(struct vcpu *v)

@@ -39,6 +39,8 @@ void cpu_offer(struct vcpu *v);
 void cpu_halt(struct vcpu *v, bool interrupts_on);
 bool cpu_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool cpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+void cpu_eoi(struct vcpu *v);
+void cpu_self_ipi(struct vcpu *v, uint8_t vector, bool interrupts_on);
 uint64_t cpu_cr8_read(struct vcpu *v);
 void cpu_cr8_write(struct vcpu *v, uint64_t value);
 bool cpu_mmio_covers(struct vcpu *v, gpa_t at);

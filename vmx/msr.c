@@ -187,9 +187,9 @@ void exit_rdmsr(struct vcpu *v)
 }
 
 // What became due by the write comes behind the instruction.
-static void write_apic(struct vcpu *v, uint64_t value)
+static __attribute__((noinline)) void write_apic(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    if (unlikely(!vcpu_upcalls.msr_write(v, (uint32_t)v->gpr[RCX], value))) {
+    if (unlikely(!vcpu_upcalls.msr_write(v, msr, value))) {
         vcpu_inject_fault(v, EXC_GP, 0);
         return;
     }
@@ -197,13 +197,37 @@ static void write_apic(struct vcpu *v, uint64_t value)
     vcpu_upcalls.offer(v);
 }
 
-void exit_wrmsr(struct vcpu *v)
+// The two writes that every interrupt may make have a way of their own: what is legal retires first, and the rest
+// is one call that does not come back.
+static bool is_x2apic_write(const struct vcpu *v, uint64_t value, uint64_t most)
+{
+    return likely(value <= most && v->apic_base & APIC_BASE_X2APIC);
+}
+
+static __attribute__((noinline)) void wrmsr_eoi(struct vcpu *v)
+{
+    if (!is_x2apic_write(v, edx_eax(v), 0))
+        return write_apic(v, MSR_X2APIC_EOI, edx_eax(v));
+    skip_instruction();
+    vcpu_upcalls.eoi(v);
+}
+
+static __attribute__((noinline)) void wrmsr_self_ipi(struct vcpu *v)
+{
+    uint64_t vector = edx_eax(v), rflags = vmread_nat(GUEST_RFLAGS);
+    if (!is_x2apic_write(v, vector, 0xff))
+        return write_apic(v, MSR_X2APIC_SELF_IPI, vector);
+    skip_from(vmread_nat(GUEST_RIP), vmread_raw(VM_EXIT_INSTRUCTION_LENGTH), rflags);
+    vcpu_upcalls.self_ipi(v, (uint8_t)vector, rflags & RFLAGS_IF);
+}
+
+static __attribute__((noinline)) void write_other(struct vcpu *v, uint32_t msr)
 {
     uint64_t value = edx_eax(v);
     bool done;
-    if (likely((uint32_t)v->gpr[RCX] - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST))
-        return write_apic(v, value);
-    switch ((uint32_t)v->gpr[RCX]) {
+    if (likely(msr - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST))
+        return write_apic(v, msr, value);
+    switch (msr) {
 #define X(name, read, write) \
     case MSR_##name:         \
         done = (write);      \
@@ -211,12 +235,23 @@ void exit_wrmsr(struct vcpu *v)
         EMULATED_MSRS(X)
 #undef X
     case MSR_TSC_DEADLINE:
-        return write_apic(v, value);
+        return write_apic(v, msr, value);
     default:
-        done = write_optional(v, (uint32_t)v->gpr[RCX], value);
+        done = write_optional(v, msr, value);
     }
     if (done)
         skip_instruction();
     else
         vcpu_inject_fault(v, EXC_GP, 0);
+}
+
+void exit_wrmsr(struct vcpu *v)
+{
+    uint32_t msr = (uint32_t)v->gpr[RCX];
+    if (msr == MSR_X2APIC_EOI)
+        wrmsr_eoi(v);
+    else if (msr == MSR_X2APIC_SELF_IPI)
+        wrmsr_self_ipi(v);
+    else
+        write_other(v, msr);
 }

@@ -77,6 +77,9 @@ struct vcpu_upcalls {
     bool (*msr_read)(struct vcpu *v, uint32_t msr, uint64_t *value); // local APIC's; false: #GP(0)
     // and, of the TSC, its new offset to the host's
     bool (*msr_write)(struct vcpu *v, uint32_t msr, uint64_t value);
+    // x2APIC's EOI and SELF IPI were written, as is legal, and the instruction retired: both include `offer`.
+    void (*eoi)(struct vcpu *v);
+    void (*self_ipi)(struct vcpu *v, uint8_t vector, bool interrupts_on);
     uint64_t (*cr8_read)(struct vcpu *v);
     void (*cr8_write)(struct vcpu *v, uint64_t value);              // 0 to 15
     bool (*mmio_covers)(struct vcpu *v, gpa_t at);                  // a device answers there

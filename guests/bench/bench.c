@@ -1,10 +1,10 @@
 // Measures what the hypervisor costs: time-stamp counter around one exiting instruction, median of RUNS, less
 // the same without the instruction, less the one tick that the instruction itself takes on a bare machine
 // that counts instructions. Figures go to the log as "# bench NAME VALUE UNIT"; tools/ compare them.
-#include "guests/lib/apic.h"
-#include "guests/lib/guest.h"
+#include "guests/bench/bench.h"
+#include "guests/lib/smp.h"
 
-enum { RUNS = 64, TOUCHED = 128, SWITCHES = 64, PEER_YIELDS = 600, PAGE_BYTES = 4096, INSTRUCTION = 1 };
+enum { TOUCHED = 128, SWITCHES = 64, PEER_YIELDS = 600, PAGE_BYTES = 4096 };
 enum { PORT_NOBODYS = 0x2222, PORT_PIC_MASK = 0x21, PORT_UART_LSR = 0x3fd };
 enum { PEER_LOOP = 3 }; // instructions between two VMCALLs of bench-peer
 
@@ -66,7 +66,7 @@ static void sort(uint32_t *v, unsigned n)
     }
 }
 
-static void report(const char *name, uint64_t value, const char *unit)
+void report(const char *name, uint64_t value, const char *unit)
 {
     sword_t got;
     while ((got = hypercall(HC_BENCH, value, (word_t)name, strlen(name), (word_t)unit, strlen(unit))) ==
@@ -122,16 +122,9 @@ TO_HANDLER(hlt_wake, "sti\n\thlt\n\tcli")
 TO_HANDLER(none, "rdtsc\n\tmov %%eax, %%r9d")
 #undef TO_HANDLER
 
-enum { VECTOR = 0x61, TIMER_TICKS = 3000 };
+enum { TIMER_TICKS = 3000 };
 
-// Keeps the TSC's low half in R9. It interrupts nothing that needs EAX, ECX or EDX.
-extern const char bench_handler[];
 __asm__(".globl bench_handler\nbench_handler:\n\trdtsc\n\tmov %eax, %r9d\n\tiretq");
-
-static void end_interrupt(void)
-{
-    wrmsr(MSR_X2APIC + APIC_EOI, 0);
-}
 
 static uint32_t ticks_eoi(void)
 {
@@ -141,49 +134,52 @@ static uint32_t ticks_eoi(void)
 // How late the handler of a TSC deadline comes while the guest computes.
 static uint32_t ticks_timer(void)
 {
-    uint32_t at;
     uint64_t deadline = rdtsc() + TIMER_TICKS;
     wrmsr(MSR_TSC_DEADLINE, deadline);
-    __asm__ volatile("xor %%r9d, %%r9d\n\tsti\n1:\ttest %%r9d, %%r9d\n\tjz 1b\n\tcli\n\tmov %%r9d, %0"
-                     : "=r"(at)
-                     :
-                     : "rax", "rdx", "r9", "memory", "cc");
-    return at - (uint32_t)deadline;
+    return wait_for_handler() - (uint32_t)deadline;
 }
 
-static void report_median(const char *name, uint32_t own)
+void report_median(const char *name, uint32_t *ticks, uint32_t own)
 {
-    sort(samples, RUNS);
-    report(name, samples[RUNS / 2] > own ? samples[RUNS / 2] - own : 0, "ticks");
+    sort(ticks, RUNS);
+    report(name, ticks[RUNS / 2] > own ? ticks[RUNS / 2] - own : 0, "ticks");
 }
 
-static void measure_interrupts(void)
+// Each self-IPI with interrupts on, its EOI, and one that has to wait until interrupts are on.
+static void measure_self_ipis(uint32_t none)
 {
-    uint32_t eoi[RUNS], none = ticks_none(0, 0);
-    exception_handle(VECTOR, NULL);
-    gate_set(VECTOR, bench_handler);
-    apic_enable(true);
+    uint32_t eoi[RUNS], held[RUNS];
     for (unsigned i = 0; i < RUNS; i++) {
         interrupts_on();
         samples[i] = ticks_self_ipi(VECTOR, MSR_X2APIC + APIC_SELF_IPI);
         interrupts_off();
         eoi[i] = ticks_eoi();
+        held[i] = ticks_wrmsr(VECTOR, MSR_X2APIC + APIC_SELF_IPI, 0);
+        wait_for_handler();
+        end_interrupt();
     }
-    report_median("x2apic-self-ipi", none + INSTRUCTION);
-    memcpy(samples, eoi, sizeof eoi);
-    report_median("x2apic-eoi", empty + INSTRUCTION);
+    report_median("x2apic-self-ipi", samples, none + INSTRUCTION);
+    report_median("x2apic-self-ipi-held", held, empty + INSTRUCTION);
+    report_median("x2apic-eoi", eoi, empty + INSTRUCTION);
+}
+
+static void measure_interrupts(void)
+{
+    uint32_t none = ticks_none(0, 0);
+    apic_enable(true);
+    measure_self_ipis(none);
     for (unsigned i = 0; i < RUNS; i++) {
         wrmsr(MSR_X2APIC + APIC_SELF_IPI, VECTOR);
         samples[i] = ticks_hlt_wake(0, 0);
         end_interrupt();
     }
-    report_median("hlt-wake", none + 2 * INSTRUCTION);
+    report_median("hlt-wake", samples, none + 2 * INSTRUCTION);
     apic_write(APIC_LVT_TIMER, TIMER_DEADLINE | VECTOR);
     for (unsigned i = 0; i < RUNS; i++) {
         samples[i] = ticks_timer();
         end_interrupt();
     }
-    report_median("timer", INSTRUCTION);
+    report_median("timer", samples, INSTRUCTION);
 }
 
 // First touches in one region, whose page table the very first has made. The quick ones came from the
@@ -262,6 +258,14 @@ int main(const struct start_info *start)
     uint64_t first = (uint64_t)entry_state.tsc_high << 32 | entry_state.tsc_low;
     bool xsave = cpuid(1, 0).ecx >> 26 & 1;
     apic_map();
+    exception_handle(VECTOR, NULL);
+    gate_set(VECTOR, bench_handler);
+    if (cpu_count() > 1) {
+        tap_plan(1);
+        measure_ipi();
+        check(true, "measured", "expected and got nothing");
+        return tap_end();
+    }
     measure_empty();
     measure_switch();
     if (xsave)

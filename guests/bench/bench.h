@@ -1,0 +1,31 @@
+// What the parts of the bench guest share.
+#pragma once
+#include "guests/lib/apic.h"
+#include "guests/lib/guest.h"
+
+enum { RUNS = 64, INSTRUCTION = 1, VECTOR = 0x61 };
+
+// "# bench NAME VALUE UNIT" in the log.
+void report(const char *name, uint64_t value, const char *unit);
+// The median of `ticks`, RUNS of them, less `own`.
+void report_median(const char *name, uint32_t *ticks, uint32_t own);
+
+// Interrupt handler: keeps the low half of its first instruction's TSC in R9, changes EAX and EDX.
+extern const char bench_handler[];
+// With interrupts on until that handler came; returns what it kept.
+static inline uint32_t wait_for_handler(void)
+{
+    uint32_t at;
+    __asm__ volatile("xor %%r9d, %%r9d\n\tsti\n1:\ttest %%r9d, %%r9d\n\tjz 1b\n\tcli\n\tmov %%r9d, %0"
+                     : "=r"(at)
+                     :
+                     : "rax", "rdx", "r9", "memory", "cc");
+    return at;
+}
+static inline void end_interrupt(void)
+{
+    wrmsr(MSR_X2APIC + APIC_EOI, 0);
+}
+
+// A machine of two vCPUs: an interrupt from one to the other.
+void measure_ipi(void);
