@@ -66,6 +66,11 @@ const char *result_words(void)
     case PROBE_FAILED_ENTRY:
         return words("failed entry: %s", exit_words(result.reason, result.qualification));
     case PROBE_ENTERED:
+        if (result.reason == REASON_EXCEPTION_OR_NMI)
+            return words("an exit by %s, information %#llx, error code %#llx, qualification %#llx",
+                         fault_name((uint8_t)result.interruption), (unsigned long long)result.interruption,
+                         (unsigned long long)result.interruption_error,
+                         (unsigned long long)result.qualification);
         return exit_words(result.reason, result.qualification);
     }
     return "an unknown outcome";
@@ -176,12 +181,7 @@ bool expect_exception(const char *name, uint8_t vector, int64_t error_code)
     const char *expected = error_code < 0 ? words("an exit by %s", fault_name(vector))
                                           : words("an exit by %s, error code %#llx", fault_name(vector),
                                                   (unsigned long long)error_code);
-    return deliver(ok, name, expected,
-                   is_exit(REASON_EXCEPTION_OR_NMI)
-                       ? words("%s, information %#llx, error code %#llx", result_words(),
-                               (unsigned long long)result.interruption,
-                               (unsigned long long)result.interruption_error)
-                       : result_words());
+    return deliver(ok, name, expected, result_words());
 }
 
 bool expect_fail_valid(const char *name, uint32_t error)

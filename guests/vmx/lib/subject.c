@@ -4,6 +4,7 @@
 uint8_t subject_stack[8192] __attribute__((aligned(4096)));
 uint64_t subject_idt[512] __attribute__((aligned(4096)));
 uint64_t subject_gdt[16] __attribute__((aligned(4096)));
+uint64_t subject_pages[4][512] __attribute__((aligned(4096)));
 static uint32_t tss[32];
 
 // 256 times VMCALL, 16 bytes apart.
@@ -11,9 +12,112 @@ extern const char vector_stubs[256][16];
 __asm__(".pushsection .text\n.balign 16\n.globl vector_stubs\nvector_stubs:\n"
         ".rept 256\nvmcall\nhlt\n.balign 16\n.endr\n.popsection");
 
-static void build_idt(void)
+// ---- Modes ----
+
+// Memory at its own addresses, for everybody, by large pages: tables of 64-bit entries are one above the other.
+enum { LARGE = 1 << 7, OPEN = 7, MEMORY_2M = 2, ROOT = 0, SECOND = 1, THIRD = 2 };
+
+static void map_64_bit(bool long_mode)
 {
-    enum { PRESENT = 0x80, INTERRUPT_GATE = 0x0e, USERS = 0x60 };
+    for (unsigned i = 0; i < MEMORY_2M; i++)
+        subject_pages[THIRD][i] = (uint64_t)i << 21 | LARGE | OPEN;
+    subject_pages[SECOND][0] = (word_t)subject_pages[THIRD] | (long_mode ? OPEN : 1);
+    subject_pages[ROOT][0] = (word_t)subject_pages[SECOND] | OPEN;
+    vm_set(GUEST_CR3, (word_t)subject_pages[long_mode ? ROOT : SECOND]);
+    vm_set(GUEST_PDPTE0, long_mode ? 0 : subject_pages[SECOND][0]);
+}
+
+static void map_32_bit(void)
+{
+    subject_pages[ROOT][0] = LARGE | OPEN; // two of 4 bytes, the second not present
+    vm_set_bits(GUEST_CR4, CR4_PSE);
+    vm_set(GUEST_CR3, (word_t)subject_pages[ROOT]);
+}
+
+// Control fields stay the test's own; but which mode it is, is one of them.
+static void take_mode(const struct vmcs_image *made)
+{
+    for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
+        if (vmcs_group(vmcs_fields[i].encoding) == VMCS_GUEST)
+            vm.value[i] = made->value[i];
+    vm_control(WORD_ENTRY, ENTRY_IA32E_MODE_GUEST,
+               made->value[AT_VM_ENTRY_CONTROLS] & ENTRY_IA32E_MODE_GUEST);
+    vm.value[AT_CR0_READ_SHADOW] = made->value[AT_GUEST_CR0];
+}
+
+static bool segmented(void) // addresses are 20 bits wide
+{
+    return !(vm_get(GUEST_CR0) & CR0_PE) || vm_get(GUEST_RFLAGS) & RFLAGS_VM;
+}
+
+static void use_stack(void)
+{
+    uint64_t top = sizeof subject_stack - 16, base = (word_t)subject_stack;
+    if (segmented()) {
+        vm_set(GUEST_SS_BASE, base);
+        vm_set(GUEST_SS_SELECTOR, base >> 4);
+    }
+    vm_set(GUEST_RSP, segmented() ? top : base + top);
+}
+
+static void use_selectors(enum entry_mode mode)
+{
+    if (segmented())
+        return;
+    vm_set(GUEST_CS_SELECTOR, mode == MODE_LONG ? SUBJECT_CODE : SUBJECT_CODE32);
+    for (unsigned s = GUEST_ES_SELECTOR; s <= GUEST_GS_SELECTOR; s += 2)
+        if (s != GUEST_CS_SELECTOR)
+            vm_set(s, SUBJECT_DATA);
+}
+
+const char *vm_mode(enum entry_mode mode)
+{
+    struct vmcs_image made = vm;
+    if (!entry_mode_set(&made, &processor, mode))
+        return "the processor has no unrestricted guest";
+    take_mode(&made);
+    memset(subject_pages, 0, sizeof subject_pages);
+    if (mode == MODE_LONG || mode == MODE_PAE)
+        map_64_bit(mode == MODE_LONG);
+    else if (made.value[AT_GUEST_CR0] & CR0_PG)
+        map_32_bit();
+    use_selectors(mode);
+    use_stack();
+    return NULL;
+}
+
+void vm_run(const void *code)
+{
+    uint64_t at = (word_t)code;
+    if (segmented()) {
+        uint64_t base = at & ~0x3full; // bits 1:0 of the selector, which mean nothing here, are 0
+        vm_set(GUEST_CS_BASE, base);
+        vm_set(GUEST_CS_SELECTOR, base >> 4);
+        at -= base;
+    }
+    vm_set(GUEST_RIP, at);
+    vm_set(PREEMPTION_TIMER_VALUE, RUN_TICKS >> vmx_misc_timer_rate(processor.caps.misc));
+}
+
+void vm_user(void)
+{
+    bool long_mode = vm_get(VM_ENTRY_CONTROLS) & ENTRY_IA32E_MODE_GUEST;
+    vm_set(GUEST_CS_SELECTOR, long_mode ? SUBJECT_USER_CODE : SUBJECT_USER_CODE32);
+    vm_set_bits(GUEST_CS_ACCESS_RIGHTS, AR_DPL);
+    for (unsigned i = 0; i <= GUEST_GS_SELECTOR - GUEST_ES_SELECTOR; i += 2) {
+        if (i == GUEST_CS_SELECTOR - GUEST_ES_SELECTOR)
+            continue;
+        vm_set(GUEST_ES_SELECTOR + i, SUBJECT_USER_DATA);
+        vm_set_bits(GUEST_ES_ACCESS_RIGHTS + i, AR_DPL);
+    }
+}
+
+// ---- Tables ----
+
+enum { PRESENT = 0x80, INTERRUPT_GATE = 0x0e, USERS = 0x60 };
+
+static void build_idt_long(void)
+{
     for (unsigned v = 0; v < 256; v++) {
         uint64_t at = (word_t)vector_stubs[v];
         subject_idt[2 * v] = (at & 0xffff) | SUBJECT_CODE << 16 |
@@ -22,8 +126,37 @@ static void build_idt(void)
     }
 }
 
+static void build_idt_protected(void)
+{
+    for (unsigned v = 0; v < 256; v++) {
+        uint64_t at = (word_t)vector_stubs[v];
+        subject_idt[v] = (at & 0xffff) | SUBJECT_CODE32 << 16 |
+                         (uint64_t)(PRESENT | USERS | INTERRUPT_GATE) << 40 | (at >> 16 & 0xffff) << 48;
+    }
+}
+
+// Interrupt vectors of real mode: segment and offset. All have the segment in which the stubs begin.
+static void build_idt_real(void)
+{
+    uint32_t *vectors = (uint32_t *)subject_idt;
+    for (uint32_t v = 0; v < 256; v++)
+        vectors[v] = (uint32_t)((word_t)vector_stubs >> 4) << 16 | v * sizeof *vector_stubs;
+}
+
+static void build_idt(void)
+{
+    memset(subject_idt, 0, sizeof subject_idt);
+    if (!(vm_get(GUEST_CR0) & CR0_PE))
+        build_idt_real();
+    else if (vm_get(VM_ENTRY_CONTROLS) & ENTRY_IA32E_MODE_GUEST)
+        build_idt_long();
+    else
+        build_idt_protected();
+}
+
 static void build_gdt(void)
 {
+    memset(subject_gdt, 0, sizeof subject_gdt);
     subject_gdt[SUBJECT_CODE / 8] = 0x00af9b000000ffff;
     subject_gdt[SUBJECT_DATA / 8] = 0x00cf93000000ffff;
     subject_gdt[SUBJECT_CODE32 / 8] = 0x00cf9b000000ffff;
@@ -35,15 +168,28 @@ static void build_gdt(void)
     subject_gdt[SUBJECT_TSS / 8 + 1] = base >> 32;
     subject_gdt[SUBJECT_USER_CODE / 8] = 0x00affb000000ffff;
     subject_gdt[SUBJECT_USER_DATA / 8] = 0x00cff3000000ffff;
+    subject_gdt[SUBJECT_USER_CODE32 / 8] = 0x00cffb000000ffff;
+}
+
+// The stack for CPL 0: in its upper half in 32-bit mode, too, where SS0 stands. I/O permissions: none.
+static void build_tss(void)
+{
+    uint64_t top = (word_t)subject_stack + sizeof subject_stack / 2;
+    memset(tss, 0, sizeof tss);
+    if (vm_get(VM_ENTRY_CONTROLS) & ENTRY_IA32E_MODE_GUEST) {
+        memcpy(&tss[1], &top, sizeof top); // RSP0
+    } else {
+        tss[1] = (uint32_t)top;
+        tss[2] = SUBJECT_DATA;
+    }
+    tss[25] = 0xffff0000;
 }
 
 void vm_tables(void)
 {
     build_idt();
     build_gdt();
-    uint64_t top = (word_t)subject_stack + sizeof subject_stack / 2;
-    memset(tss, 0, sizeof tss);
-    memcpy(&tss[1], &top, sizeof top); // RSP0
+    build_tss();
     vm_set(GUEST_IDTR_BASE, (word_t)subject_idt);
     vm_set(GUEST_IDTR_LIMIT, sizeof subject_idt - 1);
     vm_set(GUEST_GDTR_BASE, (word_t)subject_gdt);
@@ -53,9 +199,11 @@ void vm_tables(void)
     vm_set(GUEST_TR_LIMIT, sizeof tss - 1);
 }
 
+// What the stubs' addresses count from: their segment in real mode begins with them.
 int vector_reached(void)
 {
-    uint64_t offset = result.rip - (word_t)vector_stubs;
+    bool real = !(vm_get(GUEST_CR0) & CR0_PE);
+    uint64_t offset = real ? result.rip : result.rip - (word_t)vector_stubs;
     bool reached = result.outcome == PROBE_ENTERED && offset < sizeof vector_stubs && offset % 16 == 0;
     return reached ? (int)(offset / 16) : -1;
 }

@@ -102,12 +102,6 @@ void vm_control(enum vmcs_control_word word, uint64_t bit, bool on)
     vm_set(fields[word], on ? old | bit : old & ~bit);
 }
 
-void vm_run(const void *code)
-{
-    vm_set(GUEST_RIP, (word_t)code);
-    vm_set(PREEMPTION_TIMER_VALUE, RUN_TICKS >> vmx_misc_timer_rate(processor.caps.misc));
-}
-
 void vm_watch(uint32_t field)
 {
     if (watches < array_size(watched))
@@ -216,7 +210,7 @@ bool field_exists(uint32_t field)
     return at < VMCS_FIELD_COUNT && exists[at];
 }
 
-static struct cpuid_regs box_cpuid(uint32_t leaf, uint32_t subleaf)
+struct cpuid_regs box_cpuid(uint32_t leaf, uint32_t subleaf)
 {
     static struct cpuid_regs got __attribute__((aligned(8)));
     probe(PROBE_CPUID, (uint64_t)subleaf << 32 | leaf, (word_t)&got);

@@ -19,6 +19,7 @@
 #include "abi/probe.h"
 #include "guests/lib/guest.h"
 #include "sdm/controls.h"
+#include "sdm/entry_cases.h"
 #include "sdm/exit_reason.h"
 #include "sdm/qualification.h"
 #include "sdm/vm_error.h"
@@ -51,6 +52,7 @@ static inline bool must(enum vmcs_control_word word, uint64_t bit)
 bool field_exists(uint32_t field);
 // RDMSR on the box; false: #GP.
 bool box_msr(uint32_t index, uint64_t *value);
+struct cpuid_regs box_cpuid(uint32_t leaf, uint32_t subleaf);
 
 // ---- Memory ----
 
@@ -83,7 +85,13 @@ static inline void vm_clear_bits(uint32_t field, uint64_t bits)
 void vm_xor(uint32_t field, uint64_t bits);
 // The same for a control bit, in whatever word it is; secondary controls are activated with it.
 void vm_control(enum vmcs_control_word word, uint64_t bit, bool on);
-// Enter at `code`, with a preemption timer that leaves it time for RUN_TICKS: it ends by an exit of its own.
+// Another mode than the template's 64-bit one: registers, segments, and page tables (subject_pages) that map all memory
+// at its own addresses for every CPL. Control fields stay. To be said right behind vm_reset(). NULL, or why not.
+const char *vm_mode(enum entry_mode mode);
+// CPL 3, in the mode that the description has; needs page tables of vm_mode().
+void vm_user(void);
+// Enter at `code`, with a preemption timer that leaves it time for RUN_TICKS: it ends by an exit of its own. In real and
+// virtual-8086 mode CS is made to begin at `code`.
 void vm_run(const void *code);
 enum { RUN_TICKS = 400000 };
 // Value of a field after the next attempt: up to 16 of them, asked for anew after vm_reset().
@@ -92,7 +100,8 @@ uint64_t vm_saw(uint32_t field);
 
 // ---- What the entered code stands on: its stack is its own after vm_reset(); these are, when a test asks ----
 
-// An IDT in which each vector leads to a VMCALL of its own, and a GDT: flat code 10H, data 18H, and those below.
+// An IDT of the mode, in which each vector leads to a VMCALL of its own, a GDT with what is below, and a TSS with a
+// stack for CPL 0.
 void vm_tables(void);
 enum {
     SUBJECT_CODE = 0x10,
@@ -101,12 +110,16 @@ enum {
     SUBJECT_CODE16 = 0x28,
     SUBJECT_DATA16 = 0x30,
     SUBJECT_NOT_PRESENT = 0x38, // a data segment
-    SUBJECT_TSS = 0x40,         // 64-bit, as far as TR is concerned; 16 bytes
+    SUBJECT_TSS = 0x40,         // 32- or 64-bit; 16 bytes
     SUBJECT_USER_CODE = 0x53,
     SUBJECT_USER_DATA = 0x5b,
+    SUBJECT_USER_CODE32 = 0x63,
+    SUBJECT_FREE = 0x68, // three more descriptors for the test
 };
 extern uint64_t subject_idt[512], subject_gdt[16];
 extern uint8_t subject_stack[8192];
+extern uint64_t
+    subject_pages[4][512]; // in long mode PML4, PDPT, PD; in PAE mode [1] PDPT, [2] PD; [3] is the test's
 // Which vector's VMCALL the last attempt ended at; -1: none.
 int vector_reached(void);
 // Delivered through the IDT of vm_tables(), to its VMCALL.
