@@ -76,13 +76,15 @@ enum lapic_delivery {
 
 // What lapic_merge() hands to the owner. SIPI comes with its vector: event >> LAPIC_EVENT_SIPI_SHIFT. INIT is
 // to be acted on before SIPI; lapic_init_signal() is up to the owner, and so is ignoring a SIPI that finds
-// the vCPU not waiting for it. EXTINT: an I/O APIC pin in ExtINT mode fired, ask the PIC.
+// the vCPU not waiting for it. EXTINT: an I/O APIC pin in ExtINT mode fired, ask the PIC. TIMER: lapic_timer() is
+// due, put off by the owner itself.
 enum lapic_event {
     LAPIC_EVENT_NMI = 0x100,
     LAPIC_EVENT_INIT = 0x200,
     LAPIC_EVENT_SIPI = 0x400,
     LAPIC_EVENT_EXTINT = 0x800,
-    LAPIC_EVENTS = 0xff0f00,
+    LAPIC_EVENT_TIMER = 0x8000,
+    LAPIC_EVENTS = 0xff8f00,
     LAPIC_EVENT_SIPI_SHIFT = 16,
 };
 

@@ -44,9 +44,15 @@ static void arm(struct lapic *l, tsc_t deadline)
     vcpu_attention(&c->vcpu);
 }
 
+// A vCPU that waits for its turn is told in its turn, and its timer runs again from there: however short the period,
+// it costs other machines one expiry a turn.
 static void timer_expired(struct timeout *t)
 {
     struct cpu *c = container_of(t, struct cpu, timer);
+    if (this_pcpu()->current != &c->vcpu) {
+        lapic_post_event(&c->lapic, LAPIC_EVENT_TIMER);
+        return;
+    }
     lapic_timer(&c->lapic);
     cpu_look(c);
 }
@@ -148,9 +154,11 @@ static void start_at(struct cpu *c, uint8_t vector)
     c->state = CPU_RUNS;
 }
 
-// INIT and SIPI (SDM, "MP Initialization Protocol Algorithm").
+// INIT and SIPI: SDM, "MP Initialization Protocol Algorithm".
 static void signals(struct cpu *c, uint32_t events)
 {
+    if (events & LAPIC_EVENT_TIMER)
+        lapic_timer(&c->lapic);
     if (events & LAPIC_EVENT_NMI)
         c->nmi = true;
     if (events & LAPIC_EVENT_INIT) {

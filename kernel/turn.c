@@ -46,24 +46,33 @@ static noinline_cold void chores(struct pcpu *p)
 // Chores that are left go on soon, however long the turn is.
 enum { CHORES_PAUSE = 20000 };
 
-static inline struct vcpu *enter(struct pcpu *p, struct sched_node *n, tsc_t now, uint64_t latest)
+static inline struct vcpu *enter(struct sched_node *n, tsc_t now, uint64_t latest)
 {
-    tsc_t deadline = tsc(min_u64(min_u64(n->turn_end.v, latest), timeouts_next(p->timeouts).v));
+    tsc_t deadline = tsc(min_u64(n->turn_end.v, latest));
     return vcpu_enter(container_of(n, struct vcpu, sched), now, deadline);
+}
+
+// Behind timeouts and chores, which took from `begun` until `now`: a guest runs for as long before the next ones,
+// however many are due by then. Else machines that have something due at all times would stop every other one.
+static struct vcpu *enter_after(struct pcpu *p, struct sched_node *n, tsc_t begun, tsc_t now)
+{
+    uint64_t next = min_u64(timeouts_next(p->timeouts).v, p->kick ? now.v + CHORES_PAUSE : ~0ull);
+    return enter(n, now, max_u64(next, now.v + (now.v - begun.v)));
 }
 
 // With timeouts due, chores, or nobody to run: idles until somebody is.
 static noinline_cold struct vcpu *wait_for_vcpu(struct pcpu *p)
 {
     for (;;) {
+        tsc_t begun = rdtsc();
         watchdog_note();
-        timeouts_run(p->timeouts, rdtsc());
+        timeouts_run(p->timeouts, begun);
         if (p->kick)
             chores(p);
         tsc_t now = rdtsc();
         struct sched_node *n = sched_pick(p->runq, now);
         if (n)
-            return enter(p, n, now, p->kick ? now.v + CHORES_PAUSE : ~0ull);
+            return enter_after(p, n, begun, now);
         vcpu_leave();
         idle(p);
     }
@@ -76,7 +85,7 @@ static struct vcpu *next_vcpu(void)
     tsc_t now = rdtsc();
     if (unlikely(now.v >= timeouts_next(p->timeouts).v || p->kick || !p->runq->current))
         return wait_for_vcpu(p);
-    return enter(p, sched_next(p->runq, now), now, ~0ull);
+    return enter(sched_next(p->runq, now), now, timeouts_next(p->timeouts).v);
 }
 
 _Noreturn void turn_forever(void)

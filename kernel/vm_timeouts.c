@@ -52,12 +52,26 @@ static void flip_bit(struct timeout *t)
     set_timeout(vm, t, tsc(rdtsc().v + tsc_from_us(FLIP_US).v));
 }
 
+// What is asked for by other processors, and what is put off: done when the first vCPU looks at its events.
+enum vm_want {
+    WANT_PARTIAL = 1,
+    WANT_DEVICE = 2,                            // shifted by enum device_timer
+    WANT_EXPIRED = WANT_DEVICE << DEVICE_TIMERS // likewise
+};
+
+// As with the timers of local APICs (kernel/cpu.c): what a device does, it does in its machine's turns.
 static void device_event(struct timeout *t)
 {
     struct device_timeout *d = container_of(t, struct device_timeout, timeout);
     struct vm *vm = d->vm;
+    enum device_timer which = (enum device_timer)(d - vm->device);
+    if (this_pcpu()->current != &vm->cpus[0]->vcpu) {
+        __atomic_fetch_or(&vm->wanted, WANT_EXPIRED << which, __ATOMIC_RELEASE);
+        cpu_look(vm->cpus[0]);
+        return;
+    }
     vm_lock(vm);
-    devices_expire(vm->devices, (enum device_timer)(d - vm->device));
+    devices_expire(vm->devices, which);
     vm_unlock(vm);
 }
 
@@ -94,9 +108,7 @@ void vm_cancel_timeouts(struct vm *vm)
         timeout_cancel(home_of(vm)->timeouts, &vm->device[i].timeout);
 }
 
-// ---- Asked for by other processors: done when the first vCPU looks at its events ----
-
-enum vm_want { WANT_PARTIAL = 1, WANT_DEVICE = 2 /* shifted by enum device_timer */ };
+// ---- On its behalf, from elsewhere ----
 
 // Whether the caller is on the home. If not, the home is asked.
 static bool at_home(struct vm *vm, uint32_t want)
@@ -141,8 +153,11 @@ void vm_home_work(struct vm *vm)
     vm_lock(vm);
     if (wanted & WANT_PARTIAL)
         vm_want_partial(vm);
-    for (unsigned i = 0; i < DEVICE_TIMERS; i++)
+    for (unsigned i = 0; i < DEVICE_TIMERS; i++) {
         if (wanted & WANT_DEVICE << i)
             arm_device(vm, &vm->device[i]);
+        if (wanted & WANT_EXPIRED << i)
+            devices_expire(vm->devices, (enum device_timer)i);
+    }
     vm_unlock(vm);
 }

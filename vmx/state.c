@@ -6,6 +6,7 @@
 #include "arch/string.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
+#include "sched/timeout.h"
 #include "sdm/msr.h"
 #include "vmx/exit.h"
 #include "vmx/msr.h"
@@ -290,11 +291,16 @@ static inline struct vcpu *enter_space(struct vmx_cpu *cpu, struct vcpu *v, tsc_
     return set_deadline(v, now, deadline);
 }
 
-// The flag goes first: what is posted while the upcall looks sets it again.
-static noinline_cold bool look_at_events(struct vcpu *v)
+// The flag goes first: what is posted while the upcall looks sets it again. Returns the deadline, nearer if the upcall
+// set a timeout that is; 0 when the vCPU does not run now.
+static noinline_cold tsc_t look_at_events(struct vcpu *v, tsc_t deadline)
 {
+    const struct timeouts *ts = this_pcpu()->timeouts;
+    tsc_t before = timeouts_next(ts);
     __atomic_fetch_and(&v->state.rare, ~(uint64_t)RARE_EVENTS, __ATOMIC_ACQUIRE);
-    return vcpu_upcalls.events(v);
+    if (!vcpu_upcalls.events(v))
+        return tsc(0);
+    return timeouts_next(ts).v < before.v ? tsc(min_u64(deadline.v, timeouts_next(ts).v)) : deadline;
 }
 
 void vcpu_request_events(struct vcpu *v)
@@ -321,7 +327,7 @@ static noinline_cold struct vcpu *switch_slowly(struct pcpu *p, struct vcpu *to,
         switch_all(cpu->loaded, to);
     cpu->loaded = to;
     p->current = to;
-    if (to->state.rare & RARE_EVENTS && !look_at_events(to))
+    if (to->state.rare & RARE_EVENTS && !(deadline = look_at_events(to, deadline)).v)
         return vcpu_upcalls.turn();
     return enter_space(cpu, to, now, deadline);
 }
@@ -333,7 +339,7 @@ struct vcpu *vcpu_enter(struct vcpu *to, tsc_t now, tsc_t deadline)
     struct vmx_cpu *cpu = p->vmx;
     struct vcpu *from = p->current;
     if (from == to) {
-        if (unlikely(to->state.rare & RARE_EVENTS) && !look_at_events(to))
+        if (unlikely(to->state.rare & RARE_EVENTS) && !(deadline = look_at_events(to, deadline)).v)
             return vcpu_upcalls.turn();
         if (likely(!seat_stale(to->space, cpu->seat)))
             return set_deadline(to, now, deadline);

@@ -136,9 +136,12 @@ void cpu_stop_timer(struct cpu *c)
     timeout_cancel(c->vcpu.sched.home->timeouts, &c->timer);
 }
 
+static unsigned looks;
+
 void cpu_look(struct cpu *c)
 {
     (void)c;
+    looks++;
 }
 
 uint64_t vcpu_bytes(void)
@@ -573,9 +576,43 @@ static void without_controllers_nothing_stays_paused(void **state)
     check_all_is_back();
 }
 
+// A device of a machine that runs does what is due at once; of one that waits, in its next turn, and sets no timeout
+// until then.
+static void devices_act_in_their_machines_turns(void **state)
+{
+    (void)state;
+    struct verdict v;
+    assert_true(create(&v, 0, "vm mem=1088K cpu=0"));
+    vm_all_built();
+    struct vm *vm = adopt();
+    struct vcpu *running = this_pcpu()->current;
+    tsc_t late = tsc(rdtsc().v + tsc_hz);
+    vm_arm_device(vm, DEVICE_TIMER_PIT, tsc(1));
+    timeouts_run(&heaps[0], late);
+    assert_int_equal(vm->wanted, 0);
+
+    vm_arm_device(vm, DEVICE_TIMER_PIT, tsc(1));
+    this_pcpu()->current = NULL;
+    looks = 0;
+    timeouts_run(&heaps[0], late);
+    assert_int_not_equal(vm->wanted, 0);
+    assert_int_equal(looks, 1);
+    assert_int_equal(vm->device[DEVICE_TIMER_PIT].timeout.index, TIMEOUT_IDLE);
+
+    this_pcpu()->current = running;
+    vm->device[DEVICE_TIMER_PIT].deadline = tsc(1);
+    vm_home_work(vm);
+    assert_int_equal(vm->wanted, 0);
+    assert_int_not_equal(vm->device[DEVICE_TIMER_PIT].deadline.v, 1); // the channel was asked, and said when next
+    vm_end(vm, END_EXIT, 0, NULL);
+    reap();
+    check_all_is_back();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(devices_act_in_their_machines_turns, start),
         cmocka_unit_test_setup(wrong_requests_are_refused, start),
         cmocka_unit_test_setup(a_machine_is_paused_and_destroyed_from_elsewhere, start),
         cmocka_unit_test_setup(a_reset_builds_it_anew_when_its_memory_is_back, start),
