@@ -149,14 +149,18 @@ pfn_t buddy_alloc(struct buddy *b, unsigned order, uint16_t owner)
     return pfn(f);
 }
 
-pfn_t buddy_alloc_promised(struct buddy *b, uint16_t owner)
+pfn_t buddy_alloc_promised(struct buddy *b, unsigned order, uint16_t owner)
 {
+    uint32_t pages = 1u << order;
     lock_take(&b->lock);
-    assert(b->promised > 0 && b->free >= b->promised);
-    b->promised--;
-    uint32_t f = take(b, 0, owner);
+    assert(b->promised >= pages && b->free >= b->promised);
+    uint32_t f = take(b, order, owner);
+    if (f)
+        b->promised -= pages;
     lock_release(&b->lock);
-    charge(b, owner, 1);
+    if (!f)
+        return PFN_NONE;
+    charge(b, owner, pages);
     return pfn(f);
 }
 
@@ -210,15 +214,31 @@ enum error buddy_free(struct buddy *b, pfn_t f, uint16_t owner)
     return E_OK;
 }
 
-seldom enum error buddy_split(struct buddy *b, pfn_t f, uint16_t owner)
+seldom enum error buddy_split(struct buddy *b, pfn_t f, unsigned order, uint16_t owner)
 {
     lock_take(&b->lock);
     bool ok = is_owned_block(b, f, owner);
     enum error e = ok ? E_OK : blame(b, f.v);
-    for (uint32_t i = 0, n = ok ? 1u << b->frames[f.v].order : 0; i < n; i++)
-        b->frames[f.v + i] = (struct frame){.owner = owner, .state = FRAME_USED};
+    for (uint32_t i = 0, n = ok ? 1u << b->frames[f.v].order : 0; i < n; i += 1u << order)
+        b->frames[f.v + i] = (struct frame){.owner = owner, .state = FRAME_USED, .order = (uint8_t)order};
     lock_release(&b->lock);
     return e;
+}
+
+seldom enum error buddy_join(struct buddy *b, pfn_t f, unsigned order, uint16_t owner)
+{
+    struct frame *r = &b->frames[f.v];
+    uint32_t pages = 1u << order;
+    lock_take(&b->lock);
+    bool ok = f.v % pages == 0 && f.v + pages <= b->count;
+    for (uint32_t i = 0; ok && i < pages; i++)
+        ok = r[i].kind == frame_kind(FRAME_USED, 0) && r[i].owner == owner && r[i].lent == LENT_NOT;
+    for (uint32_t i = 1; ok && i < pages; i++)
+        r[i] = (struct frame){.state = FRAME_NONE};
+    if (ok)
+        r->order = (uint8_t)order;
+    lock_release(&b->lock);
+    return ok ? E_OK : E_INVALID;
 }
 
 seldom enum error buddy_reserve(struct buddy *b, uint64_t pages)

@@ -42,8 +42,9 @@ enum error buddy_add(struct buddy *b, pfn_t first, pfn_t end);
 // A block of 2^order pages charged to `owner`, contents undefined. PFN_NONE: nothing that big is free and
 // not promised to others. Takes the lock.
 pfn_t buddy_alloc(struct buddy *b, unsigned order, uint16_t owner);
-// One page for a holder of a promise, which is redeemed by it.
-pfn_t buddy_alloc_promised(struct buddy *b, uint16_t owner);
+// A block of 2^order pages for a holder of as many promises, which are redeemed by it. PFN_NONE: nothing that big is
+// free; one page always is.
+pfn_t buddy_alloc_promised(struct buddy *b, unsigned order, uint16_t owner);
 // Up to `n` single pages (n <= 16), as one block if there is one; first redeems `redeem` promises whose
 // pages were taken out of an earlier batch. Returns how many pages `to` got; never eats into promises.
 unsigned buddy_alloc_batch(struct buddy *b, uint32_t *to, unsigned n, uint16_t owner, uint64_t redeem);
@@ -52,8 +53,10 @@ unsigned buddy_alloc_batch(struct buddy *b, uint32_t *to, unsigned n, uint16_t o
 // or never in the allocator; E_INVALID: inside a block. On error nothing changed.
 enum error buddy_free(struct buddy *b, pfn_t f, uint16_t owner);
 
-// Cuts an allocated block into single pages, each to be freed on its own. Errors as buddy_free.
-enum error buddy_split(struct buddy *b, pfn_t f, uint16_t owner);
+// Cuts an allocated block, which is no smaller, into blocks of 2^order pages, each to be freed on its own. Errors as buddy_free.
+enum error buddy_split(struct buddy *b, pfn_t f, unsigned order, uint16_t owner);
+// Makes one block of 2^order pages of that many single pages of `owner`, none of them lent. E_INVALID: they are not.
+enum error buddy_join(struct buddy *b, pfn_t f, unsigned order, uint16_t owner);
 
 // Hands an allocated block to another owner. No lock: only who holds the block may do this.
 static inline void buddy_chown(struct buddy *b, pfn_t f, uint16_t to)

@@ -25,10 +25,12 @@ static bool is_leaf(uint64_t entry, unsigned level)
     return level == PT || (entry & EPT_LARGE);
 }
 
-// SDM "EPT Misconfigurations": writable without readable; execute-only needs a capability we do not ask for.
-static bool rights_are_sane(uint64_t rights)
+// Writable without readable is a misconfiguration, as is execute-only where the processor does not know it.
+bool ept_rights_are_sane(uint64_t rights)
 {
-    return (rights & EPT_READ) && !(rights & ~(EPT_RIGHTS | EPT_FOREIGN | EPT_ACCESSED | EPT_DIRTY));
+    uint64_t legal = EPT_RIGHTS | EPT_FOREIGN | EPT_NO_WRITE | EPT_ACCESSED | EPT_DIRTY;
+    bool only_exec = (rights & EPT_RIGHTS) == EPT_EXEC && ept_features.exec_only;
+    return (rights & EPT_READ || only_exec) && !(rights & ~legal);
 }
 
 enum error ept_init(struct ept *e, pfn_t (*take)(struct ept *), void (*give)(struct ept *, pfn_t))
@@ -72,17 +74,17 @@ static enum error descend(struct ept *e, gpa_t at, unsigned level, uint64_t **en
     return E_OK;
 }
 
-// The entry that decides about `at`: a leaf, or where the walk ends for want of one.
-static uint64_t *walk(const struct ept *e, gpa_t at, unsigned *level)
+// Each entry is read once: another processor may be splitting the leaf in it.
+uint64_t *ept_walk(const struct ept *e, gpa_t at, unsigned *level)
 {
     uint64_t *table = pfn_to_virt(e->root);
     for (unsigned k = PML4;; k--) {
-        uint64_t *entry = &table[index_of(at.v, k)];
-        if (!is_present(*entry) || is_leaf(*entry, k)) {
+        uint64_t *entry = &table[index_of(at.v, k)], value = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
+        if (!is_present(value) || is_leaf(value, k)) {
             *level = k;
             return entry;
         }
-        table = table_of(*entry);
+        table = table_of(value);
     }
 }
 
@@ -99,27 +101,11 @@ uint64_t *ept_entry_slow(struct ept *e, gpa_t at)
 uint64_t *ept_peek(const struct ept *e, gpa_t at)
 {
     unsigned level;
-    if (likely(e->last_region == at.v >> 21))
-        return &e->last_table[at.v >> PAGE_SHIFT & 511];
-    uint64_t *entry = at.v >> 48 ? NULL : walk(e, at, &level);
+    uint64_t *entry = at.v >> 48 ? NULL : ept_find(e, at, &level);
     return entry && level == PT ? entry : NULL;
 }
 
-const uint64_t *ept_table(const struct ept *e, gpa_t at)
-{
-    const uint64_t *table = pfn_to_virt(e->root);
-    if (at.v >> 48)
-        return NULL;
-    for (unsigned k = PML4; k > PT; k--) {
-        uint64_t entry = __atomic_load_n(&table[index_of(at.v, k)], __ATOMIC_ACQUIRE);
-        if (!is_present(entry) || is_leaf(entry, k))
-            return NULL;
-        table = table_of(entry);
-    }
-    return table;
-}
-
-static bool level_is_there(enum ept_level level)
+bool ept_level_is_there(enum ept_level level)
 {
     return level == EPT_4K || (level == EPT_2M && ept_features.pages_2m) ||
            (level == EPT_1G && ept_features.pages_1g);
@@ -127,10 +113,10 @@ static bool level_is_there(enum ept_level level)
 
 enum error ept_map(struct ept *e, gpa_t at, hpa_t to, enum ept_level level, uint64_t rights)
 {
-    if (!level_is_there(level))
+    if (!ept_level_is_there(level))
         return E_UNSUPPORTED;
     uint64_t *entry, size = leaf_size(level);
-    if (at.v >> 48 || at.v % size || to.v % size || to.v & ~EPT_ADDRESS || !rights_are_sane(rights))
+    if (at.v >> 48 || at.v % size || to.v % size || to.v & ~EPT_ADDRESS || !ept_rights_are_sane(rights))
         return E_INVALID;
     enum cache_type type = MT_WB;
     if (ept_features.memory_type && !ept_features.memory_type(to, level, &type))
@@ -164,24 +150,28 @@ bool ept_lookup(const struct ept *e, gpa_t at, struct ept_leaf *leaf)
     if (at.v >> 48)
         return false;
     unsigned level;
-    uint64_t entry = *walk(e, at, &level);
+    uint64_t entry = *ept_walk(e, at, &level);
     if (!is_present(entry))
         return false;
     *leaf = decode(entry, level, at);
     return true;
 }
 
-// Replaces a large leaf by a table of leaves one size smaller with the same translation.
+void ept_split_leaf(uint64_t *entry, unsigned level, pfn_t table)
+{
+    uint64_t *leaves = pfn_to_virt(table), leaf = level - 1 == PT ? *entry & ~EPT_LARGE : *entry;
+    for (unsigned i = 0; i < 512; i++)
+        leaves[i] = leaf + i * leaf_size(level - 1);
+    __atomic_store_n(entry, pfn_to_hpa(table).v | EPT_RIGHTS, __ATOMIC_RELEASE);
+}
+
 static enum error split_once(struct ept *e, uint64_t *entry, unsigned level)
 {
     pfn_t f = e->take(e);
     if (pfn_is_none(f))
         return E_NO_MEMORY;
     e->tables++;
-    uint64_t *table = pfn_to_virt(f), leaf = level - 1 == PT ? *entry & ~EPT_LARGE : *entry;
-    for (unsigned i = 0; i < 512; i++)
-        table[i] = leaf + i * leaf_size(level - 1);
-    __atomic_store_n(entry, pfn_to_hpa(f).v | EPT_RIGHTS, __ATOMIC_RELEASE);
+    ept_split_leaf(entry, level, f);
     return E_OK;
 }
 
@@ -191,7 +181,7 @@ enum error ept_split(struct ept *e, gpa_t at)
         return E_NOT_FOUND;
     for (;;) {
         unsigned level;
-        uint64_t *entry = walk(e, at, &level);
+        uint64_t *entry = ept_walk(e, at, &level);
         if (!is_present(*entry))
             return E_NOT_FOUND;
         if (level == PT)
@@ -202,12 +192,58 @@ enum error ept_split(struct ept *e, gpa_t at)
     }
 }
 
+// The entry of the page directory for `at`; NULL: there is none.
+static uint64_t *directory_entry(const struct ept *e, gpa_t at)
+{
+    uint64_t *table = pfn_to_virt(e->root);
+    for (unsigned k = PML4; k > PD; k--) {
+        uint64_t entry = table[index_of(at.v, k)];
+        if (!is_present(entry) || is_leaf(entry, k))
+            return NULL;
+        table = table_of(entry);
+    }
+    return &table[index_of(at.v, PD)];
+}
+
+// The 2-MiB leaf that the leaves of a table come to, without EPT_LARGE; 0: none.
+static uint64_t sum_of(const uint64_t *leaves)
+{
+    const uint64_t flags = EPT_ACCESSED | EPT_DIRTY;
+    uint64_t first = leaves[0] & ~flags, seen = 0;
+    if (!is_present(first) || (first & EPT_ADDRESS) % leaf_size(PD))
+        return 0;
+    for (unsigned i = 0; i < 512; i++) {
+        if ((leaves[i] & ~flags) != first + i * leaf_size(PT))
+            return 0;
+        seen |= leaves[i] & flags;
+    }
+    return first | seen;
+}
+
+enum error ept_merge(struct ept *e, gpa_t at, pfn_t *unused)
+{
+    uint64_t *entry = at.v >> 48 ? NULL : directory_entry(e, at);
+    if (!entry || !is_present(*entry) || is_leaf(*entry, PD) || !ept_features.pages_2m)
+        return E_NOT_FOUND;
+    uint64_t leaf = sum_of(table_of(*entry));
+    enum cache_type type;
+    bool uniform =
+        !ept_features.memory_type || ept_features.memory_type(hpa(leaf & EPT_ADDRESS), EPT_2M, &type);
+    if (!leaf || !uniform)
+        return E_NOT_FOUND;
+    *unused = pfn((*entry & EPT_ADDRESS) >> PAGE_SHIFT);
+    __atomic_store_n(entry, leaf | EPT_LARGE, __ATOMIC_RELEASE);
+    if (e->last_region == at.v >> 21)
+        e->last_region = ~0ull;
+    return E_OK;
+}
+
 enum error ept_unmap(struct ept *e, gpa_t at, enum ept_level level, struct ept_leaf *was)
 {
     if (at.v >> 48)
         return E_NOT_FOUND;
     unsigned found;
-    uint64_t *entry = walk(e, at, &found);
+    uint64_t *entry = ept_walk(e, at, &found);
     if (!is_present(*entry))
         return E_NOT_FOUND;
     if (found != (unsigned)level || at.v % leaf_size(level))
@@ -219,16 +255,17 @@ enum error ept_unmap(struct ept *e, gpa_t at, enum ept_level level, struct ept_l
 
 enum error ept_protect(struct ept *e, gpa_t at, uint64_t rights)
 {
-    if (!rights_are_sane(rights) || rights & ~EPT_RIGHTS)
+    const uint64_t changes = EPT_RIGHTS | EPT_NO_WRITE;
+    if (!ept_rights_are_sane(rights) || rights & ~changes)
         return E_INVALID;
     if (at.v >> 48)
         return E_NOT_FOUND;
     unsigned level;
-    uint64_t *entry = walk(e, at, &level), old = *entry;
+    uint64_t *entry = ept_walk(e, at, &level), old = *entry;
     do {
         if (!is_present(old))
             return E_NOT_FOUND;
-    } while (!__atomic_compare_exchange_n(entry, &old, (old & ~EPT_RIGHTS) | rights, false, __ATOMIC_ACQ_REL,
+    } while (!__atomic_compare_exchange_n(entry, &old, (old & ~changes) | rights, false, __ATOMIC_ACQ_REL,
                                           __ATOMIC_RELAXED));
     return E_OK;
 }

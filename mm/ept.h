@@ -23,11 +23,12 @@ enum ept_level { EPT_4K, EPT_2M, EPT_1G }; // of a leaf; tables are named PT, PD
 #define EPT_DIRTY      (1ull << 9)
 #define EPT_ADDRESS    0x000ffffffffff000ull
 // Ignored by the processor, for struct space.
-#define EPT_FOREIGN (1ull << 52) // leaf: the frame belongs to another space
+#define EPT_FOREIGN  (1ull << 52) // leaf: the frame belongs to another space
+#define EPT_NO_WRITE (1ull << 53) // leaf: the page itself may not be written, whatever its slot allows
 
 // What the box can do, set once at start by the vmx room (IA32_VMX_EPT_VPID_CAP).
 struct ept_features {
-    bool accessed_dirty, pages_2m, pages_1g;
+    bool accessed_dirty, pages_2m, pages_1g, exec_only;
     // Memory type of [at, at + 4 KiB << 9*level), from the MTRRs; false: not uniform, so that one leaf must
     // not map it. NULL when all RAM is write-back, as on any sane box: first touches are faster then.
     bool (*memory_type)(hpa_t at, enum ept_level level, enum cache_type *type);
@@ -54,23 +55,46 @@ struct ept_leaf {    // a translation, as found
 // An empty root. E_NO_MEMORY.
 enum error ept_init(struct ept *e, pfn_t (*take)(struct ept *), void (*give)(struct ept *, pfn_t));
 
-// Maps the leaf at `at`; `rights` may have EPT_FOREIGN, EPT_ACCESSED and EPT_DIRTY with them. E_INVALID: unaligned, beyond 48 bits, rights that the SDM calls misconfigured.
+// Maps the leaf at `at`; `rights` may have EPT_FOREIGN, EPT_ACCESSED and EPT_DIRTY with them. E_INVALID: unaligned,
+// beyond 48 bits, rights that the SDM calls misconfigured.
 // E_EXISTS: mapped already, or a finer table is there. E_UNSUPPORTED: no such leaf size, or its memory
 // type is not uniform. E_NO_MEMORY.
 enum error ept_map(struct ept *e, gpa_t at, hpa_t to, enum ept_level level, uint64_t rights);
 
+// Whether leaves may have these rights, and are there in this size. SDM "EPT Misconfigurations".
+bool ept_rights_are_sane(uint64_t rights);
+bool ept_level_is_there(enum ept_level level);
+
 // The translation of one byte; false: none.
 bool ept_lookup(const struct ept *e, gpa_t at, struct ept_leaf *leaf);
 
+// The entry that decides about `at`, below 48 bits: a leaf, or where the walk ends for want of one; `level` is that of
+// the table it lies in. Needs no lock to be called: tables come whole and stay; what the entry says may change.
+uint64_t *ept_walk(const struct ept *e, gpa_t at, unsigned *level);
+static inline uint64_t *ept_find(const struct ept *e, gpa_t at, unsigned *level)
+{
+    if (unlikely(e->last_region != at.v >> 21))
+        return ept_walk(e, at, level);
+    *level = EPT_4K;
+    return &e->last_table[at.v >> 12 & 511];
+}
+
+// Replaces the large leaf `entry` of `level` by `table`, filled with leaves one size smaller: the same translation,
+// accessed and dirty flags with it.
+void ept_split_leaf(uint64_t *entry, unsigned level, pfn_t table);
 // Makes 4-KiB leaves of the leaf around `at`, so that one page can be changed alone. E_NOT_FOUND,
 // E_NO_MEMORY.
 enum error ept_split(struct ept *e, gpa_t at);
+// The inverse: a 2-MiB leaf instead of the table of 4-KiB leaves around `at`, when they map one aligned block with the
+// same rights; flags add up. The table, which processors may still use until they have passed a newer generation, is
+// `unused` from then on and stays the caller's. E_NOT_FOUND: no such table, or its leaves do not go together.
+enum error ept_merge(struct ept *e, gpa_t at, pfn_t *unused);
 
 // Removes the leaf at `at` (its first byte) and says what it was. E_NOT_FOUND; E_INVALID: a leaf of
 // another size is there (split first). Invalidation is the caller's.
 enum error ept_unmap(struct ept *e, gpa_t at, enum ept_level level, struct ept_leaf *was);
 
-// Changes the rights of the leaf at `at`, whatever its size. E_NOT_FOUND, E_INVALID.
+// Changes the rights of the leaf at `at`, whatever its size; `rights` may have EPT_NO_WRITE. E_NOT_FOUND, E_INVALID.
 enum error ept_protect(struct ept *e, gpa_t at, uint64_t rights);
 
 // The 4-KiB entry for `at`; tables on the way are made. NULL: out of memory, or a large leaf is there.
@@ -85,9 +109,6 @@ static inline uint64_t *ept_entry(struct ept *e, gpa_t at)
 
 // The 4-KiB entry for `at` if its table exists; NULL otherwise.
 uint64_t *ept_peek(const struct ept *e, gpa_t at);
-
-// The page table for `at`; NULL: there is none. Needs no lock: tables come whole and stay.
-const uint64_t *ept_table(const struct ept *e, gpa_t at);
 
 // Takes a dead tree apart, `max_leaves` leaves and a few tables a call; `gone` gets each leaf's first frame
 // and level. Returns true when nothing is left, the root included.

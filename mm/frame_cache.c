@@ -44,7 +44,7 @@ pfn_t frame_cache_take_slow(struct frame_cache *c, uint16_t owner, bool promised
     if (!promised)
         return PFN_NONE;
     // Everything free is promised: this page is one of those.
-    pfn_t f = buddy_alloc_promised(c->buddy, owner);
+    pfn_t f = buddy_alloc_promised(c->buddy, 0, owner);
     memset(pfn_to_virt(f), 0, PAGE_SIZE);
     return f;
 }

@@ -98,15 +98,6 @@ enum error space_lend(struct space *owner, gfn_t page, bool large, struct space 
     return e;
 }
 
-bool space_leaf_is_large(struct space *s, gfn_t page)
-{
-    struct ept_leaf leaf;
-    lock_take(&s->lock);
-    bool large = ept_lookup(&s->ept, gfn_to_gpa(page), &leaf) && leaf.level == EPT_2M;
-    lock_release(&s->lock);
-    return large;
-}
-
 // ---- Taking back ----
 
 enum error space_take_back(struct space *to, gfn_t at, bool large)
@@ -119,8 +110,7 @@ enum error space_take_back(struct space *to, gfn_t at, bool large)
         uint32_t f = (uint32_t)hpa_to_pfn(was.at).v;
         frames.frames[f].prev = to->leaving;
         to->leaving = f;
-        __atomic_store_n(&to->generation, generation_draw(), __ATOMIC_SEQ_CST);
-        quarantine_put(to);
+        space_changed(to);
     }
     lock_release(&to->lock);
     return e == E_INVALID ? E_NOT_FOUND : e;

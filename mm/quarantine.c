@@ -129,14 +129,20 @@ static void release(const struct space *s, const struct batch *b)
         lent_is_over(pfn(b->frame[i]));
 }
 
+// The leaf of a dead space. Its block's record knows how large it is; a 2-MiB leaf may have kept a table.
 static void gone(struct ept *e, pfn_t f, enum ept_level level)
 {
-    (void)level; // the frame's record knows
     uint16_t owner = container_of(e, struct space, ept)->owner;
-    if (frames.frames[f.v].owner == owner)
-        lent_abandon(f, owner);
-    else
+    if (frames.frames[f.v].owner != owner) {
         lent_is_over(f);
+        return;
+    }
+    pfn_t spare = level == EPT_2M ? large_spare(f) : PFN_NONE;
+    if (!pfn_is_none(spare)) {
+        e->give(e, spare);
+        e->tables--;
+    }
+    lent_abandon(f, owner);
 }
 
 // A dead space without waiting frames: its tree, then itself. True when it is no more.

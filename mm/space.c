@@ -15,7 +15,7 @@ _Static_assert((int)SLOT_READ == (int)ACCESS_READ && (int)SLOT_WRITE == (int)ACC
 
 // ---- Tables: charged to the space's owner, from its promise as soon as it has one ----
 
-static pfn_t take_table(struct ept *e)
+pfn_t space_take_table(struct ept *e)
 {
     struct space *s = container_of(e, struct space, ept);
     if (s->promised == 0 || s->borrowing)
@@ -39,7 +39,7 @@ struct space *space_create(uint16_t owner)
         return NULL;
     s->owner = owner;
     list_init(&s->quarantine);
-    if (ept_init(&s->ept, take_table, give_table) != E_OK) {
+    if (ept_init(&s->ept, space_take_table, give_table) != E_OK) {
         object_free(&space_cache, s, owner);
         return NULL;
     }
@@ -70,7 +70,7 @@ static uint64_t tables_for(uint64_t first, uint64_t end)
 
 static enum error check_slot(const struct space *s, uint64_t first, uint64_t pages, enum slot_flags flags)
 {
-    bool ram = !(flags & ~SLOT_RAM) && flags & SLOT_READ;
+    bool ram = !(flags & ~SLOT_RAM) && ept_rights_are_sane(flags);
     if (pages == 0 || (!ram && flags != SLOT_WINDOW))
         return E_INVALID;
     if (first >= GFN_END || pages > GFN_END - first)
@@ -103,7 +103,7 @@ enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot
 
 // ---- First touch ----
 
-static uint64_t leaf_of(const struct slot *t, pfn_t f)
+uint64_t space_leaf_bits(const struct slot *t, pfn_t f)
 {
     if (t->leaf)
         return t->leaf;
@@ -114,12 +114,17 @@ static uint64_t leaf_of(const struct slot *t, pfn_t f)
 
 uint64_t *space_back(struct space *s, const struct slot *t, uint64_t gfn)
 {
-    uint64_t *entry = ept_entry(&s->ept, gpa(gfn << PAGE_SHIFT));
-    if (unlikely(!entry) || *entry & EPT_RIGHTS)
+    unsigned level;
+    uint64_t *entry = ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &level);
+    if (*entry & EPT_RIGHTS)
         return entry;
+    if (level != EPT_4K)
+        entry = ept_entry(&s->ept, gpa(gfn << PAGE_SHIFT));
+    if (!entry)
+        return NULL;
     pfn_t f = frame_cache_take_promised(frame_cache_here(), s->owner);
     s->promised--;
-    __atomic_store_n(entry, pfn_to_hpa(f).v | leaf_of(t, f), __ATOMIC_RELEASE);
+    __atomic_store_n(entry, pfn_to_hpa(f).v | space_leaf_bits(t, f), __ATOMIC_RELEASE);
     return entry;
 }
 
@@ -130,14 +135,21 @@ static bool is_lent(struct space *s, gpa_t at, enum access access)
     return ept_lookup(&s->ept, at, &leaf) && leaf.foreign && !(access & ~leaf.rights);
 }
 
+static enum error fault_in(struct space *s, const struct slot *t, gpa_t at, enum access access)
+{
+    if (t->flags & SLOT_WINDOW)
+        return is_lent(s, at, access) ? E_OK : E_DENIED;
+    if (access & ~t->flags)
+        return E_DENIED;
+    const uint64_t *entry = space_back(s, t, at.v >> PAGE_SHIFT);
+    return !entry ? E_NO_MEMORY : access & ~*entry ? E_DENIED : E_OK;
+}
+
 // Everything that space_fault() does not expect. The lock is held, and released here.
 static noinline_cold enum error fault_slow(struct space *s, gpa_t at, enum access access)
 {
-    uint64_t gfn = at.v >> PAGE_SHIFT;
-    const struct slot *t = slot_of(s, gfn);
-    enum error e = !t ? E_BAD_ADDRESS : (access & ~t->flags) && !is_lent(s, at, access) ? E_DENIED : E_OK;
-    if (e == E_OK && t->flags & SLOT_RAM && !space_back(s, t, gfn))
-        e = E_NO_MEMORY;
+    const struct slot *t = slot_of(s, at.v >> PAGE_SHIFT);
+    enum error e = t ? fault_in(s, t, at, access) : E_BAD_ADDRESS;
     lock_release(&s->lock);
     return e;
 }
@@ -188,41 +200,57 @@ static size_t within_page(uint64_t at, size_t len)
     return min_u64(len, PAGE_SIZE - at % PAGE_SIZE);
 }
 
-static char *byte_of(uint64_t entry, uint64_t at)
+static char *byte_of(uint64_t entry, unsigned level, uint64_t at)
 {
-    return (char *)hpa_to_virt(hpa(entry & EPT_ADDRESS)) + at % PAGE_SIZE;
+    uint64_t inside = ((uint64_t)PAGE_SIZE << 9 * level) - 1;
+    return (char *)hpa_to_virt(hpa((entry & EPT_ADDRESS & ~inside) | (at & inside)));
+}
+
+// The host address of `at` and the rights there; NULL: never touched. The lock is held.
+static char *find_byte(struct space *s, uint64_t at, uint64_t *rights)
+{
+    unsigned level;
+    uint64_t entry = *ept_find(&s->ept, gpa(at), &level);
+    *rights = entry & EPT_RIGHTS;
+    return *rights ? byte_of(entry, level, at) : NULL;
 }
 
 // The host address of `at`, for a write: backed and marked dirty. The lock is held.
-static char *dirty_byte(struct space *s, uint64_t at)
+static enum error dirty_byte(struct space *s, uint64_t at, char **byte)
 {
-    uint64_t gfn = at >> PAGE_SHIFT, *entry = space_back(s, slot_of(s, gfn), gfn);
+    uint64_t gfn = at >> PAGE_SHIFT, rights, *entry = space_back(s, slot_of(s, gfn), gfn);
     if (!entry)
-        return NULL;
+        return E_NO_MEMORY;
+    if (!(*entry & EPT_WRITE))
+        return E_DENIED;
     __atomic_fetch_or(entry, EPT_ACCESSED | EPT_DIRTY, __ATOMIC_RELAXED);
-    return byte_of(*entry, at);
+    *byte = find_byte(s, at, &rights);
+    return E_OK;
 }
 
 // One page's part of a read. The lock is held over the copy: the page cannot be unmapped meanwhile.
-static void read_within_page(struct space *s, uint64_t at, void *to, size_t n)
+static enum error read_within_page(struct space *s, uint64_t at, void *to, size_t n)
 {
-    const uint64_t *entry = ept_peek(&s->ept, gpa(at));
-    if (likely(entry && *entry & EPT_RIGHTS))
-        memcpy(to, byte_of(*entry, at), n);
+    uint64_t rights;
+    const char *byte = find_byte(s, at, &rights);
+    if (unlikely(rights && !(rights & EPT_READ)))
+        return E_DENIED;
+    if (likely(byte))
+        memcpy(to, byte, n);
     else
         memset(to, 0, n); // never touched: zero, and stays unbacked
+    return E_OK;
 }
 
-// What most reads are: within a page of the first slot. False: not so, or not allowed.
+// What most reads are: within a page of the first slot, and allowed. False: not so.
 static bool read_at_once(struct space *s, uint64_t at, void *to, size_t len)
 {
     const struct slot *t = &s->slot[0];
     if (within_page(at, len) < len)
         return false;
     lock_take(&s->lock);
-    bool can = (at >> PAGE_SHIFT) - t->first < t->pages && t->flags & ACCESS_READ;
-    if (likely(can))
-        read_within_page(s, at, to, len);
+    bool can = (at >> PAGE_SHIFT) - t->first < t->pages && t->flags & ACCESS_READ &&
+               read_within_page(s, at, to, len) == E_OK;
     lock_release(&s->lock);
     return can;
 }
@@ -235,7 +263,7 @@ enum error guest_read(struct space *s, gpa_t from, void *to, size_t len)
     for (size_t done = 0, n; e == E_OK && done < len; done += n) {
         n = within_page(from.v + done, len - done);
         lock_take(&s->lock);
-        read_within_page(s, from.v + done, (char *)to + done, n);
+        e = read_within_page(s, from.v + done, (char *)to + done, n);
         lock_release(&s->lock);
     }
     return e;
@@ -246,13 +274,12 @@ enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len)
     enum error e = check_range(s, to, len, ACCESS_WRITE);
     for (size_t done = 0, n; e == E_OK && done < len; done += n) {
         uint64_t at = to.v + done;
+        char *byte;
         n = within_page(at, len - done);
         lock_take(&s->lock);
-        char *byte = dirty_byte(s, at);
-        if (byte)
+        e = dirty_byte(s, at, &byte);
+        if (e == E_OK)
             memcpy(byte, (const char *)from + done, n);
-        else
-            e = E_NO_MEMORY;
         lock_release(&s->lock);
     }
     return e;
@@ -262,12 +289,12 @@ enum error guest_zero(struct space *s, gpa_t to, size_t len)
 {
     enum error e = check_range(s, to, len, ACCESS_WRITE);
     for (size_t done = 0, n; e == E_OK && done < len; done += n) {
-        uint64_t at = to.v + done;
+        uint64_t at = to.v + done, rights;
+        char *byte;
         n = within_page(at, len - done);
         lock_take(&s->lock);
-        const uint64_t *entry = ept_peek(&s->ept, gpa(at));
-        if (entry && *entry & EPT_RIGHTS)
-            memset(dirty_byte(s, at), 0, n);
+        if (find_byte(s, at, &rights) && (e = dirty_byte(s, at, &byte)) == E_OK)
+            memset(byte, 0, n);
         lock_release(&s->lock);
     }
     return e;
@@ -275,23 +302,29 @@ enum error guest_zero(struct space *s, gpa_t to, size_t len)
 
 void *guest_map(struct space *s, gpa_t at, size_t len)
 {
+    char *byte = NULL;
     if (len > PAGE_SIZE - at.v % PAGE_SIZE || check_range(s, at, len ? len : 1, ACCESS_WRITE) != E_OK)
         return NULL;
     lock_take(&s->lock);
-    char *byte = dirty_byte(s, at.v);
+    enum error e = dirty_byte(s, at.v, &byte);
     lock_release(&s->lock);
-    return byte;
+    return e == E_OK ? byte : NULL;
 }
 
 // Not through the table that the EPT remembers: without the lock its two words need not belong together.
 const void *guest_peek_far(struct guest_view *g, gpa_t at)
 {
-    const uint64_t *table = ept_table(&g->space->ept, at);
-    if (!table)
+    if (at.v >> 48)
         return NULL;
-    g->table = table;
-    g->region = at.v >> 21;
-    return guest_peek(g, at);
+    unsigned level;
+    const uint64_t *found = ept_walk(&g->space->ept, at, &level);
+    if (level == EPT_4K) {
+        g->table = found - (at.v >> PAGE_SHIFT & 511);
+        g->region = at.v >> 21;
+        return guest_peek(g, at);
+    }
+    uint64_t entry = __atomic_load_n(found, __ATOMIC_ACQUIRE); // no leaf any more if it was split just now
+    return entry & EPT_READ && entry & EPT_LARGE ? byte_of(entry, level, at.v) : NULL;
 }
 
 // ---- Unmapping ----
@@ -299,10 +332,10 @@ const void *guest_peek_far(struct guest_view *g, gpa_t at)
 // Takes the page out of the tables and puts its frame on the chain; 1 if there was one. The lock is held.
 static unsigned detach(struct space *s, uint64_t gfn)
 {
-    uint64_t *entry = ept_peek(&s->ept, gpa(gfn << PAGE_SHIFT));
-    uint64_t old = entry ? __atomic_exchange_n(entry, 0, __ATOMIC_ACQ_REL) : 0;
-    if (!(old & EPT_RIGHTS))
+    unsigned level;
+    if (!(*ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &level) & EPT_RIGHTS) || space_split(s, gfn) != E_OK)
         return 0;
+    uint64_t old = __atomic_exchange_n(ept_peek(&s->ept, gpa(gfn << PAGE_SHIFT)), 0, __ATOMIC_ACQ_REL);
     uint32_t f = (uint32_t)((old & EPT_ADDRESS) >> PAGE_SHIFT);
     frames.frames[f].next = s->arriving;
     s->arriving = f;
@@ -323,10 +356,8 @@ enum error space_unmap(struct space *s, gfn_t first, uint64_t pages, uint64_t *d
         buddy_unreserve(&frames, n - gone);
         s->promised += gone;
     }
-    if (gone) {
-        __atomic_store_n(&s->generation, generation_draw(), __ATOMIC_SEQ_CST);
-        quarantine_put(s);
-    }
+    if (gone)
+        space_changed(s);
     lock_release(&s->lock);
     return e;
 }

@@ -2,13 +2,15 @@
 // for invalidation. Devices, hypercalls and loaders reach guest memory only through guest_read,
 // guest_write and guest_map, which check slots and rights and mark pages dirty.
 // Backing is lazy: a page gets a zeroed frame when it is first touched, by guest or hypervisor; all of it
-// was reserved when the slot was added, so that touching cannot fail while the box keeps its promises.
+// was reserved when the slot was added, so that touching cannot fail while the box keeps its promises. A slot can be
+// backed at once, too, in leaves as large as alignment and free memory allow. A 2-MiB leaf is one block of the buddy;
+// what concerns a part of it splits both, and when its pages are alike again they are put together.
 // Locking: a space's own lock guards slots and EPT changes; guests of other spaces never take it.
 #pragma once
 #include "abi/error.h"
 #include "arch/types.h"
 
-enum slot_flags {
+enum slot_flags { // the rights as in EPT: reading, with it writing; execution, alone if the processor can
     SLOT_READ = 1,
     SLOT_WRITE = 2,
     SLOT_EXEC = 4,
@@ -28,6 +30,17 @@ void space_destroy(struct space *s);
 // Adds `pages` pages of RAM at `base`. E_NO_MEMORY when the box cannot promise them, E_EXISTS on overlap.
 enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot_flags flags);
 
+// Backs the whole slot around `page` now, in large leaves where that can be: as long as zeroing it takes.
+void space_populate(struct space *s, gfn_t page);
+
+// Gives pages of one RAM slot `rights` of their own, not more than the slot has; backs them first. Goes as far as the
+// end of a 2-MiB region and says how many pages that were in `done`: a handler's work. What was taken away is still
+// possible until the processors of `s` have passed the new generation. E_BAD_ADDRESS: not in one RAM slot; E_INVALID:
+// no rights, or writing without reading; E_DENIED: more than the slot has; E_UNSUPPORTED: execution alone, which this
+// processor does not know; E_EXISTS: a part of a leaf that is lent whole; E_NO_MEMORY.
+// Call vcpu_attention() when the current vCPU runs in `s`.
+enum error space_set_rights(struct space *s, gfn_t first, uint64_t pages, unsigned rights, uint64_t *done);
+
 // ---- Pages lent to another space (mm/lend.c). A page, or 2-MiB leaf, is lent to one space at a time. ----
 
 // Maps the page `page` of `owner` at `at` in a window of `to`, with `rights` (SLOT_READ, with it SLOT_WRITE and
@@ -45,17 +58,24 @@ enum error space_lend(struct space *owner, gfn_t page, bool large, struct space 
 enum error space_take_back(struct space *to, gfn_t at, bool large);
 // Whoever runs `s` has passed all that was unmapped from it so far. No lock.
 bool space_has_passed(const struct space *s);
+// How many pages the leaf maps in which `page` lies: 1, 512, 262144; 0: none.
+uint64_t space_leaf_pages(struct space *s, gfn_t page);
 // Whether `page` is mapped by a 2-MiB leaf.
-bool space_leaf_is_large(struct space *s, gfn_t page);
+static inline bool space_leaf_is_large(struct space *s, gfn_t page)
+{
+    return space_leaf_pages(s, page) == 512;
+}
 
 // First touch, from an EPT violation: backs and maps the page. E_BAD_ADDRESS outside every slot,
 // E_DENIED when slot or page forbid the access or nothing is lent there, E_NO_MEMORY.
 enum error space_fault(struct space *s, gpa_t at, enum access access);
 
-enum error guest_read(struct space *s, gpa_t from, void *to, size_t len);        // E_BAD_ADDRESS, E_NO_MEMORY
-enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len); // E_BAD_ADDRESS, E_NO_MEMORY
+// E_BAD_ADDRESS; E_DENIED: rights of slot or page; E_NO_MEMORY.
+enum error guest_read(struct space *s, gpa_t from, void *to, size_t len);
+enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len);
 enum error guest_zero(struct space *s, gpa_t to, size_t len); // lazily backed pages are zero already
-// A pointer to [at, at+len), which must lie within one page; marks it dirty. NULL: outside or out of memory.
+// A pointer to [at, at+len), which must lie within one page; marks it dirty. NULL: outside, not writable, or out
+// of memory.
 // Valid until the space is destroyed or the page unmapped.
 void *guest_map(struct space *s, gpa_t at, size_t len);
 

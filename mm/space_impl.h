@@ -41,9 +41,20 @@ static inline struct slot *slot_of(struct space *s, uint64_t gfn)
     return NULL;
 }
 
-// Makes sure that `gfn` of RAM slot `t` is backed by a 4-KiB leaf: its entry. The lock is held. NULL: out of
-// memory, or a large leaf is there.
+// Makes sure that `gfn` of RAM slot `t` is backed: the entry of its leaf. The lock is held. NULL: out of memory.
 uint64_t *space_back(struct space *s, const struct slot *t, uint64_t gfn);
+// What a 4-KiB leaf for frame `f` in slot `t` has beside the address.
+uint64_t space_leaf_bits(const struct slot *t, pfn_t f);
+// Tables of a space, charged to its owner (struct ept's take).
+pfn_t space_take_table(struct ept *e);
+
+// ---- Large leaves (mm/large.c). The lock is held. ----
+// Makes 4-KiB leaves around `gfn`, of which something is mapped. E_EXISTS: a large leaf that is lent; E_NO_MEMORY.
+enum error space_split(struct space *s, uint64_t gfn);
+// Makes one 2-MiB leaf of the region around `gfn`, if its pages go together.
+void space_merge(struct space *s, uint64_t gfn);
+// The page table that a 2-MiB leaf's region had before it was merged: PFN_NONE if it had none.
+pfn_t large_spare(pfn_t block);
 
 // The other space's end of a frame that was lent: nobody there can reach it any more.
 void lent_is_over(pfn_t f);
@@ -54,6 +65,12 @@ void lent_abandon(pfn_t f, uint16_t owner);
 uint64_t generation_draw(void);
 // With the space's lock held: what it unmapped or left behind is the quarantine's affair from now on.
 void quarantine_put(struct space *s);
+// With the space's lock held: translations were taken away, whole or in part. A new generation, and who runs it is told.
+static inline void space_changed(struct space *s)
+{
+    __atomic_store_n(&s->generation, generation_draw(), __ATOMIC_SEQ_CST);
+    quarantine_put(s);
+}
 
 // Whether the processor owes space_enter() a call before it enters a guest of `s`.
 static inline bool seat_stale(const struct space *s, const struct seat *seat)

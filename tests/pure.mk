@@ -50,6 +50,7 @@ PURE += mm/buddy.c
 PURE += mm/buddy_check.c
 PURE += mm/ept.c
 PURE += mm/frame_cache.c
+PURE += mm/large.c
 PURE += mm/lend.c
 PURE += mm/memmap.c
 PURE += mm/mm.c

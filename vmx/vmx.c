@@ -54,6 +54,7 @@ enum error vmx_init(struct reason *why)
     vmx_cr4_must = vmx_caps.cr4_fixed0 | CR4_MCE;
     ept_features.accessed_dirty = vmx_caps.ept_vpid & EPT_CAP_ACCESSED_DIRTY;
     ept_features.pages_2m = vmx_caps.ept_vpid & EPT_CAP_PAGE_2M;
+    ept_features.exec_only = vmx_caps.ept_vpid & EPT_CAP_EXECUTE_ONLY;
     ept_features.pages_1g = vmx_caps.ept_vpid & EPT_CAP_PAGE_1G;
     if (vmx_controls.pin & PIN_PREEMPTION_TIMER)
         vmx_timer_fuel = vmx_controls.exit & EXIT_SAVE_PREEMPTION_TIMER ? FUEL : 0;

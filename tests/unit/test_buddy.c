@@ -141,9 +141,23 @@ static void random_split(void)
     uint64_t f = (uint64_t)rand() % FRAMES;
     uint16_t owner = model[f].owner ? model[f].owner : OWNER_VM;
     int order = model[f].head_order;
-    assert_int_equal(buddy_split(&b, pfn(f), owner) == E_OK, order >= 0);
+    assert_int_equal(buddy_split(&b, pfn(f), 0, owner) == E_OK, order >= 0);
     for (uint64_t i = f; order >= 0 && i < f + (1u << order); i++)
         model[i].head_order = 0;
+}
+
+// Single pages of one owner side by side.
+static void random_join(void)
+{
+    unsigned order = (unsigned)rand() % 3;
+    uint64_t pages = 1ull << order, f = (uint64_t)rand() % FRAMES & ~(pages - 1);
+    uint16_t owner = model[f].owner ? model[f].owner : OWNER_VM;
+    bool joins = f + pages <= FRAMES;
+    for (uint64_t i = f; joins && i < f + pages; i++)
+        joins = model[i].head_order == 0 && model[i].owner == owner;
+    assert_int_equal(buddy_join(&b, pfn(f), order, owner) == E_OK, joins);
+    for (uint64_t i = f; joins && i < f + pages; i++)
+        model[i].head_order = i == f ? (int)order : -1;
 }
 
 static void random_chown(void)
@@ -174,7 +188,7 @@ static void random_promised_alloc(void)
 {
     if (promised == 0)
         return;
-    pfn_t f = buddy_alloc_promised(&b, OWNER_VM);
+    pfn_t f = buddy_alloc_promised(&b, 0, OWNER_VM);
     assert_false(pfn_is_none(f)); // whatever else happened: that is what a promise means
     model_take(f.v, 0, OWNER_VM);
     promised--;
@@ -196,8 +210,8 @@ static void random_operations_agree_with_the_model(void **state)
 {
     (void)state;
     static void (*const operation[])(void) = {
-        random_alloc, random_alloc,   random_alloc,          random_alloc, random_free,
-        random_free,  random_free,    random_free,           random_free,  random_split,
+        random_alloc, random_alloc,   random_alloc,          random_alloc, random_free, random_free,
+        random_free,  random_free,    random_free,           random_split, random_join, random_join,
         random_chown, random_promise, random_promised_alloc, random_batch};
     unsigned before[BUDDY_ORDERS], after[BUDDY_ORDERS];
     list_lengths(before);
@@ -297,7 +311,7 @@ static void promises_hold_against_plain_takers(void **state)
     assert_false(pfn_is_none(buddy_alloc(&b, 0, OWNER_KERNEL)));
     assert_true(pfn_is_none(buddy_alloc(&b, 0, OWNER_KERNEL)));
     for (uint64_t i = 0; i < ADDED - 1; i++)
-        assert_false(pfn_is_none(buddy_alloc_promised(&b, OWNER_VM)));
+        assert_false(pfn_is_none(buddy_alloc_promised(&b, 0, OWNER_VM)));
     assert_int_equal(b.free, 0);
     assert_int_equal(buddy_owned(&b, OWNER_VM), ADDED - 1);
     assert_sound();

@@ -1,0 +1,184 @@
+// Large leaves: a slot backed at once, splitting, putting together, rights of pages.
+// A large leaf maps one block of the buddy. Once a region of 2 MiB has a page table it keeps it, for processors may
+// have cached it and guest_peek() may know it: while a 2-MiB leaf stands in its place, the record of the block's second
+// frame, which the buddy has no use for, says where it is.
+#include "arch/panic.h"
+#include "arch/string.h"
+#include "mm/mm.h"
+#include "mm/space_impl.h"
+
+enum { REGION = 512 }; // pages of a 2-MiB leaf
+
+static uint64_t pages_of(unsigned level)
+{
+    return 1ull << 9 * level;
+}
+
+static uint32_t *spare_of(pfn_t block)
+{
+    return &frames.frames[block.v + 1].next;
+}
+
+pfn_t large_spare(pfn_t block)
+{
+    return *spare_of(block) ? pfn(*spare_of(block)) : PFN_NONE;
+}
+
+uint64_t space_leaf_pages(struct space *s, gfn_t page)
+{
+    struct ept_leaf leaf;
+    lock_take(&s->lock);
+    bool there = ept_lookup(&s->ept, gfn_to_gpa(page), &leaf);
+    lock_release(&s->lock);
+    return there ? pages_of(leaf.level) : 0;
+}
+
+// ---- Backing a slot at once ----
+
+static bool fits(const struct slot *t, uint64_t gfn, unsigned level)
+{
+    uint64_t pages = pages_of(level);
+    return ept_level_is_there((enum ept_level)level) && gfn % pages == 0 &&
+           t->first + t->pages - gfn >= pages;
+}
+
+// A large leaf for promised pages; false: there is no such block, or memory types differ in it.
+static bool populate_large(struct space *s, const struct slot *t, uint64_t gfn, unsigned level)
+{
+    uint64_t pages = pages_of(level);
+    pfn_t f = fits(t, gfn, level) ? buddy_alloc_promised(&frames, 9 * level, s->owner) : PFN_NONE;
+    if (pfn_is_none(f))
+        return false;
+    memset(pfn_to_virt(f), 0, pages * PAGE_SIZE);
+    *spare_of(f) = 0;
+    uint64_t bits = t->flags & EPT_RIGHTS;
+    if (ept_map(&s->ept, gpa(gfn << PAGE_SHIFT), pfn_to_hpa(f), (enum ept_level)level, bits) == E_OK) {
+        s->promised -= pages;
+        return true;
+    }
+    enum error e = buddy_free(&frames, f, s->owner);
+    if (e == E_OK)
+        e = buddy_reserve(&frames, pages);
+    assert(e == E_OK);
+    return false;
+}
+
+static uint64_t populate(struct space *s, const struct slot *t, uint64_t gfn)
+{
+    for (unsigned level = EPT_1G; level > EPT_4K; level--)
+        if (populate_large(s, t, gfn, level))
+            return pages_of(level);
+    space_back(s, t, gfn);
+    return 1;
+}
+
+void space_populate(struct space *s, gfn_t page)
+{
+    lock_take(&s->lock);
+    const struct slot *t = slot_of(s, page.v);
+    for (uint64_t gfn = t->first; gfn < t->first + t->pages;)
+        gfn += populate(s, t, gfn);
+    lock_release(&s->lock);
+}
+
+// ---- Splitting and putting together ----
+
+static enum error split_once(struct space *s, uint64_t *entry, unsigned level)
+{
+    pfn_t f = pfn((*entry & EPT_ADDRESS) >> PAGE_SHIFT), table = level == EPT_2M ? large_spare(f) : PFN_NONE;
+    if (frames.frames[f.v].lent != LENT_NOT)
+        return E_EXISTS;
+    if (pfn_is_none(table)) {
+        table = space_take_table(&s->ept);
+        if (pfn_is_none(table))
+            return E_NO_MEMORY;
+        s->ept.tables++;
+    }
+    enum error e = buddy_split(&frames, f, 9 * (level - 1), s->owner);
+    assert(e == E_OK);
+    for (uint64_t i = 0; level == EPT_1G && i < pages_of(level); i += REGION)
+        *spare_of(pfn(f.v + i)) = 0;
+    ept_split_leaf(entry, level, table);
+    return E_OK;
+}
+
+enum error space_split(struct space *s, uint64_t gfn)
+{
+    enum error e = E_OK;
+    unsigned level;
+    for (;;) {
+        uint64_t *entry = ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &level);
+        if (level == EPT_4K || e != E_OK)
+            return e;
+        e = split_once(s, entry, level);
+    }
+}
+
+// The frames first: they are one block or nothing happens.
+void space_merge(struct space *s, uint64_t gfn)
+{
+    gpa_t at = gpa(gfn / REGION * REGION << PAGE_SHIFT);
+    unsigned level;
+    uint64_t entry = *ept_find(&s->ept, at, &level);
+    pfn_t f = pfn((entry & EPT_ADDRESS) >> PAGE_SHIFT), table;
+    if (level != EPT_4K || !(entry & EPT_RIGHTS) || entry & EPT_FOREIGN || f.v % REGION ||
+        buddy_join(&frames, f, 9, s->owner) != E_OK)
+        return;
+    if (ept_merge(&s->ept, at, &table) == E_OK)
+        *spare_of(f) = (uint32_t)table.v;
+    else
+        buddy_split(&frames, f, 0, s->owner);
+}
+
+// ---- Rights ----
+
+static bool is_whole_leaf(struct space *s, uint64_t gfn, uint64_t pages)
+{
+    unsigned level;
+    uint64_t entry = *ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &level);
+    return level == EPT_2M && entry & EPT_RIGHTS && pages == REGION;
+}
+
+static enum error set_page(struct space *s, const struct slot *t, uint64_t gfn, uint64_t bits)
+{
+    if (!space_back(s, t, gfn))
+        return E_NO_MEMORY;
+    enum error e = space_split(s, gfn);
+    return e == E_OK ? ept_protect(&s->ept, gpa(gfn << PAGE_SHIFT), bits) : e;
+}
+
+// Pages of one region.
+static enum error set_region(struct space *s, const struct slot *t, uint64_t gfn, uint64_t pages,
+                             uint64_t bits, uint64_t *done)
+{
+    enum error e = E_OK;
+    if (is_whole_leaf(s, gfn, pages)) {
+        *done = pages;
+        return ept_protect(&s->ept, gpa(gfn << PAGE_SHIFT), bits);
+    }
+    for (; e == E_OK && *done < pages; *done += e == E_OK)
+        e = set_page(s, t, gfn + *done, bits);
+    if ((gfn + *done) % REGION == 0)
+        space_merge(s, gfn);
+    return *done ? E_OK : e;
+}
+
+enum error space_set_rights(struct space *s, gfn_t first, uint64_t pages, unsigned rights, uint64_t *done)
+{
+    *done = 0;
+    if (rights == SLOT_EXEC && !ept_features.exec_only)
+        return E_UNSUPPORTED;
+    if (rights & ~(unsigned)SLOT_RAM || !ept_rights_are_sane(rights))
+        return E_INVALID;
+    lock_take(&s->lock);
+    const struct slot *t = slot_of(s, first.v);
+    bool inside = t && t->flags & SLOT_RAM && pages <= t->first + t->pages - first.v;
+    enum error e = !inside ? E_BAD_ADDRESS : rights & ~t->flags ? E_DENIED : E_OK;
+    if (e == E_OK && pages) {
+        uint64_t bits = rights | (rights & SLOT_WRITE ? 0 : EPT_NO_WRITE);
+        e = set_region(s, t, first.v, min_u64(pages, REGION - first.v % REGION), bits, done);
+        space_changed(s);
+    }
+    lock_release(&s->lock);
+    return e;
+}
