@@ -62,7 +62,8 @@ struct start_info {
     X(BENCH, 7)         /* (value, name gpa, name bytes, unit gpa, unit bytes): logs "# bench NAME VALUE UNIT" */ \
     X(QUERY, 8)         /* (enum query) -> a figure the hypervisor keeps about itself or this machine */      \
     X(CONTROL, 9)       /* (enum control_op, machine id, ...): steers another machine; RIGHT_CONTROL */       \
-    X(PROBE, 10)        /* (enum probe_op, ...): VMX itself (abi/probe.h); RIGHT_PROBE */
+    X(PROBE, 10)        /* (enum probe_op, ...): VMX itself (abi/probe.h); RIGHT_PROBE */                     \
+    X(MEMORY, 11)       /* (enum memory_op, ...): pages of this machine's memory */
 // clang-format on
 
 enum hypercall {
@@ -107,3 +108,13 @@ enum control_op {
     CONTROL_DESTROY, // it ends: END_DESTROYED
     CONTROL_TICKS,   // -> TSC ticks that its vCPUs have run since it started; also one's own
 };
+
+// What a machine asks about its memory, in pages of 4 KiB by number (gpa >> 12).
+enum memory_op {
+    MEMORY_LEAF, // (page) -> how many pages are mapped together with it: 1, 512 or 262144; 0: it was never touched
+    MEMORY_RIGHTS, // (first page, pages, enum memory_right bits) -> of how many pages they were set, from the first on:
+                   // ask again for the rest. An access that they forbid raises #GP(0). From then on, also for other
+                   // vCPUs; one that runs at this moment on another processor notices a moment later.
+                   // E_UNSUPPORTED: execution without reading, on a processor that has no such pages
+};
+enum memory_right { MEMORY_READ = 1, MEMORY_WRITE = 2, MEMORY_EXEC = 4 };

@@ -4,6 +4,7 @@
 #include "arch/log.h"
 #include "arch/tsc.h"
 #include "kernel/control.h"
+#include "kernel/memory.h"
 #include "kernel/probe.h"
 #include "kernel/report.h"
 #include "kernel/vm.h"
@@ -163,6 +164,11 @@ static int64_t call_PROBE(const struct call *c)
     return probe_call(c->v, arg(c, 0), arg(c, 1), arg(c, 2));
 }
 
+static int64_t call_MEMORY(const struct call *c)
+{
+    return memory_call(c->v, arg(c, 0), arg(c, 1), arg(c, 2), arg(c, 3));
+}
+
 // The calls that take arguments or give a result, as vmx/ calls them. A yield does neither.
 #define WRAP(name)                                                                     \
     void hypercall_##name(struct vcpu *v)                                              \
@@ -179,6 +185,7 @@ WRAP(BENCH)
 WRAP(QUERY)
 WRAP(CONTROL)
 WRAP(PROBE)
+WRAP(MEMORY)
 
 void hypercall_YIELD(struct vcpu *v)
 {

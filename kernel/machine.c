@@ -43,6 +43,13 @@ static enum error mem_parse(const struct key *key, const char *value, struct mac
     return E_OK;
 }
 
+static enum error backing_parse(const struct key *key, const char *value, struct machine *m,
+                                struct reason *why)
+{
+    m->eager = text_is(value, "eager");
+    return m->eager || text_is(value, "lazy") ? E_OK : bad_value(key, value, "lazy or eager", why);
+}
+
 static enum error vcpus_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
 {
     uint64_t count;
@@ -216,6 +223,7 @@ static enum error flip_parse(const struct key *key, const char *value, struct ma
 #define FIELD(member) offsetof(struct machine, member), sizeof(((struct machine *)0)->member)
 // clang-format off
 static const struct key keys[] = {
+    {"backing", backing_parse,     FIELD(eager)},
     {"caps",    caps_parse,        FIELD(rights)},
     {"cmdline", text_parse,        FIELD(cmdline)},
     {"console", console_parse,     FIELD(console)},

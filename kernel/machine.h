@@ -12,6 +12,7 @@ enum { MACHINE_MEM_DEFAULT = 4 << 20 };
 struct machine {
     char name[MACHINE_NAME_MAX + 1]; // [A-Za-z0-9._+-]+
     uint64_t mem;                    // bytes, multiple of PAGE_SIZE; default 4M
+    bool eager;                      // backing=eager; default lazy
     uint32_t vcpus;                  // default 1
     uint64_t cpus;                   // bit per pCPU id allowed; 0: any
     uint64_t slice_us;               // 0: the kernel option's

@@ -28,6 +28,7 @@ static void defaults(void **state)
     good("hello");
     assert_string_equal(m.name, "hello");
     assert_int_equal(m.mem, 4 << 20);
+    assert_false(m.eager);
     assert_int_equal(m.vcpus, 1);
     assert_int_equal(m.cpus, 0);
     assert_int_equal(m.slice_us, 0);
@@ -43,12 +44,13 @@ static void defaults(void **state)
 static void every_key(void **state)
 {
     (void)state;
-    good("a.b_c+d-1 \"cmdline=console=ttyS0 quiet\" mem=192M vcpus=1 cpu=0,2-3 slice=2ms timeout=30s "
+    good("a.b_c+d-1 \"cmdline=console=ttyS0 quiet\" mem=192M backing=eager vcpus=1 cpu=0,2-3 slice=2ms timeout=30s "
          "console=none caps=probe,control initrd=rootfs expect=exit:0x10 \"fail=screen:Errors: *[1-9]\" "
          "screen=dump flip=0x200000");
     assert_string_equal(m.name, "a.b_c+d-1");
     assert_string_equal(m.cmdline, "console=ttyS0 quiet");
     assert_int_equal(m.mem, 192 << 20);
+    assert_true(m.eager);
     assert_int_equal(m.cpus, 13);
     assert_int_equal(m.slice_us, 2000);
     assert_int_equal(m.timeout_ms, 30000);
@@ -124,6 +126,9 @@ static void refusals_name_key_and_value(void **state)
         "timeout=0: expected none, or a time with its unit from 1ms to 86400s, such as 500ms");
     bad("x console=com1", E_MALFORMED, "console=com1: expected log or none");
     bad("x screen=on", E_MALFORMED, "screen=on: expected dump");
+    good("x backing=lazy");
+    assert_false(m.eager);
+    bad("x backing=none", E_MALFORMED, "backing=none: expected lazy or eager");
     bad("x caps=root", E_MALFORMED, "caps=root: expected a list of probe, control");
     bad("x caps=probe,", E_MALFORMED, "caps=probe,: expected a list of probe, control");
     bad("x caps=probes", E_MALFORMED, "caps=probes: expected a list of probe, control");
