@@ -150,6 +150,9 @@ bool expect_failed_entry(const char *name, uint32_t reason, uint64_t qualificati
 bool expect_equal(const char *name, const char *what, uint64_t expected, uint64_t got);
 bool expect_true(const char *name, bool ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void skipped(const char *name, const char *why);
+// Whether the module line has skip=NAME: the machine below does not survive that point, which is then delivered as
+// skipped. The functions that enter ask it themselves.
+bool stepped_over(const char *name);
 void info(const char *format, ...)
     __attribute__((format(printf, 1, 2))); // what a correct machine may do either way
 // "io-%s" into a buffer that lives until the third call after it.
@@ -163,6 +166,8 @@ struct probe_step *step(enum probe_instruction i, uint64_t operand);
 struct probe_step *step_with(enum probe_instruction i, uint64_t operand, uint64_t value, uint64_t value2,
                              uint16_t flags);
 const char *steps_run(void); // NULL, or why the hypervisor did not
+// The same for the point `name`. False: it did not run, and the point is delivered as skipped.
+bool steps_ran(const char *name);
 // One point about a step: what came of it.
 bool step_succeeds(const char *name, const struct probe_step *s);
 bool step_fails_invalid(const char *name, const struct probe_step *s);
