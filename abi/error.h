@@ -16,7 +16,9 @@
     X(UNSUPPORTED, 10, "not supported here")                  \
     X(MALFORMED, 11, "malformed")                             \
     X(DOUBLE_FREE, 12, "freed twice")                         \
-    X(FOREIGN, 13, "owned by somebody else")
+    X(FOREIGN, 13, "owned by somebody else")                  \
+    X(GONE, 14, "the other side has ended")                   \
+    X(INTERRUPTED, 15, "an interrupt came first")
 
 enum error {
 #define X(name, number, sentence) E_##name = (number),

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include "abi/error.h"
 
-enum { ABI_VERSION = 2 };
+enum { ABI_VERSION = 3 };
 
 // CPUID 40000000H: EAX = highest leaf, EBX ECX EDX = signature. 40000001H: EAX = ABI_VERSION,
 // EBX = rights of this machine (enum right), ECX = TSC frequency in kHz, EDX = id of this machine.
@@ -63,7 +63,11 @@ struct start_info {
     X(QUERY, 8)         /* (enum query) -> a figure the hypervisor keeps about itself or this machine */      \
     X(CONTROL, 9)       /* (enum control_op, machine id, ...): steers another machine; RIGHT_CONTROL */       \
     X(PROBE, 10)        /* (enum probe_op, ...): VMX itself (abi/probe.h); RIGHT_PROBE */                     \
-    X(MEMORY, 11)       /* (enum memory_op, ...): pages of this machine's memory */
+    X(MEMORY, 11)       /* (enum memory_op, ...): pages of this machine's memory */                    \
+    X(PORT, 12)         /* (enum port_op, ...): finds ports and asks for events */                            \
+    X(SEND, 13)         /* (port out, 4 words): puts a message into it */                                     \
+    X(RECEIVE, 14)      /* (port in or PORT_ANY, microseconds) -> port, and 4 words where SEND has them */    \
+    X(CALL, 15)         /* (port out | port in << 8, 4 words): SEND, then RECEIVE for ever, without a gap */
 // clang-format on
 
 enum hypercall {
@@ -113,8 +117,28 @@ enum control_op {
 enum memory_op {
     MEMORY_LEAF, // (page) -> how many pages are mapped together with it: 1, 512 or 262144; 0: it was never touched
     MEMORY_RIGHTS, // (first page, pages, enum memory_right bits) -> of how many pages they were set, from the first on:
-                   // ask again for the rest. An access that they forbid raises #GP(0). From then on, also for other
-                   // vCPUs; one that runs at this moment on another processor notices a moment later.
-                   // E_UNSUPPORTED: execution without reading, on a processor that has no such pages
+    // ask again for the rest. An access that they forbid raises #GP(0). From then on, also for other
+    // vCPUs; one that runs at this moment on another processor notices a moment later.
+    // E_UNSUPPORTED: execution without reading, on a processor that has no such pages
 };
 enum memory_right { MEMORY_READ = 1, MEMORY_WRITE = 2, MEMORY_EXEC = 4 };
+
+// Messages between machines (docs/ipc.md). `ipc=` on a module line opens ports: one out to each machine that it names,
+// and there one in from this machine. Each end numbers its ports out and its ports in; a number says nothing to others.
+enum {
+    MESSAGE_WORDS = 4, // 64 bits each; outside 64-bit mode the low halves
+    PORTS = 64,        // of each kind, at most
+    FIRST_PEER = 1,    // numbers of ports to and from machines begin here
+    PORT_ANY = 0xff,   // receives from whichever has something, turn about
+};
+#define WAIT_FOREVER 0xffffffffu // microseconds; 0: does not wait
+
+// HC_SEND: E_NOT_FOUND: no such port; E_AGAIN: it is full (nothing was sent); E_GONE: the machine behind it has ended.
+// HC_RECEIVE, and HC_CALL once it has sent: E_NOT_FOUND, E_INVALID: more microseconds than WAIT_FOREVER; E_AGAIN:
+// nothing came in that time; E_INTERRUPTED: an interrupt or NMI came first; E_GONE: all that could send have ended.
+
+enum port_op {
+    PORT_OUT, // (name gpa, bytes) -> the port out to the machine of that name
+    PORT_IN,  // (name gpa, bytes) -> the port in from it
+    PORT_EVENT, // (port in, vector): arrival raises that vector in this vCPU's local APIC, from 16 on; 0: does not
+};

@@ -31,6 +31,7 @@ static inline bool pfn_is_none(pfn_t f) { return f.v == PFN_NONE.v; }
 #define array_size(a)                 (sizeof(a) / sizeof((a)[0]))
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 #define noinline_cold                 __attribute__((noinline, cold))
+#define inline_always                 inline __attribute__((always_inline))
 #define seldom                        __attribute__((cold)) // small rather than fast
 #define printf_like(fmt, args)        __attribute__((format(printf, fmt, args)))
 #define likely(x)                     __builtin_expect(!!(x), 1)

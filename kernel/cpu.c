@@ -2,6 +2,7 @@
 #include "arch/cpu.h"
 #include "arch/pcpu.h"
 #include "dev/devices_impl.h"
+#include "kernel/ipc.h"
 #include "kernel/vm.h"
 #include "sdm/msr.h"
 
@@ -70,6 +71,7 @@ const struct lapic_ops cpu_lapic_ops = {.now = now, .arm = arm, .kick = kick, .e
 void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id)
 {
     timeout_init(&c->timer, timer_expired);
+    timeout_init(&c->receive.patience, ipc_patience_over);
     lapic_create(&c->lapic, c->apic_page, id, bus);
     if (id == 0)
         lapic_virtual_wire(&c->lapic);
@@ -77,9 +79,10 @@ void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id)
     c->state = id ? CPU_WAITS_FOR_SIPI : CPU_RUNS;
 }
 
-void cpu_stop_timer(struct cpu *c)
+void cpu_stop_timers(struct cpu *c)
 {
     timeout_cancel(c->vcpu.sched.home->timeouts, &c->timer);
+    timeout_cancel(c->vcpu.sched.home->timeouts, &c->receive.patience);
 }
 
 // ---- Delivery ----
@@ -147,6 +150,11 @@ static bool wakes(struct cpu *c)
     return c->nmi || (vcpu_interrupts_on(&c->vcpu) && (lapic_highest(&c->lapic) >= 0 || extint_waits(c)));
 }
 
+bool cpu_is_interrupted(struct cpu *c)
+{
+    return unlikely(c->nmi | pic_pending(pic_of(c)) | c->lapic.irr_words) && wakes(c);
+}
+
 static void start_at(struct cpu *c, uint8_t vector)
 {
     struct guest_start start = {.mode = START_REAL, .code_base = (uint64_t)vector << 12};
@@ -162,6 +170,7 @@ static void signals(struct cpu *c, uint32_t events)
     if (events & LAPIC_EVENT_NMI)
         c->nmi = true;
     if (events & LAPIC_EVENT_INIT) {
+        ipc_stop(c);
         lapic_init_signal(&c->lapic);
         c->state = CPU_WAITS_FOR_SIPI;
     }
@@ -178,6 +187,8 @@ bool cpu_events(struct vcpu *v)
         vm_home_work(v->vm);
     if (c->state == CPU_HALTED && wakes(c))
         c->state = CPU_RUNS;
+    if (c->state == CPU_RECEIVES)
+        ipc_look(c);
     if (v->vm->device_ending != END_COUNT)
         vm_end(v->vm, v->vm->device_ending, v->vm->device_code, NULL);
     if (c->state == CPU_RUNS && !v->vm->stops) {

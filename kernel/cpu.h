@@ -8,7 +8,7 @@
 enum { LEAST_PERIOD_US = 20 };  // local APIC timers of guests interrupt no more often
 enum { APIC_PAGE_WORDS = 256 }; // the part of the APIC page that has registers
 
-enum cpu_state { CPU_RUNS, CPU_HALTED, CPU_WAITS_FOR_SIPI };
+enum cpu_state { CPU_RUNS, CPU_HALTED, CPU_WAITS_FOR_SIPI, CPU_RECEIVES };
 
 struct cpu {
     struct vcpu vcpu; // first
@@ -18,6 +18,12 @@ struct cpu {
     struct timeout timer; // the local APIC's
     enum cpu_state state;
     bool nmi; // one waits
+    struct {
+        uint64_t from;  // ports in
+        bool wide;      // it called in 64-bit mode
+        bool impatient; // it has waited for as long as it wanted to
+        struct timeout patience;
+    } receive; // the message that it receives, or received last (kernel/ipc.c)
     uint32_t apic_page[APIC_PAGE_WORDS] __attribute__((aligned(16)));
 };
 
@@ -30,8 +36,10 @@ static inline struct cpu *cpu_of(struct vcpu *v)
 void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id);
 // Has the vCPU look at its events before it enters its guest, whatever it does now. Any processor.
 void cpu_look(struct cpu *c);
-// The home's heap forgets its timer. On its home.
-void cpu_stop_timer(struct cpu *c);
+// The home's heap forgets its timers. On its home.
+void cpu_stop_timers(struct cpu *c);
+// Whether an interrupt or NMI waits that the guest would take. Its VMCS is current.
+bool cpu_is_interrupted(struct cpu *c);
 
 // The upcalls of vmx/ (vmx/vcpu.h) that concern interrupts.
 bool cpu_events(struct vcpu *v);

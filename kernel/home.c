@@ -4,6 +4,7 @@
 #include "arch/pcpu.h"
 #include "kernel/control.h"
 #include "kernel/ending.h"
+#include "kernel/ipc.h"
 #include "kernel/vm.h"
 #include "vmx/vmx.h"
 
@@ -58,7 +59,7 @@ static void stop(struct cpu *c)
 {
     if (!c->left) {
         sched_end(&c->vcpu.sched, rdtsc());
-        cpu_stop_timer(c);
+        cpu_stop_timers(c);
         if (!c->vcpu.index)
             vm_cancel_timeouts(c->vcpu.vm);
     }
@@ -109,6 +110,7 @@ static void start(struct cpu *c)
 static void last_round(struct vm *vm)
 {
     control_forget(vm);
+    ipc_forget(vm);
     for (uint32_t i = 0; i < vm->cpu_count; i++)
         home_take(vm->cpus[i]);
 }

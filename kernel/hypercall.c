@@ -3,6 +3,7 @@
 #include "arch/cpu.h"
 #include "arch/log.h"
 #include "arch/tsc.h"
+#include "kernel/call.h"
 #include "kernel/control.h"
 #include "kernel/memory.h"
 #include "kernel/probe.h"
@@ -12,19 +13,7 @@
 
 enum { UNIT_MAX = 16 };
 
-struct call {
-    struct vcpu *v;
-    bool wide; // 64-bit mode
-};
-
 // ---- Arguments ----
-
-static uint64_t arg(const struct call *c, unsigned i)
-{
-    static const uint8_t registers64[] = {RDI, RSI, RDX, R10, R8, R9},
-                         registers32[] = {RBX, RCX, RDX, RSI, RDI};
-    return c->wide ? c->v->gpr[registers64[i]] : (uint32_t)c->v->gpr[registers32[i]];
-}
 
 // Copies guest text of `bytes` into buf[max + 1] and terminates it.
 static enum error read_text(const struct call *c, uint64_t at, uint64_t bytes, char *buf, size_t max)
@@ -41,7 +30,7 @@ static bool is_name_char(char ch)
            ch == '_' || ch == '+' || ch == '-';
 }
 
-static enum error read_name(const struct call *c, uint64_t at, uint64_t bytes, char *buf, size_t max)
+enum error call_name(const struct call *c, uint64_t at, uint64_t bytes, char *buf, size_t max)
 {
     enum error e = read_text(c, at, bytes, buf, max);
     if (e)
@@ -63,13 +52,13 @@ static int64_t call_VERSION(const struct call *c)
 static int64_t call_CONSOLE_WRITE(const struct call *c)
 {
     char text[CONSOLE_WRITE_MAX + 1];
-    enum error e = read_text(c, arg(c, 0), arg(c, 1), text, CONSOLE_WRITE_MAX);
+    enum error e = read_text(c, call_arg(c, 0), call_arg(c, 1), text, CONSOLE_WRITE_MAX);
     if (e)
         return -(int64_t)e;
     vm_lock(c->v->vm);
-    size_t taken = vm_console_write(c->v->vm, text, arg(c, 1));
+    size_t taken = vm_console_write(c->v->vm, text, call_arg(c, 1));
     vm_unlock(c->v->vm);
-    return taken || !arg(c, 1) ? (int64_t)taken : -(int64_t)E_AGAIN;
+    return taken || !call_arg(c, 1) ? (int64_t)taken : -(int64_t)E_AGAIN;
 }
 
 static int64_t call_TAP_PLAN(const struct call *c)
@@ -77,10 +66,10 @@ static int64_t call_TAP_PLAN(const struct call *c)
     struct vm *vm = c->v->vm;
     if (vm->has_plan)
         return -E_EXISTS;
-    if (arg(c, 0) > TAP_PLAN_MAX)
+    if (call_arg(c, 0) > TAP_PLAN_MAX)
         return -E_TOO_BIG;
     vm->has_plan = true;
-    vm->planned = (uint32_t)arg(c, 0);
+    vm->planned = (uint32_t)call_arg(c, 0);
     return 0;
 }
 
@@ -89,29 +78,29 @@ static int64_t call_TAP_POINT(const struct call *c)
     static const enum point_result results[] = {
         [TAP_NOT_OK] = POINT_NOT_OK, [TAP_OK] = POINT_OK, [TAP_SKIP] = POINT_SKIP};
     char name[TAP_NAME_MAX + 1], detail[TAP_DETAIL_MAX + 1];
-    enum error e = read_name(c, arg(c, 1), arg(c, 2), name, TAP_NAME_MAX);
+    enum error e = call_name(c, call_arg(c, 1), call_arg(c, 2), name, TAP_NAME_MAX);
     if (!e)
-        e = read_text(c, arg(c, 3), arg(c, 4), detail, TAP_DETAIL_MAX);
-    if (!e && arg(c, 0) >= array_size(results))
+        e = read_text(c, call_arg(c, 3), call_arg(c, 4), detail, TAP_DETAIL_MAX);
+    if (!e && call_arg(c, 0) >= array_size(results))
         e = E_INVALID;
     if (!e && !report_has_room())
         e = E_AGAIN;
     if (e)
         return -(int64_t)e;
-    report_point(results[arg(c, 0)], c->v->vm->machine->name, name, *detail ? detail : NULL);
+    report_point(results[call_arg(c, 0)], c->v->vm->machine->name, name, *detail ? detail : NULL);
     __atomic_add_fetch(&c->v->vm->delivered, 1, __ATOMIC_RELAXED);
     return 0;
 }
 
 static int64_t call_EXIT(const struct call *c)
 {
-    vm_end(c->v->vm, END_EXIT, arg(c, 0), NULL);
+    vm_end(c->v->vm, END_EXIT, call_arg(c, 0), NULL);
     return 0;
 }
 
 static int64_t call_TIME(const struct call *c)
 {
-    switch (arg(c, 0)) {
+    switch (call_arg(c, 0)) {
     case TIME_TSC_HZ:
         return (int64_t)tsc_hz;
     case TIME_TSC_BOOT:
@@ -123,21 +112,21 @@ static int64_t call_TIME(const struct call *c)
 static int64_t call_BENCH(const struct call *c)
 {
     char name[TAP_NAME_MAX + 1], unit[UNIT_MAX + 1];
-    enum error e = read_name(c, arg(c, 1), arg(c, 2), name, TAP_NAME_MAX);
+    enum error e = call_name(c, call_arg(c, 1), call_arg(c, 2), name, TAP_NAME_MAX);
     if (!e)
-        e = read_name(c, arg(c, 3), arg(c, 4), unit, UNIT_MAX);
+        e = call_name(c, call_arg(c, 3), call_arg(c, 4), unit, UNIT_MAX);
     if (!e && !report_has_room())
         e = E_AGAIN;
     if (e)
         return -(int64_t)e;
-    log_info("bench %s %lu %s", name, arg(c, 0), unit);
+    log_info("bench %s %lu %s", name, call_arg(c, 0), unit);
     return 0;
 }
 
 static int64_t call_QUERY(const struct call *c)
 {
     const struct vm *vm = c->v->vm;
-    switch (arg(c, 0)) {
+    switch (call_arg(c, 0)) {
     case QUERY_VM_BYTES:
         return (int64_t)vm_bytes(vm);
     case QUERY_VM_CREATE:
@@ -156,17 +145,17 @@ static int64_t call_QUERY(const struct call *c)
 
 static int64_t call_CONTROL(const struct call *c)
 {
-    return control_call(c->v, arg(c, 0), arg(c, 1), arg(c, 2), arg(c, 3));
+    return control_call(c->v, call_arg(c, 0), call_arg(c, 1), call_arg(c, 2), call_arg(c, 3));
 }
 
 static int64_t call_PROBE(const struct call *c)
 {
-    return probe_call(c->v, arg(c, 0), arg(c, 1), arg(c, 2));
+    return probe_call(c->v, call_arg(c, 0), call_arg(c, 1), call_arg(c, 2));
 }
 
 static int64_t call_MEMORY(const struct call *c)
 {
-    return memory_call(c->v, arg(c, 0), arg(c, 1), arg(c, 2), arg(c, 3));
+    return memory_call(c->v, call_arg(c, 0), call_arg(c, 1), call_arg(c, 2), call_arg(c, 3));
 }
 
 // The calls that take arguments or give a result, as vmx/ calls them. A yield does neither.

@@ -4,7 +4,6 @@
 #include "kernel/options.h"
 #include "kernel/regex.h"
 #include "kernel/words.h"
-#include "sched/sched.h"
 
 // A key of the module line. The parser gets the value and `field`, the address of what the table names in
 // struct machine; it returns an error with its sentence in `why`, which names key and value.
@@ -75,16 +74,6 @@ static enum error slice_parse(const struct key *key, const char *value, struct m
     if (!time_parse(value, &us) || us < SLICE_US_MIN || us > SLICE_US_MAX)
         return bad_value(key, value, "a time from 100us to 10s, such as 10ms", why);
     m->slice_us = us;
-    return E_OK;
-}
-
-static enum error weight_parse(const struct key *key, const char *value, struct machine *m,
-                               struct reason *why)
-{
-    uint64_t weight;
-    if (!number_parse(value, &weight) || weight == 0 || weight > SCHED_WEIGHT_MAX)
-        return bad_value(key, value, "a number from 1 to 100", why);
-    m->weight = (uint32_t)weight;
     return E_OK;
 }
 
@@ -177,6 +166,48 @@ static enum error module_name_parse(const struct key *key, const char *value, st
     return text_parse(key, value, m, why);
 }
 
+bool machine_peer(const struct machine *m, unsigned n, char name[MACHINE_NAME_MAX + 1])
+{
+    const char *at = m->ipc, *comma;
+    for (; n > 0 && (comma = strchr(at, ',')); n--)
+        at = comma + 1;
+    if (n > 0 || !*at)
+        return false;
+    size_t length = 0;
+    for (; at[length] && at[length] != ','; length++)
+        name[length] = at[length];
+    name[length] = '\0';
+    return true;
+}
+
+// Names with one comma between them, none too long, none twice.
+static bool is_name_list(const char *list)
+{
+    size_t length = 0;
+    for (; is_name_char(list[length]) || list[length] == ','; length++)
+        ;
+    if (list[length])
+        return false;
+    for (const char *at = list, *end;; at = end + 1) {
+        end = strchr(at, ',');
+        length = end ? (size_t)(end - at) : strlen(at);
+        if (!length || length > MACHINE_NAME_MAX)
+            return false;
+        for (const char *other = list; other < at; other = strchr(other, ',') + 1)
+            if (!strncmp(other, at, length) && other[length] == ',')
+                return false;
+        if (!end)
+            return true;
+    }
+}
+
+static enum error ipc_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
+{
+    if (!is_name_list(value))
+        return bad_value(key, value, "names of machines, commas between, each once", why);
+    return text_parse(key, value, m, why);
+}
+
 // The expression is compiled once more when the machine is built; here it is judged, so that the line is
 // told.
 static enum error regex_parse(const struct key *key, const char *regex, struct machine *m, struct reason *why)
@@ -243,12 +274,12 @@ static const struct key keys[] = {
     {"fail",    fail_parse,        FIELD(fail_screen)},
     {"flip",    flip_parse,        FIELD(flip)},
     {"initrd",  module_name_parse, FIELD(initrd)},
+    {"ipc",     ipc_parse,         FIELD(ipc)},
     {"mem",     mem_parse,         FIELD(mem)},
     {"screen",  screen_parse,      FIELD(dump_screen)},
     {"slice",   slice_parse,       FIELD(slice_us)},
     {"timeout", timeout_parse,     FIELD(timeout_ms)},
     {"vcpus",   vcpus_parse,       FIELD(vcpus)},
-    {"weight",  weight_parse,      FIELD(weight)},
 };
 // clang-format on
 
@@ -313,7 +344,6 @@ enum error machine_parse(struct machine *m, const char *line, struct reason *why
     memset(m, 0, sizeof(*m));
     m->mem = MACHINE_MEM_DEFAULT;
     m->vcpus = 1;
-    m->weight = 1;
     m->console = true;
     m->expect = END_EXIT;
 

@@ -5,7 +5,7 @@
 #include "arch/reason.h"
 #include "arch/types.h"
 
-enum { MACHINE_VCPUS_MAX = 16, MACHINE_NAME_MAX = 31, MACHINE_TEXT_MAX = 511 };
+enum { MACHINE_VCPUS_MAX = 16, MACHINE_NAME_MAX = 31, MACHINE_TEXT_MAX = 511, MACHINE_IPC_MAX = 255 };
 enum { MACHINE_MEM_DEFAULT = 4 << 20 };
 #define MACHINE_MEM_MAX (64ull << 30)
 
@@ -16,7 +16,6 @@ struct machine {
     uint32_t vcpus;                  // default 1
     uint64_t cpus;                   // bit per pCPU id allowed; 0: any
     uint64_t slice_us;               // 0: the kernel option's
-    uint32_t weight;                 // default 1
     uint64_t timeout_ms;             // 0: none
     uint32_t rights;                 // enum right
     bool console;                    // console=log (default) or none
@@ -26,6 +25,7 @@ struct machine {
     uint64_t flip;                   // test hook flip=GPA: bit 0 of this byte flips now and then; 0: never
     char cmdline[MACHINE_TEXT_MAX + 1];
     char initrd[MACHINE_NAME_MAX + 1]; // name of another module, "" if none
+    char ipc[MACHINE_IPC_MAX + 1];     // names of the machines it may send to, commas between, "" if none
     char expect_screen[128];           // regex of expect=screen:REGEX, "" if none
     char fail_screen[128];             // regex of fail=screen:REGEX, "" if none
 };
@@ -34,6 +34,9 @@ struct machine {
 // E_MALFORMED / E_TOO_BIG with the sentence in `why`, naming key and value; `m->name` is set whenever the
 // line had one.
 enum error machine_parse(struct machine *m, const char *line, struct reason *why);
+
+// Copies the n-th name (from 0) of its ipc=. False: there are not so many.
+bool machine_peer(const struct machine *m, unsigned n, char name[MACHINE_NAME_MAX + 1]);
 
 // The word of an ending as `expect=` spells it, and its sentence.
 const char *ending_word(enum ending e);

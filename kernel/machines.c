@@ -1,5 +1,6 @@
 #include "kernel/machines.h"
 #include "arch/format.h"
+#include "abi/micronova.h"
 #include "arch/string.h"
 #include "kernel/words.h"
 
@@ -71,6 +72,46 @@ static void mark_data(struct verdict *verdicts, size_t count, size_t index)
         verdicts[data].role = MODULE_DATA;
 }
 
+// How many of the machines before `index` send to the one named `name`.
+static unsigned senders_before(const struct verdict *verdicts, size_t index, const char *name)
+{
+    char peer[MACHINE_NAME_MAX + 1];
+    unsigned n = 0;
+    for (size_t i = 0; i < index; i++)
+        for (unsigned k = 0;
+             verdicts[i].role == MODULE_MACHINE && machine_peer(&verdicts[i].machine, k, peer); k++)
+            n += text_is(peer, name);
+    return n;
+}
+
+// A peer may have been refused: whoever sends to it is told that it is gone.
+static enum error judge_peer(const struct verdict *verdicts, size_t count, size_t index, const char *name,
+                             struct reason *why)
+{
+    size_t peer = name_find(verdicts, count, name);
+    if (peer == count)
+        return reason_set(why, E_NOT_FOUND, "ipc=%s: no module has that name", name);
+    if (verdicts[peer].role == MODULE_DATA)
+        return reason_set(why, E_INVALID, "ipc=%s: that module is data of another", name);
+    if (senders_before(verdicts, index, name) >= PORTS - FIRST_PEER)
+        return reason_set(why, E_TOO_BIG, "ipc=%s: %u machines before it do that already", name,
+                          PORTS - FIRST_PEER);
+    return E_OK;
+}
+
+static void judge_peers(struct verdict *verdicts, size_t count, size_t index)
+{
+    struct verdict *v = &verdicts[index];
+    char name[MACHINE_NAME_MAX + 1];
+    for (unsigned n = 0; v->role == MODULE_MACHINE && machine_peer(&v->machine, n, name); n++) {
+        enum error e = n >= PORTS - FIRST_PEER
+                           ? reason_set(&v->why, E_TOO_BIG, "ipc= has more than %u names", PORTS - FIRST_PEER)
+                           : judge_peer(verdicts, count, index, name, &v->why);
+        if (e != E_OK)
+            refuse(v, e);
+    }
+}
+
 void machines_judge(const struct module *modules, size_t count, size_t machines_max, struct verdict *verdicts)
 {
     for (size_t i = 0; i < count; i++)
@@ -82,6 +123,8 @@ void machines_judge(const struct module *modules, size_t count, size_t machines_
     // Also what a refused machine names is data: it would make no sense as a machine.
     for (size_t i = 0; i < count; i++)
         mark_data(verdicts, count, i);
+    for (size_t i = 0; i < count; i++)
+        judge_peers(verdicts, count, i);
 
     size_t machines = 0;
     for (size_t i = 0; i < count; i++) {

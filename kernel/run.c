@@ -12,6 +12,7 @@
 #include "arch/tsc.h"
 #include "kernel/machines.h"
 #include "kernel/options.h"
+#include "kernel/peers.h"
 #include "kernel/report.h"
 #include "kernel/turn.h"
 #include "kernel/vm.h"
@@ -156,6 +157,7 @@ static struct verdict *judge(const struct boot_info *boot, struct module *module
             boot->modules[i].line, {hpa_to_virt(boot->modules[i].base), boot->modules[i].bytes}
         };
     machines_judge(modules, boot->module_count, VM_MAX, pfn_to_virt(f));
+    peers_connect(pfn_to_virt(f), boot->module_count, &frames);
     return pfn_to_virt(f);
 }
 

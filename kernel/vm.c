@@ -8,6 +8,7 @@
 #include "kernel/control.h"
 #include "kernel/dev_host.h"
 #include "kernel/home.h"
+#include "kernel/ipc.h"
 #include "kernel/options.h"
 #include "kernel/report.h"
 #include "kernel/shared_io.h"
@@ -36,6 +37,7 @@ void vm_init(void (*all_ended)(void))
     watch_init();
     home_init();
     control_init();
+    ipc_init();
 }
 
 uint64_t vm_bytes(const struct vm *vm)
@@ -96,8 +98,7 @@ static enum error build_cpu(struct vm *vm, uint32_t index, const struct guest_st
     v->count = vm->cpu_count;
     v->vpid = (uint16_t)(vm->id * MACHINE_VCPUS_MAX + index + 1);
     list_init(&c->link);
-    sched_node_init(&v->sched, home, tsc(min_u64(tsc_from_us(slice).v, vcpu_longest_turn().v)),
-                    vm->machine->weight);
+    sched_node_init(&v->sched, home, tsc(min_u64(tsc_from_us(slice).v, vcpu_longest_turn().v)));
     if (vcpu_create(v, owner_of(vm), start))
         return reason_set(why, E_NO_MEMORY, "no memory left for vCPU %u", index);
     vm->lapics[index] = &c->lapic;
@@ -171,10 +172,11 @@ static struct vm *vm_alloc(const struct machine *m, uint32_t id)
     return vm;
 }
 
-static bool refused(const struct machine *m, const struct reason *why)
+static bool refused(const struct machine *m, uint32_t id, const struct reason *why)
 {
     bool expected = m->expect == END_LOAD;
     report_point(expected ? POINT_OK : POINT_NOT_OK, m->name, "load", why->text);
+    ipc_refuse(id);
     return false;
 }
 
@@ -184,18 +186,19 @@ bool vm_create(const struct verdict *v, struct blob image, uint32_t id)
     struct reason why = v->why;
     uint64_t begun = rdtsc().v;
     if (v->role == MODULE_REFUSED)
-        return refused(m, &why);
+        return refused(m, id, &why);
     struct vm *vm = vm_alloc(m, id);
     if (!vm) {
         reason_set(&why, E_NO_MEMORY, "no memory left for a machine");
-        return refused(m, &why);
+        return refused(m, id, &why);
     }
     if (build(vm, v, image, &why)) {
         destroy(vm);
-        return refused(m, &why);
+        return refused(m, id, &why);
     }
     vm->create_ticks = rdtsc().v - begun;
     __atomic_add_fetch(&count, 1, __ATOMIC_RELEASE);
+    ipc_start(vm);
     control_start(vm, v, image);
     return true;
 }
@@ -277,7 +280,7 @@ bool vm_can_wake(struct vm *vm, bool interrupts_on)
     bool armed = vm->cpus[0]->timer.index != TIMEOUT_IDLE;
     for (unsigned i = 0; i < DEVICE_TIMERS; i++)
         armed |= vm->device[i].timeout.index != TIMEOUT_IDLE;
-    return interrupts_on && armed;
+    return interrupts_on && (armed || ipc_can_interrupt(vm));
 }
 
 size_t vm_console_write(struct vm *vm, const char *bytes, size_t n)

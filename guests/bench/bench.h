@@ -29,3 +29,5 @@ static inline void end_interrupt(void)
 
 // A machine of two vCPUs: an interrupt from one to the other.
 void measure_ipi(void);
+// Messages to bench-peer and to itself, after interrupts were set up. `empty`: ticks around nothing.
+void measure_ipc(uint32_t empty);

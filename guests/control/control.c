@@ -175,33 +175,15 @@ static void be_victim(const char *line)
         __asm__ volatile("sti; hlt");
 }
 
-// The words behind `steers=`, cut at commas.
-static unsigned split(const char *line, char *names[VICTIMS_MAX])
-{
-    static char text[256];
-    static const char key[] = "steers=";
-    size_t n = 0;
-    unsigned count = 0;
-    while (*line && memcmp(line, key, sizeof key - 1) != 0)
-        line++;
-    if (!*line)
-        return 0;
-    for (line += sizeof key - 1; *line && *line != ' ' && n < sizeof text - 1; line++)
-        text[n++] = *line == ',' ? '\0' : *line;
-    for (size_t i = 0; i < n && count < VICTIMS_MAX; i += strlen(text + i) + 1)
-        names[count++] = text + i;
-    return count;
-}
-
 int main(const struct start_info *start)
 {
     const char *line = command_line(start);
-    char *names[VICTIMS_MAX];
+    const char *names[VICTIMS_MAX];
     ticks_a_ms = divide(start->tsc_hz, 1000);
     be_victim(line);
     if (word_present(line, "meek"))
         return meek();
-    unsigned count = split(line, names);
+    unsigned count = word_list(line, "steers", names, VICTIMS_MAX);
     tap_plan(count * POINTS_A_VICTIM + POINTS_ALONE);
     refusals(start);
     for (unsigned i = 0; i < count; i++)

@@ -84,3 +84,20 @@ uint64_t word_number(const char *line, const char *key, uint64_t fallback)
     }
     return value;
 }
+
+unsigned word_list(const char *line, const char *key, const char *names[], unsigned max)
+{
+    static char text[512];
+    static size_t used;
+    unsigned count = 0;
+    const char *at = behind_word(line, key);
+    if (!at || *at != '=')
+        return 0;
+    while (*at && *at != ' ' && count < max) {
+        names[count++] = text + used;
+        for (at++; *at && *at != ' ' && *at != ',' && used < sizeof text - 2; at++)
+            text[used++] = *at;
+        text[used++] = '\0';
+    }
+    return count;
+}

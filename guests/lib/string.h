@@ -13,5 +13,7 @@ int strcmp(const char *a, const char *b);
 
 // The value of KEY=VALUE in a command line of words, or `fallback`. Decimal, or hexadecimal behind 0x.
 uint64_t word_number(const char *line, const char *key, uint64_t fallback);
+// The names of KEY=NAME,NAME... in a command line, `max` at most, in a buffer of the function's own. Returns how many.
+unsigned word_list(const char *line, const char *key, const char *names[], unsigned max);
 // Whether `word` stands in the line as a word of its own.
 bool word_present(const char *line, const char *word);

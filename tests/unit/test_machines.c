@@ -2,8 +2,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "arch/memory.h"
+#include "kernel/peers.h"
+#include "mm/buddy.h"
 
 enum { MAX = 256 };
 static struct verdict v[MAX];
@@ -104,6 +108,74 @@ static void two_hundred_modules_and_one_too_many(void **state)
     machines_judge(modules, 0, 199, v);
 }
 
+static void peers(void **state)
+{
+    (void)state;
+    JUDGE("a ipc=b,a", "b ipc=a,c", "rootfs", "c initrd=rootfs ipc=rootfs", "d ipc=a,e", "b");
+    assert_int_equal(v[0].role, MODULE_MACHINE);
+    assert_int_equal(v[1].role, MODULE_MACHINE); // c is refused: b is told so when it sends
+    refused(3, "c", E_INVALID, "ipc=rootfs: that module is data of another");
+    refused(4, "d", E_NOT_FOUND, "ipc=e: no module has that name");
+    refused(5, "b", E_EXISTS, "module 2 has the name \"b\" already");
+}
+
+static void no_more_peers_than_ports(void **state)
+{
+    (void)state;
+    static char line[MAX][32];
+    for (size_t i = 0; i < 70; i++) {
+        snprintf(line[i], sizeof line[i], "m%zu ipc=m0", i);
+        modules[i].line = line[i];
+    }
+    machines_judge(modules, 70, MAX, v);
+    assert_int_equal(v[62].role, MODULE_MACHINE);
+    refused(63, "m63", E_TOO_BIG, "ipc=m0: 63 machines before it do that already");
+}
+
+static struct end *ends(size_t count)
+{
+    static struct frame records[256];
+    static struct buddy b;
+    buddy_init(&b, memset(records, 0, sizeof records), 256);
+    buddy_add(&b, pfn(4), pfn(256));
+    free(host_ram);
+    host_ram = aligned_alloc(PAGE_SIZE, 256 * PAGE_SIZE);
+    peers_connect(v, count, &b);
+    return peers_end(0);
+}
+
+static void ports_of_a_machine(void **state)
+{
+    (void)state;
+    JUDGE("a ipc=b,a", "x", "b vcpus=2 ipc=a");
+    struct end *a = ends(3), *b = peers_end(2);
+    assert_null(peers_end(1));
+    assert_string_equal(a->name, "a");
+    assert_true(b->shared && !a->shared);
+    assert_int_equal(peers_find(a->out, a, "b"), 1);
+    assert_int_equal(peers_find(a->out, a, "a"), 2);
+    assert_int_equal(peers_find(a->in, a, "a"), 1);
+    assert_int_equal(peers_find(a->in, a, "b"), 2);
+    assert_int_equal(peers_find(b->in, b, "a"), 1);
+    assert_int_equal(peers_find(b->out, b, "x"), PORTS);
+    assert_ptr_equal(a->out[1], b->in[1]);
+    assert_null(peers_end(500));
+    free(host_ram);
+    host_ram = NULL;
+}
+
+static void ports_need_memory(void **state)
+{
+    (void)state;
+    JUDGE("a ipc=a", "b");
+    static struct buddy none;
+    static struct frame record;
+    buddy_init(&none, &record, 1);
+    peers_connect(v, 2, &none);
+    refused(0, "a", E_NO_MEMORY, "no memory left for its ports");
+    assert_int_equal(v[1].role, MODULE_MACHINE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +185,10 @@ int main(void)
         cmocka_unit_test(rings_of_data),
         cmocka_unit_test(data_of_a_refused_machine_stays_data),
         cmocka_unit_test(two_hundred_modules_and_one_too_many),
+        cmocka_unit_test(peers),
+        cmocka_unit_test(no_more_peers_than_ports),
+        cmocka_unit_test(ports_of_a_machine),
+        cmocka_unit_test(ports_need_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 #include "kernel/control.h"
 #include "kernel/dev_host.h"
 #include "kernel/home.h"
+#include "kernel/ipc.h"
 #include "kernel/options.h"
 #include "kernel/report.h"
 #include "mm/mm.h"
@@ -131,12 +132,40 @@ void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id)
     timeout_init(&c->timer, NULL);
 }
 
-void cpu_stop_timer(struct cpu *c)
+void cpu_stop_timers(struct cpu *c)
 {
     timeout_cancel(c->vcpu.sched.home->timeouts, &c->timer);
 }
 
 static unsigned looks;
+// No machine here has ports.
+void ipc_init(void)
+{
+}
+
+void ipc_start(struct vm *vm)
+{
+    (void)vm;
+}
+
+static unsigned forgotten;
+
+void ipc_forget(struct vm *vm)
+{
+    (void)vm;
+    forgotten++;
+}
+
+void ipc_refuse(uint32_t id)
+{
+    (void)id;
+}
+
+bool ipc_can_interrupt(const struct vm *vm)
+{
+    (void)vm;
+    return false;
+}
 
 void cpu_look(struct cpu *c)
 {

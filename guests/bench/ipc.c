@@ -1,0 +1,98 @@
+// Messages: to bench-peer, which answers each with the TSC at the first instruction behind its VMCALL; and to itself.
+#include "guests/bench/bench.h"
+#include "guests/lib/ipc.h"
+
+// Ticks around one VMCALL with two arguments, in the shape of MEASURED() (bench.c).
+static uint32_t ticks_call(uint32_t number, uint32_t first, uint32_t second)
+{
+    uint32_t ticks;
+    __asm__ volatile("rdtsc\n\tmov %%eax, %%r9d\n\tmov %[number], %%eax\n\tmov %[first], %%edi\n\tvmcall\n\t"
+                     "rdtsc\n\tsub %%r9d, %%eax"
+                     : "=&a"(ticks), "+S"(second)
+                     : [number] "r"(number), [first] "r"(first)
+                     : "rdx", "rdi", "r8", "r9", "r10", "memory", "cc");
+    return ticks;
+}
+
+// The same; `first_there`: ticks to the peer's first instruction, which its answer brings.
+static uint32_t ticks_round_trip(uint32_t ports, uint32_t *first_there)
+{
+    uint32_t begun, ended, there;
+    __asm__ volatile("rdtsc\n\tmov %%eax, %%r9d\n\tmov %[number], %%eax\n\tmov %[ports], %%edi\n\tvmcall\n\t"
+                     "rdtsc\n\tmov %%r9d, %[begun]"
+                     : "=&a"(ended), [begun] "=&r"(begun), "=&S"(there)
+                     : [number] "i"(HC_CALL), [ports] "r"(ports)
+                     : "rdx", "rdi", "r8", "r9", "r10", "memory", "cc");
+    *first_there = there - begun;
+    return ended - begun;
+}
+
+// Sends the TSC, which comes back as the second word of the answer.
+static void send_time(uint32_t port)
+{
+    __asm__ volatile("rdtsc\n\tmov %%eax, %%esi\n\tmov %[number], %%eax\n\tmov %[port], %%edi\n\tvmcall"
+                     :
+                     : [number] "i"(HC_SEND), [port] "r"(port)
+                     : "rax", "rdx", "rdi", "rsi", "r8", "r10", "memory", "cc");
+}
+
+static uint32_t ticks_event(uint32_t port)
+{
+    uint32_t begun, there;
+    __asm__ volatile(
+        "rdtsc\n\tmov %%eax, %%r8d\n\tmov %[number], %%eax\n\tmov %[port], %%edi\n\tvmcall\n\tnop\n\t"
+        "mov %%r8d, %[begun]\n\tmov %%r9d, %[there]"
+        : [begun] "=&r"(begun), [there] "=&r"(there)
+        : [number] "i"(HC_SEND), [port] "r"(port)
+        : "rax", "rdx", "rdi", "rsi", "r8", "r9", "r10", "memory", "cc");
+    return there - begun;
+}
+
+static void measure_peer(uint32_t empty, word_t out, word_t in)
+{
+    uint32_t sends[RUNS], trips[RUNS];
+    struct words m;
+    for (unsigned i = 0; i < RUNS; i++)
+        trips[i] = ticks_round_trip((uint32_t)(out | in << 8), &sends[i]);
+    report_median("ipc-round-trip", trips, empty + INSTRUCTION);
+    report_median("ipc-call", sends, empty + INSTRUCTION);
+    for (unsigned i = 0; i < RUNS; i++) {
+        send_time((uint32_t)out);
+        ipc_receive(in, 0, &m);
+        sends[i] = (uint32_t)m.w[0] - (uint32_t)m.w[1];
+    }
+    report_median("ipc-send", sends, empty + INSTRUCTION);
+}
+
+static void measure_oneself(uint32_t empty, word_t out, word_t in)
+{
+    uint32_t queues[RUNS], takes[RUNS], events[RUNS];
+    struct words m;
+    for (unsigned i = 0; i < RUNS; i++) {
+        queues[i] = ticks_call(HC_SEND, (uint32_t)out, 0);
+        takes[i] = ticks_call(HC_RECEIVE, (uint32_t)in, 0);
+    }
+    report_median("ipc-queue", queues, empty + INSTRUCTION);
+    report_median("ipc-take", takes, empty + INSTRUCTION);
+    port_event(in, VECTOR);
+    for (unsigned i = 0; i < RUNS; i++) {
+        interrupts_on();
+        events[i] = ticks_event((uint32_t)out);
+        interrupts_off();
+        end_interrupt();
+        ipc_receive(in, 0, &m);
+    }
+    report_median("event", events, empty + INSTRUCTION);
+}
+
+void measure_ipc(uint32_t empty)
+{
+    sword_t out = port_out("bench-peer"), in = port_in("bench-peer"), to_me = port_out("bench"),
+            from_me = port_in("bench");
+    if (out < 0 || in < 0 || to_me < 0 || from_me < 0) {
+        print("no ports to bench-peer and bench: no figures of messages\n");
+        return;
+    }
+    measure_peer(empty, (word_t)out, (word_t)in);
+    measure_oneself(empty, (word_t)to_me, (word_t)from_me);
+}

@@ -1,0 +1,149 @@
+#include "ipc/port.h"
+
+const struct ipc_ops *ipc_ops;
+
+void port_connect(struct port *p, struct end *from, unsigned out, struct end *to, unsigned in)
+{
+    p->from = from;
+    p->out = (uint8_t)out;
+    p->to = to;
+    p->in = (uint8_t)in;
+    p->bit = port_bit(in);
+    p->many_writers = from->shared;
+    p->many_readers = to->shared;
+    from->out[out] = p;
+    to->in[in] = p;
+    to->open |= port_bit(in);
+}
+
+// ---- Waking ----
+
+// All that wait for one of these ports: the first takes the message, the others look and wait again.
+static bool wake_waiters(struct end *e, uint64_t ports)
+{
+    bool woken = false;
+    uint32_t left = __atomic_load_n(&e->look, __ATOMIC_ACQUIRE) & LOOK_WAITERS;
+    for (; left; left &= left - 1) {
+        unsigned cpu = (unsigned)__builtin_ctz(left);
+        if (__atomic_load_n(&e->waiter[cpu].from, __ATOMIC_RELAXED) & ports && end_take_waiter(e, cpu)) {
+            ipc_ops->wake(e, cpu);
+            woken = true;
+        }
+    }
+    return woken;
+}
+
+void port_tell(struct port *p)
+{
+    struct end *e = p->to;
+    lock_take(&e->lock);
+    uint8_t vector = __atomic_load_n(&e->vector[p->in], __ATOMIC_RELAXED);
+    if (e->machine && !wake_waiters(e, p->bit) && vector)
+        ipc_ops->raise(e, __atomic_load_n(&e->vector_cpu[p->in], __ATOMIC_RELAXED), vector);
+    lock_release(&e->lock);
+}
+
+// ---- Receiving ----
+
+// The message is read before the index that gives its place back.
+static inline bool get(struct port *p, struct message *m)
+{
+    uint32_t head = p->head;
+    if (head == __atomic_load_n(&p->tail, __ATOMIC_ACQUIRE))
+        return false;
+    *m = p->slot[head % PORT_DEPTH];
+    __atomic_store_n(&p->head, head + 1, __ATOMIC_RELEASE);
+    return true;
+}
+
+static inline bool get_locked(struct port *p, struct message *m)
+{
+    port_lock(p->many_readers, &p->readers);
+    bool got = get(p, m);
+    port_unlock(p->many_readers, &p->readers);
+    return got;
+}
+
+// The lowest of `ports` from the cursor on, else the lowest.
+static inline unsigned next_port(const struct end *e, uint64_t ports)
+{
+    unsigned first = __atomic_load_n(&e->cursor, __ATOMIC_RELAXED);
+    uint64_t behind = ports >> first << first;
+    return (unsigned)__builtin_ctzll(behind ? behind : ports);
+}
+
+// Another vCPU of the machine may have gone waiting while the bit was off.
+static noinline_cold void set_again(struct end *e, unsigned in)
+{
+    __atomic_fetch_or(&e->ready, port_bit(in), __ATOMIC_SEQ_CST);
+    lock_take(&e->lock);
+    if (e->machine)
+        wake_waiters(e, port_bit(in));
+    lock_release(&e->lock);
+}
+
+// A bit of `ready` stays when its port's last message is taken; who finds the port empty takes it off and looks once
+// more. The locked AND is needed as a fence: a sender whose bit it took away has its message seen by that look.
+int end_take(struct end *e, uint64_t from, struct message *m)
+{
+    for (uint64_t ports; (ports = __atomic_load_n(&e->ready, __ATOMIC_ACQUIRE) & from);) {
+        unsigned in = next_port(e, ports);
+        if (likely(get_locked(e->in[in], m))) {
+            __atomic_store_n(&e->cursor, (uint8_t)((in + 1) % PORTS), __ATOMIC_RELAXED);
+            return (int)in;
+        }
+        __atomic_fetch_and(&e->ready, ~port_bit(in), __ATOMIC_SEQ_CST);
+        if (!port_empty(e->in[in]))
+            set_again(e, in);
+    }
+    return NOBODY;
+}
+
+// The locked OR is needed as a fence: the vector is seen by senders before we look what was there already.
+void end_set_event(struct end *e, unsigned in, unsigned cpu, uint8_t vector)
+{
+    __atomic_store_n(&e->vector_cpu[in], (uint8_t)cpu, __ATOMIC_RELAXED);
+    __atomic_store_n(&e->vector[in], vector, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&e->look, LOOK_EVENTS, __ATOMIC_SEQ_CST);
+    if (vector && !port_empty(e->in[in]))
+        port_tell(e->in[in]);
+}
+
+// ---- Coming and going ----
+
+// What was sent to its former life is dropped.
+static void reset_in(struct end *e, unsigned in)
+{
+    struct port *p = e->in[in];
+    __atomic_store_n(&e->vector[in], 0, __ATOMIC_RELAXED);
+    if (p && e->look & LOOK_GONE)
+        __atomic_store_n(&p->head, __atomic_load_n(&p->tail, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
+}
+
+void end_attach(struct end *e, void *machine)
+{
+    for (unsigned i = 0; i < PORTS; i++)
+        reset_in(e, i);
+    lock_take(&e->lock);
+    e->machine = machine;
+    lock_release(&e->lock);
+    __atomic_store_n(&e->look, 0, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < PORTS; i++)
+        if (e->out[i])
+            __atomic_fetch_or(&e->out[i]->to->open, e->out[i]->bit, __ATOMIC_SEQ_CST);
+}
+
+// What it had sent is still there for its readers; only then they hear that it is gone. The locked AND is needed as a
+// fence, as the OR of port_send() is.
+void end_detach(struct end *e)
+{
+    lock_take(&e->lock);
+    e->machine = NULL;
+    lock_release(&e->lock);
+    __atomic_store_n(&e->look, LOOK_GONE, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < PORTS; i++)
+        if (e->out[i]) {
+            __atomic_fetch_and(&e->out[i]->to->open, ~e->out[i]->bit, __ATOMIC_SEQ_CST);
+            port_tell(e->out[i]);
+        }
+}
