@@ -114,7 +114,11 @@ struct probe_attempt {
     X(INVEPT)   /* operand: type; value, value2: descriptor */ \
     X(INVVPID)  /* operand: type; value, value2: descriptor */ \
     X(VMCALL) \
-    X(VMFUNC)   /* EAX = operand */
+    X(VMFUNC)   /* EAX = operand */ \
+    X(WRMSR)    /* operand: MSR; value: bits to flip in it. Only where #GP is due: VMX capability MSRs, and */ \
+                /* IA32_FEATURE_CONTROL while it is locked; else -E_DENIED */ \
+    X(MOV_CR0)  /* operand: bits to flip. Only NE and what IA32_VMX_CR0_FIXED1 forbids, in VMX operation */ \
+    X(MOV_CR4)  /* the same for VMXE and IA32_VMX_CR4_FIXED1 */
 // clang-format on
 enum probe_instruction {
 #define X(name) PROBE_DO_##name,

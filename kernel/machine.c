@@ -4,6 +4,7 @@
 #include "kernel/options.h"
 #include "kernel/regex.h"
 #include "kernel/words.h"
+#include "sched/sched.h"
 
 // A key of the module line. The parser gets the value and `field`, the address of what the table names in
 // struct machine; it returns an error with its sentence in `why`, which names key and value.
@@ -74,6 +75,16 @@ static enum error slice_parse(const struct key *key, const char *value, struct m
     if (!time_parse(value, &us) || us < SLICE_US_MIN || us > SLICE_US_MAX)
         return bad_value(key, value, "a time from 100us to 10s, such as 10ms", why);
     m->slice_us = us;
+    return E_OK;
+}
+
+static enum error weight_parse(const struct key *key, const char *value, struct machine *m,
+                               struct reason *why)
+{
+    uint64_t weight;
+    if (!number_parse(value, &weight) || weight == 0 || weight > SCHED_WEIGHT_MAX)
+        return bad_value(key, value, "a number from 1 to 100", why);
+    m->weight = (uint32_t)weight;
     return E_OK;
 }
 
@@ -280,6 +291,7 @@ static const struct key keys[] = {
     {"slice",   slice_parse,       FIELD(slice_us)},
     {"timeout", timeout_parse,     FIELD(timeout_ms)},
     {"vcpus",   vcpus_parse,       FIELD(vcpus)},
+    {"weight",  weight_parse,      FIELD(weight)},
 };
 // clang-format on
 
@@ -344,6 +356,7 @@ enum error machine_parse(struct machine *m, const char *line, struct reason *why
     memset(m, 0, sizeof(*m));
     m->mem = MACHINE_MEM_DEFAULT;
     m->vcpus = 1;
+    m->weight = 1;
     m->console = true;
     m->expect = END_EXIT;
 

@@ -83,7 +83,7 @@ static struct vcpu *next_vcpu(void)
 {
     struct pcpu *p = this_pcpu();
     tsc_t now = rdtsc();
-    if (unlikely(now.v >= timeouts_next(p->timeouts).v || p->kick || !p->runq->current))
+    if (unlikely(now.v >= timeouts_next(p->timeouts).v || p->kick || !p->runq->plain))
         return wait_for_vcpu(p);
     return enter(sched_next(p->runq, now), now, timeouts_next(p->timeouts).v);
 }

@@ -98,7 +98,8 @@ static enum error build_cpu(struct vm *vm, uint32_t index, const struct guest_st
     v->count = vm->cpu_count;
     v->vpid = (uint16_t)(vm->id * MACHINE_VCPUS_MAX + index + 1);
     list_init(&c->link);
-    sched_node_init(&v->sched, home, tsc(min_u64(tsc_from_us(slice).v, vcpu_longest_turn().v)));
+    sched_node_init(&v->sched, home, tsc(min_u64(tsc_from_us(slice).v, vcpu_longest_turn().v)),
+                    vm->machine->weight);
     if (vcpu_create(v, owner_of(vm), start))
         return reason_set(why, E_NO_MEMORY, "no memory left for vCPU %u", index);
     vm->lapics[index] = &c->lapic;

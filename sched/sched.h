@@ -7,6 +7,10 @@
 // ring too, so that going round moves nothing; NULL when none runs, and then `next` is who would be picked, or
 // NULL when the ring is empty. A turn may be lent (sched_handoff()): from `first`, whose turn it was, to `current`
 // stand in the ring who lent it to whom, nobody between them, and nobody but the last of them runs.
+//
+// Shares go by weight. A turn lasts weight x `unit` ticks, and in a round, in which each of the ring has one turn,
+// `unit` is the same for all: so large that nobody's turn exceeds its quantum. Where everybody has the same quantum
+// a unit of weight, turns are quanta, rounds need not be told apart, and the ring is called plain.
 #pragma once
 #include "arch/list.h"
 #include "arch/types.h"
@@ -22,7 +26,11 @@ struct sched_node {
     enum sched_state state;
     uint32_t waking;          // in the inbox of its home
     struct sched_node *inbox; // next one there
-    tsc_t quantum;            // a full turn, TSC ticks
+    tsc_t quantum;            // the longest turn, TSC ticks
+    uint32_t weight;          // its share; from 1
+    uint64_t measure;         // quantum / weight
+    uint64_t round;           // in which it had its last turn, or came: it has none before the next one
+    uint64_t debt;            // ticks that it ran beyond its turns, while the ring was not plain
     tsc_t turn_end;           // when the present turn is over; meaningful while it runs or has lent it
     uint64_t ran;             // TSC ticks; while it runs, less when it was switched in, hence negative
 };
@@ -31,11 +39,17 @@ struct runq {
     struct sched_node *current; // who runs
     struct sched_node *first;   // whose turn it is, NULL with current; `current` unless the turn is lent
     struct sched_node *next;    // with current NULL: who runs next
+    bool plain;                 // somebody runs, and everybody's turn is a quantum: sched_next() does
+    bool mixed;                 // not everybody's turn is a quantum
+    uint32_t count;             // in the ring
+    uint64_t round, unit;       // mixed: the present round, and its ticks a unit of weight
+    uint64_t least, most;       // `measure` of those who were seen in this round
     struct sched_node *inbox;   // pushed by any processor, taken whole by the home
 };
 
 void runq_init(struct runq *q);
-void sched_node_init(struct sched_node *n, struct pcpu *home, tsc_t quantum);
+enum { SCHED_WEIGHT_MAX = 100 };
+void sched_node_init(struct sched_node *n, struct pcpu *home, tsc_t quantum, uint32_t weight);
 
 // Makes a CREATED or PARKED vCPU runnable at the tail of its home's queue; harmless for one that is runnable
 // already or has ended. Any processor: from another one it takes effect when the home does its chores.
@@ -48,8 +62,8 @@ void sched_take_inbox(struct runq *q);
 void sched_park(struct sched_node *n, tsc_t now);
 void sched_end(struct sched_node *n, tsc_t now);
 
-// Who runs at `now` on a processor that runs somebody: the same one while its turn lasts, else the one behind it
-// in the ring, who may be the same one again. Own processor only.
+// Who runs at `now` where the ring is plain: the same one while its turn lasts, else the one behind it in the ring,
+// who may be the same one again. Own processor only.
 static inline struct sched_node *sched_next(struct runq *q, tsc_t now)
 {
     struct sched_node *n = q->current;
@@ -63,7 +77,7 @@ static inline struct sched_node *sched_next(struct runq *q, tsc_t now)
     return n;
 }
 
-// The same on any processor; NULL when nobody wants to run.
+// The same whatever the ring is like; NULL when nobody wants to run.
 struct sched_node *sched_pick(struct runq *q, tsc_t now);
 
 // Hand-off, for messages: `from`, who runs, lets `to` run at once on the rest of its turn. With `parks`, `from` waits

@@ -3,13 +3,13 @@
 #include "arch/exception.h"
 #include "arch/features.h"
 #include "arch/panic.h"
+#include "sdm/msr.h"
 #include "vmx/probe.h"
 
 enum { STATUS_FLAGS = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF };
 
 // All status flags are set before an instruction, so that one that does nothing shows. `caught` keeps RAX's value
 // unless a fix-up puts vector and error code there.
-#define NOT_CAUGHT (~0ull)
 #define EXECUTE(instruction, ...)                                                                  \
     __asm__ volatile(                                                                              \
         "pushq %[status]; popfq; 1: " instruction                                                  \
@@ -27,8 +27,11 @@ struct run {
     uint32_t loads;
 };
 
+#define RAX_BEFORE (~0ull)
+
 struct result {
     uint64_t flags, caught;
+    uint64_t before; // RAX: `caught` where nothing was
 };
 
 static uint64_t current_vmcs(void)
@@ -40,9 +43,31 @@ static uint64_t current_vmcs(void)
 
 // ---- Each instruction: `memory` is the address of its memory operand ----
 
+static struct result execute_wrmsr(uint32_t msr, uint64_t value)
+{
+    struct result r = {.caught = (uint32_t)value, .before = (uint32_t)value};
+    __asm__ volatile(
+        "pushq %[status]; popfq; 1: wrmsr; 2: pushfq; popq %[flags]\n\t" EXCEPTION_FIXUP("1b", "2b")
+        : [flags] "=&r"(r.flags), "+a"(r.caught)
+        : [status] "i"(STATUS_FLAGS | RFLAGS_FIXED1), "c"(msr), "d"(value >> 32)
+        : "cc", "memory");
+    return r;
+}
+
+// What the MSR holds afterwards is what it held before.
+static struct result flip_msr(const struct probe_step *s)
+{
+    uint64_t before = 0;
+    rdmsr_safe((uint32_t)s->operand, &before);
+    struct result r = execute_wrmsr((uint32_t)s->operand, before ^ s->value);
+    if (r.caught == r.before)
+        wrmsr_safe((uint32_t)s->operand, before);
+    return r;
+}
+
 static struct result execute(const struct probe_step *s, uint64_t memory, uint64_t operand, uint64_t *result)
 {
-    struct result r = {0, NOT_CAUGHT};
+    struct result r = {.caught = RAX_BEFORE, .before = RAX_BEFORE};
     uint64_t value = s->value;
     bool from_memory = s->flags & (PROBE_STEP_MEMORY | PROBE_STEP_UNMAPPED | PROBE_STEP_NONCANONICAL);
     switch ((enum probe_instruction)s->instruction) {
@@ -89,8 +114,17 @@ static struct result execute(const struct probe_step *s, uint64_t memory, uint64
         EXECUTE("vmcall");
         break;
     case PROBE_DO_VMFUNC:
-        r.caught = (uint32_t)operand;
+        r.caught = r.before = (uint32_t)operand;
         EXECUTE(".byte 0x0f, 0x01, 0xd4");
+        break;
+    case PROBE_DO_WRMSR:
+        r = flip_msr(s);
+        break;
+    case PROBE_DO_MOV_CR0:
+        EXECUTE("mov %[operand], %%cr0");
+        break;
+    case PROBE_DO_MOV_CR4:
+        EXECUTE("mov %[operand], %%cr4");
         break;
     case PROBE_DO_COUNT:
         break;
@@ -100,6 +134,11 @@ static struct result execute(const struct probe_step *s, uint64_t memory, uint64
 }
 
 // ---- One step ----
+
+static bool is_mov_cr(const struct probe_step *s)
+{
+    return s->instruction == PROBE_DO_MOV_CR0 || s->instruction == PROBE_DO_MOV_CR4;
+}
 
 static bool takes_address(unsigned instruction)
 {
@@ -112,6 +151,29 @@ static uint64_t operand_of(const struct probe_step *s)
     return s->flags & PROBE_STEP_VMXON_REGION ? this_vmx()->vmxon_region.v ^ s->operand : s->operand;
 }
 
+// Where the processor has to refuse a write; a wrong one that it accepts is undone.
+static bool must_refuse_msr(uint32_t msr)
+{
+    uint64_t control;
+    if (msr == MSR_FEATURE_CONTROL)
+        return rdmsr_safe(msr, &control) && control & FEATURE_CONTROL_LOCK;
+    return msr >= MSR_VMX_BASIC && msr <= MSR_VMX_EXIT_CTLS2;
+}
+
+static bool must_refuse(const struct probe_step *s)
+{
+    switch (s->instruction) {
+    case PROBE_DO_WRMSR:
+        return s->operand <= UINT32_MAX && must_refuse_msr((uint32_t)s->operand);
+    case PROBE_DO_MOV_CR0:
+        return s->operand && !(s->operand & vmx_caps.cr0_fixed1 & ~(uint64_t)CR0_NE);
+    case PROBE_DO_MOV_CR4:
+        return s->operand && !(s->operand & vmx_caps.cr4_fixed1 & ~(uint64_t)CR4_VMXE);
+    default:
+        return true;
+    }
+}
+
 static enum error fence_step(const struct run *run, const struct probe_step *s)
 {
     uint64_t own = this_vmx()->vmxon_region.v ^ operand_of(s);
@@ -122,10 +184,13 @@ static enum error fence_step(const struct run *run, const struct probe_step *s)
         return E_DENIED;
     if (s->flags & (PROBE_STEP_WITHOUT_VMXE | PROBE_STEP_WITHOUT_NE) && run->on)
         return E_DENIED;
+    if (!must_refuse(s) || (is_mov_cr(s) && !run->on))
+        return E_DENIED;
     bool enters = s->instruction == PROBE_DO_VMLAUNCH || s->instruction == PROBE_DO_VMRESUME;
     return enters && run->on && current_vmcs() != ~0ull ? E_DENIED : E_OK;
 }
 
+// Control registers are afterwards what they were.
 static struct result with_memory_at(struct probe_step *s, uint64_t memory, uint64_t operand, uint64_t *value)
 {
     uint64_t cr0 = read_cr0(), cr4 = read_cr4();
@@ -134,9 +199,9 @@ static struct result with_memory_at(struct probe_step *s, uint64_t memory, uint6
     if (s->flags & PROBE_STEP_WITHOUT_VMXE)
         write_cr4(cr4 & ~(uint64_t)CR4_VMXE);
     struct result r = execute(s, memory, operand, value);
-    if (s->flags & PROBE_STEP_WITHOUT_NE)
+    if (s->flags & PROBE_STEP_WITHOUT_NE || s->instruction == PROBE_DO_MOV_CR0)
         write_cr0(cr0);
-    if (s->flags & PROBE_STEP_WITHOUT_VMXE)
+    if (s->flags & PROBE_STEP_WITHOUT_VMXE || s->instruction == PROBE_DO_MOV_CR4)
         write_cr4(cr4);
     return r;
 }
@@ -148,8 +213,11 @@ static struct result with_operands(struct probe_step *s)
     uint64_t memory = s->flags & PROBE_STEP_UNMAPPED       ? 0
                       : s->flags & PROBE_STEP_NONCANONICAL ? 1ull << 63
                                                            : (uint64_t)(uintptr_t)words;
-    uint64_t value;
-    struct result r = with_memory_at(s, memory, s->operand, &value);
+    uint64_t value = 0;
+    uint64_t operand = s->instruction == PROBE_DO_MOV_CR0   ? read_cr0() ^ s->operand
+                       : s->instruction == PROBE_DO_MOV_CR4 ? read_cr4() ^ s->operand
+                                                            : s->operand;
+    struct result r = with_memory_at(s, memory, operand, &value);
     bool from_memory = s->flags & PROBE_STEP_MEMORY;
     if (s->instruction == PROBE_DO_VMREAD)
         s->value = from_memory ? words[0] : value;
@@ -177,9 +245,7 @@ static void step(struct run *run, struct probe_step *s)
     if (s->instruction == PROBE_DO_VMXON && !was_on)
         run->with_other = operand_of(s) != this_vmx()->vmxon_region.v;
     struct result r = with_operands(s);
-    bool caught = r.caught != NOT_CAUGHT && s->instruction != PROBE_DO_VMFUNC;
-    if (s->instruction == PROBE_DO_VMFUNC)
-        caught = r.caught != (uint32_t)s->operand;
+    bool caught = r.caught != r.before;
     s->vector = caught ? r.caught & 0xff : PROBE_NO_FAULT;
     s->error_code = caught ? (uint32_t)(r.caught >> 8) : 0;
     s->rflags = (uint32_t)r.flags;

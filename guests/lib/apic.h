@@ -31,7 +31,12 @@ enum apic_register {
 };
 
 enum { APIC_PAGE = 0xfee00000, IOAPIC_PAGE = 0xfec00000 };
-enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0, MSR_X2APIC = 0x800 };
+#ifdef GUEST_WITH_SDM
+#include "sdm/msr.h"
+#else
+enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0 };
+#endif
+enum { MSR_X2APIC = 0x800 };
 enum { BASE_BSP = 0x100, BASE_X2APIC = 0x400, BASE_ENABLE = 0x800 };
 enum { SVR_ENABLE = 0x100, LVT_MASKED = 0x10000 };
 enum { TIMER_ONE_SHOT = 0, TIMER_PERIODIC = 0x20000, TIMER_DEADLINE = 0x40000 };

@@ -3,10 +3,13 @@
 #include "guests/lib/exception.h"
 #include "guests/lib/string.h"
 
+#ifndef GUEST_WITH_SDM
+#define MSR_GS_BASE 0xc0000101u
+#endif
 extern const char trampoline[], trampoline_end[];
 extern char trampoline_cr3[], trampoline_stack[], trampoline_main[];
 
-enum { MSR_GS_BASE = (int)0xc0000101, TOPOLOGY = 0xb, START_TICKS = 40000000 };
+enum { TOPOLOGY = 0xb, START_TICKS = 40000000 };
 
 static struct {
     unsigned id;

@@ -73,8 +73,7 @@ enum outcome { EXITS = 'E', UD = 'U', GP = 'G', PASSES = 'P', HALTS = 'H', PASSE
 
 enum { NO_FEATURE = FEATURE_COUNT, OPERAND = -1, QUIET_PORT = 0x220, TASK_SELECTOR = 0x68 };
 
-// Modes in the order of the column `in`: 64-bit at CPL 3, compatibility mode, protected mode without paging, real mode,
-// virtual-8086 mode. "Relative Priority of Faults and VM Exits": invalid opcodes and faults based on privilege come
+// `in`: the first of subject_modes. "Relative Priority of Faults and VM Exits": invalid opcodes and faults based on privilege come
 // first, but for MOV DR; the VMX instructions say in volume 3, "VMX Instructions", that they exit before they look at
 // CPL, and after they look at the mode.
 // clang-format off
@@ -305,48 +304,11 @@ static void each_instruction(void)
 
 // ---- In other modes ----
 
-static const char *enter_user(void)
-{
-    const char *why = vm_mode(MODE_LONG);
-    vm_user();
-    return why;
-}
-static const char *enter_compatibility(void)
-{
-    const char *why = vm_mode(MODE_LONG);
-    vm_set(GUEST_CS_SELECTOR, SUBJECT_CODE32);
-    vm_xor(GUEST_CS_ACCESS_RIGHTS, AR_L | AR_DB);
-    return why;
-}
-static const char *enter_protected(void)
-{
-    return vm_mode(MODE_PROTECTED);
-}
-static const char *enter_real(void)
-{
-    return vm_mode(MODE_REAL);
-}
-static const char *enter_v86(void)
-{
-    return vm_mode(MODE_V86);
-}
-
-static const struct mode {
-    const char *name;
-    const char *(*enter)(void);
-} modes[] = {
-    {"cpl3",          enter_user         },
-    {"compatibility", enter_compatibility},
-    {"protected",     enter_protected    },
-    {"real",          enter_real         },
-    {"v86",           enter_v86          },
-};
-
 static void in_mode(const struct intercept *i, unsigned m)
 {
-    const char *name = name_of("%s-in-%s", i->name, modes[m].name);
+    const char *name = name_of("%s-in-%s", i->name, subject_modes[m].name);
     vm_reset();
-    const char *why = modes[m].enter();
+    const char *why = subject_modes[m].enter();
     if (why) {
         skipped(name, why);
         return;
@@ -365,7 +327,7 @@ static void each_mode(void)
     section = "Relative Priority of Faults and VM Exits";
     for (unsigned n = 0; n < array_size(intercepts); n++) {
         const struct intercept *i = &intercepts[n];
-        for (unsigned m = 0; m < array_size(modes); m++)
+        for (unsigned m = 0; i->in[m]; m++)
             if (i->in[m] != NO_ROW && has(i->needs) && can_set(&i->control) && can_set(&i->enable))
                 in_mode(i, m);
     }

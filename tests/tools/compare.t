@@ -82,6 +82,9 @@ for name, points, expected in CASES:
     code, out, err = compare(known, log("case.log", points))
     suite.equal(f"{name}: what is said", expected, out, err)
     suite.equal(f"{name}: exit code", 1 if expected else 0, code)
+code, out, _ = compare(known, log("new.log", POINTS + ["ok - c/one", "ok - c/two", "not ok - c/three"]), buckets=("b", "c"))
+suite.equal("a new bucket: its failures, and one line", (1, "nothing is known of bucket c\nnew failure: c/three\n"),
+            (code, out))
 code, out, _ = compare(known, log("dead.log", ["not ok - b/end"]))
 suite.equal("each missing point in a line of its own", 3, out.count("missing point"), out)
 

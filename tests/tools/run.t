@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "boot"))
 from boots import ROOT, Suite  # noqa: E402
-from micronova import Problem, words  # noqa: E402
+from micronova import Problem, scenario, words  # noqa: E402
 
 USAGE = [  # command line, what the message must hold
     ("tools/run --on moon", "invalid choice"),
@@ -56,5 +56,13 @@ for line in ("'a", '"a', "a\"b'c\""[:-1]):
         suite.check(False, f"{line}: refused", f"got {words.split(line)}")
     except Problem as problem:
         suite.check("not closed" in str(problem), f"{line}: refused", problem)
+machines = [scenario.Module(None, ["a", "mem=4M"]), scenario.Module(None, ["b", "cmdline=seed=1"])]
+scenario.add_text(machines, "a", "skip=x")
+scenario.add_text(machines, "b", "skip=y skip=z")
+suite.equal("text for some emulators alone", [["a", "mem=4M", "cmdline=skip=x"], ["b", "cmdline=seed=1 skip=y skip=z"]],
+            [machine.words for machine in machines])
+for on, expected in (("bochs", True), ("kvm", False), (None, False)):
+    names = [word for machine in scenario.load("vmx", on).modules for word in machine.words if "skip=" in word]
+    suite.equal(f"scenario vmx on {on} steps over what kills Bochs", expected, bool(names))
 suite.equal("a quote for GRUB", r"'it'\''s $x \y'", words.grub("it's $x \\y"))
 suite.done()

@@ -32,6 +32,7 @@ static void defaults(void **state)
     assert_int_equal(m.vcpus, 1);
     assert_int_equal(m.cpus, 0);
     assert_int_equal(m.slice_us, 0);
+    assert_int_equal(m.weight, 1);
     assert_int_equal(m.timeout_ms, 0);
     assert_int_equal(m.rights, 0);
     assert_true(m.console);
@@ -46,13 +47,14 @@ static void every_key(void **state)
     (void)state;
     good("a.b_c+d-1 \"cmdline=console=ttyS0 quiet\" mem=192M backing=eager vcpus=1 cpu=0,2-3 slice=2ms timeout=30s "
          "console=none caps=probe,control initrd=rootfs expect=exit:0x10 \"fail=screen:Errors: *[1-9]\" "
-         "screen=dump flip=0x200000");
+         "screen=dump flip=0x200000 weight=7");
     assert_string_equal(m.name, "a.b_c+d-1");
     assert_string_equal(m.cmdline, "console=ttyS0 quiet");
     assert_int_equal(m.mem, 192 << 20);
     assert_true(m.eager);
     assert_int_equal(m.cpus, 13);
     assert_int_equal(m.slice_us, 2000);
+    assert_int_equal(m.weight, 7);
     assert_int_equal(m.timeout_ms, 30000);
     assert_int_equal(m.rights, RIGHT_PROBE | RIGHT_CONTROL);
     assert_false(m.console);
@@ -71,7 +73,7 @@ static void bounds(void **state)
 {
     (void)state;
     good("azAZ09 slice=100us timeout=1ms mem=64G");
-    good("x slice=10s timeout=86400s mem=4K");
+    good("x slice=10s timeout=86400s mem=4K weight=100");
     static const char *const beyond[] = {"x slice=99us", "x slice=10000001us", "x timeout=999us",
                                          "x timeout=86401s", "x mem=68719480832"};
     for (size_t i = 0; i < array_size(beyond); i++)
@@ -120,6 +122,8 @@ static void refusals_name_key_and_value(void **state)
         "mem=99999999999999999999: expected a size such as 4M (K, M, G)");
     bad("x vcpus=17", E_MALFORMED, "vcpus=17: expected a number from 1 to 16");
     bad("x vcpus=0", E_MALFORMED, "vcpus=0: expected a number from 1 to 16");
+    bad("x weight=0", E_MALFORMED, "weight=0: expected a number from 1 to 100");
+    bad("x weight=101", E_MALFORMED, "weight=101: expected a number from 1 to 100");
     bad("x cpu=64", E_MALFORMED, "cpu=64: expected any, or processors such as 0,2-3 (below 64)");
     bad("x slice=10", E_MALFORMED, "slice=10: expected a time from 100us to 10s, such as 10ms");
     bad("x timeout=0", E_MALFORMED,

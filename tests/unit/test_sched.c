@@ -16,6 +16,8 @@ static struct runq q;
 static struct sched_node node[NODES];
 static uint64_t now;
 
+enum { A, B, PEER };
+
 // line[0 .. waiting) in the order of turns; with `running`, line[lent] has the processor and line[0] the turn.
 static struct model {
     unsigned line[NODES], waiting, lent;
@@ -30,7 +32,7 @@ static int start(void **state)
     home = (struct pcpu){.runq = &q};
     runq_init(&q);
     for (unsigned i = 0; i < NODES; i++)
-        sched_node_init(&node[i], &home, tsc(QUANTUM));
+        sched_node_init(&node[i], &home, tsc(QUANTUM), 1);
     model = (struct model){.waiting = 0};
     now = 1;
     srand(1);
@@ -223,6 +225,183 @@ static void lag_is_bounded(void **state)
     }
 }
 
+// ---- Weights ----
+
+// What each would have had by now if all ran at once, each as fast as its share is: the same comings and goings. The
+// lag is what it had less. `company` is the most that wanted to run at a time since it came.
+static struct fluid {
+    bool wants;
+    double ideal, begun;
+    unsigned company;
+} fluid[NODES];
+static uint64_t longest; // of the quanta
+
+static void weigh(unsigned n, uint64_t quantum, uint32_t weight)
+{
+    sched_node_init(&node[n], &home, tsc(quantum), weight);
+    fluid[n] = (struct fluid){.wants = false};
+    longest = max_u64(longest, quantum);
+}
+
+static void fluid_wake(unsigned n)
+{
+    if (fluid[n].wants)
+        return;
+    sched_wake(&node[n]);
+    fluid[n] = (struct fluid){true, .begun = (double)sched_run_ticks(&node[n], tsc(now))};
+}
+
+static void fluid_park(unsigned n)
+{
+    sched_park(&node[n], tsc(now));
+    fluid[n].wants = false;
+}
+
+static void fluid_flow(uint64_t ticks)
+{
+    unsigned weights = 0, count = 0;
+    for (unsigned i = 0; i < NODES; i++)
+        if (fluid[i].wants)
+            weights += node[i].weight, count++;
+    for (unsigned i = 0; i < NODES; i++)
+        if (fluid[i].wants) {
+            fluid[i].ideal += (double)ticks * node[i].weight / weights;
+            fluid[i].company = count > fluid[i].company ? count : fluid[i].company;
+        }
+    now += ticks;
+}
+
+static double lag(unsigned n)
+{
+    return fluid[n].begun + fluid[n].ideal - (double)sched_run_ticks(&node[n], tsc(now));
+}
+
+static void nobody_lags_more_than_a_slice_for_each_in_the_queue(void **state)
+{
+    for (unsigned round = 0; round < 40; round++) {
+        start(state);
+        srand(round);
+        longest = 0;
+        for (unsigned i = 0; i < NODES; i++)
+            weigh(i, 500 + (uint64_t)rand() % 1500,
+                  1 + (uint32_t)rand() % (round % 2 ? SCHED_WEIGHT_MAX : 4));
+        for (unsigned i = 0; i < STEPS / 10; i++) {
+            unsigned n = (unsigned)rand() % NODES;
+            if (rand() % 20 == 0)
+                fluid_wake(n);
+            if (q.current && rand() % 100 == 0)
+                fluid_park((unsigned)(q.current - node));
+            struct sched_node *runs = sched_pick(&q, tsc(now));
+            if (runs)
+                assert_true(runs->turn_end.v - now <= runs->quantum.v);
+            fluid_flow(runs ? min_u64((uint64_t)rand() % 2000, runs->turn_end.v - now) : 100);
+            for (n = 0; n < NODES; n++)
+                if (fluid[n].wants)
+                    assert_true(lag(n) <= (double)(longest * fluid[n].company));
+        }
+    }
+}
+
+// All want to run all the time, each look comes a little late, and one is late more than the others. A round that
+// somebody came into goes on as it began: shares are looked at from the next one on.
+static void shares_follow_weights_over_a_thousand_slices(void **state)
+{
+    static const struct {
+        uint64_t quantum;
+        uint32_t weight;
+    } all[NODES] = {
+        {10000, 1  },
+        {10000, 2  },
+        {3000,  3  },
+        {10000, 7  },
+        {20000, 20 },
+        {10000, 100}
+    };
+    uint64_t begun = 0, before[NODES];
+    unsigned weights = 0;
+    (void)state;
+    for (unsigned i = 0; i < NODES; i++) {
+        weigh(i, all[i].quantum, all[i].weight);
+        weights += all[i].weight;
+        sched_wake(&node[i]);
+    }
+    for (unsigned turns = 0; !begun || now - begun < 1000 * 10000ull; turns++) {
+        if (turns == 3 * NODES) {
+            begun = now;
+            for (unsigned i = 0; i < NODES; i++)
+                before[i] = sched_run_ticks(&node[i], tsc(now));
+        }
+        struct sched_node *runs = sched_pick(&q, tsc(now));
+        now = max_u64(now, runs->turn_end.v) + (uint64_t)rand() % (runs == &node[0] ? 400 : 60);
+    }
+    for (unsigned i = 0; i < NODES; i++) {
+        double share = (double)(sched_run_ticks(&node[i], tsc(now)) - before[i]) / (double)(now - begun);
+        double wanted = (double)all[i].weight / weights;
+        assert_true(share > wanted * 0.99 && share < wanted * 1.01);
+    }
+}
+
+// Rounds are not told apart any more once the others are gone.
+static void alike_again_is_plain_again(void **state)
+{
+    (void)state;
+    weigh(0, QUANTUM, 1);
+    weigh(1, QUANTUM, 2);
+    weigh(2, 2 * QUANTUM, 2);
+    for (unsigned i = 0; i < 3; i += 2)
+        sched_wake(&node[i]);
+    sched_pick(&q, tsc(now));
+    assert_true(q.plain); // the third has twice the weight and twice the quantum
+    sched_wake(&node[1]);
+    assert_false(q.plain);
+    while (q.current != &node[1])
+        sched_pick(&q, tsc(now += 100));
+    sched_park(&node[1], tsc(now));
+    for (unsigned i = 0; i < 6; i++)
+        sched_pick(&q, tsc(now += 2 * QUANTUM));
+    assert_true(q.plain);
+    assert_int_equal(q.current->turn_end.v, now + q.current->quantum.v);
+}
+
+// A pair that hands its turn to and fro, one that never stops, one that sleeps and wakes: each has its share, and who
+// wakes runs before each of the others had two turns.
+static void a_pair_a_spinner_and_a_sleeper_share_by_weight(void **state)
+{
+    enum { SPINNER = 2, SLEEPER, NAP = 3000 };
+    uint64_t begun = now, wakes_at = 0, woke = 0, both = 0;
+    (void)state;
+    weigh(A, QUANTUM, 3);
+    weigh(B, QUANTUM, 3);
+    weigh(SPINNER, QUANTUM, 2);
+    weigh(SLEEPER, QUANTUM, 1);
+    sched_wake(&node[B]);
+    sched_park(sched_pick(&q, tsc(now)), tsc(now));
+    sched_wake(&node[A]);
+    sched_wake(&node[SPINNER]);
+    for (unsigned i = 0; i < STEPS; i++) {
+        if (node[SLEEPER].state != SCHED_RUNNABLE && now >= wakes_at) {
+            sched_wake(&node[SLEEPER]);
+            woke = now;
+        }
+        struct sched_node *n = sched_pick(&q, tsc(now));
+        if (n == &node[SLEEPER]) {
+            assert_true(now - woke <= 4 * QUANTUM);
+            now += 100;
+            sched_park(n, tsc(now));
+            wakes_at = now + NAP;
+            continue;
+        }
+        now += min_u64((uint64_t)rand() % 90, n->turn_end.v - now);
+        if (n != &node[SPINNER])
+            assert_true(sched_handoff(n, &node[n == &node[A] ? B : A], true, tsc(now)));
+    }
+    both = sched_run_ticks(&node[A], tsc(now)) + sched_run_ticks(&node[B], tsc(now));
+    double rest = (double)(now - begun - sched_run_ticks(&node[SLEEPER], tsc(now)));
+    assert_true((double)both / rest > 0.6 * 0.99 && (double)both / rest < 0.6 * 1.01);
+}
+
+// ---- Waiting ----
+
 // Whoever comes and goes meanwhile: who wants to run waits for one turn of each of the others at most.
 static void waiting_is_bounded(void **state)
 {
@@ -243,8 +422,6 @@ static void waiting_is_bounded(void **state)
 }
 
 // ---- Hand-off ----
-
-enum { A, B, PEER };
 
 // A runs, B waits for its turn, PEER waits for a message.
 static void start_pair(void)
@@ -396,6 +573,10 @@ int main(void)
         cmocka_unit_test_setup(one_alone_gets_turn_after_turn, start),
         cmocka_unit_test_setup(who_yields_goes_behind_the_others, start),
         cmocka_unit_test_setup(lag_is_bounded, start),
+        cmocka_unit_test_setup(nobody_lags_more_than_a_slice_for_each_in_the_queue, start),
+        cmocka_unit_test_setup(shares_follow_weights_over_a_thousand_slices, start),
+        cmocka_unit_test_setup(alike_again_is_plain_again, start),
+        cmocka_unit_test_setup(a_pair_a_spinner_and_a_sleeper_share_by_weight, start),
         cmocka_unit_test_setup(waiting_is_bounded, start),
         cmocka_unit_test_setup(who_got_the_turn_gives_it_back, start),
         cmocka_unit_test_setup(a_sender_that_waits_lends_all, start),

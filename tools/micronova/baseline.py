@@ -90,10 +90,12 @@ class Baseline:
         """Lines, one for each point of the buckets `of` that is not as it was."""
         now = states(log, of)
         before = {point: state for point, state in self.state.items() if bucket_of(point) in of}
-        lines = []
+        known = {bucket_of(point) for point in before}
+        unknown = [bucket for bucket in of if bucket not in known and any(bucket_of(p) == bucket for p in now)]
+        lines = [f"nothing is known of bucket {bucket}" for bucket in unknown]
         for point in list(before) + [p for p in now if p not in before]:
             was, is_ = before.get(point), now.get(point)
-            if was != is_:
+            if was != is_ and (is_ == "fail" or bucket_of(point) in known):
                 lines.append(f"{WORDS[was, is_]}: {point}{self._because(point, log, is_)}")
         return lines
 

@@ -4,6 +4,7 @@
     cmdline TEXT                     (kernel options; several lines add up)
     module FILE NAME key=value ...   (a machine, or data for one)
     include SCENARIO                 (everything in it)
+    on EMULATOR NAME TEXT            (there, TEXT is added to the command line of machine NAME, which stands further up)
 
 FILE is looked for in build/guests; debian:FILE comes from Debian's packages; a FILE with a slash is a path,
 relative to the repository in a scenario and to the working directory on the command line.
@@ -55,7 +56,20 @@ def module(text, folder):
     return Module(find(parts[0], folder), parts[1:])
 
 
-def load(name):
+def add_text(modules, name, text):
+    """Adds to a machine's own command line."""
+    here = [m for m in modules if m.words[:1] == [name]]
+    if not here:
+        raise Problem(f"no machine {name} further up")
+    words_, at = here[-1].words, [i for i, word in enumerate(here[-1].words) if word.startswith("cmdline=")]
+    if at:
+        words_[at[0]] += f" {text}"
+    else:
+        words_.append(f"cmdline={text}")
+
+
+def load(name, on=None):
+    """`on`: where it will run; None: nobody knows."""
     path = FOLDER / f"{name}.scenario"
     if not path.is_file():
         raise Problem(f"no scenario {name!r}: there are {', '.join(names()) or 'none'} (iso/scenarios)")
@@ -68,11 +82,15 @@ def load(name):
             elif keyword == "module":
                 result.modules.append(module(rest, ROOT))
             elif keyword == "include" and rest != name:
-                other = load(rest.strip())
+                other = load(rest.strip(), on)
                 result.cmdline += other.cmdline
                 result.modules += other.modules
+            elif keyword == "on" and len(rest.split(None, 2)) == 3:
+                emulator, machine, text = rest.split(None, 2)
+                if emulator == on:
+                    add_text(result.modules, machine, text)
             elif keyword and not keyword.startswith("#"):
-                raise Problem(f"{line.strip()!r} is neither cmdline, module nor include")
+                raise Problem(f"{line.strip()!r} is neither cmdline, module, include nor on")
         except Problem as problem:
             raise Problem(f"iso/scenarios/{name}.scenario, line {number}: {problem}") from None
     return result

@@ -90,6 +90,19 @@ void skipped(const char *name, const char *why)
     skip(name, why);
 }
 
+bool stepped_over(const char *name)
+{
+    bool over = word_present(command_line(start), words("skip=%s", name));
+    if (over)
+        skipped(name, "skip= on the module line: the machine below does not survive it");
+    return over;
+}
+
+static void not_tried(const char *name, const char *why)
+{
+    skipped(name, words("the probe does not try this: %s", why));
+}
+
 void info(const char *format, ...)
 {
     char text[200];
@@ -122,9 +135,11 @@ bool expect_equal(const char *name, const char *what, uint64_t expected, uint64_
 // False: the hypervisor did not try, and the point is delivered.
 static bool entered_or_skipped(const char *name)
 {
+    if (stepped_over(name))
+        return false;
     const char *why = vm_enter();
     if (why)
-        skipped(name, words("the probe does not try this: %s", why));
+        not_tried(name, why);
     return !why;
 }
 
@@ -210,6 +225,16 @@ bool expect_failed_entry(const char *name, uint32_t reason, uint64_t qualificati
 }
 
 // ---- Steps ----
+
+bool steps_ran(const char *name)
+{
+    if (stepped_over(name))
+        return false;
+    const char *why = steps_run();
+    if (why)
+        not_tried(name, why);
+    return !why;
+}
 
 enum { STATUS = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF };
 

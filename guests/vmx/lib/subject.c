@@ -5,7 +5,7 @@ uint8_t subject_stack[8192] __attribute__((aligned(4096)));
 uint64_t subject_idt[512] __attribute__((aligned(4096)));
 uint64_t subject_gdt[16] __attribute__((aligned(4096)));
 uint64_t subject_pages[4][512] __attribute__((aligned(4096)));
-static uint32_t tss[32];
+uint32_t subject_tss[32];
 
 // 256 times VMCALL, 16 bytes apart.
 extern const char vector_stubs[256][16];
@@ -15,7 +15,7 @@ __asm__(".pushsection .text\n.balign 16\n.globl vector_stubs\nvector_stubs:\n"
 // ---- Modes ----
 
 // Memory at its own addresses, for everybody, by large pages: tables of 64-bit entries are one above the other.
-enum { LARGE = 1 << 7, OPEN = 7, MEMORY_2M = 2, ROOT = 0, SECOND = 1, THIRD = 2 };
+enum { LARGE = 1 << 7, OPEN = 7, MEMORY_2M = 2, ROOT = 0, SECOND = 1, THIRD = 2, WINDOW = 3 };
 
 static void map_64_bit(bool long_mode)
 {
@@ -112,6 +112,61 @@ void vm_user(void)
     }
 }
 
+void vm_window(unsigned page, uint64_t entry)
+{
+    subject_pages[THIRD][SUBJECT_WINDOW >> 21] = (word_t)subject_pages[WINDOW] | OPEN;
+    subject_pages[WINDOW][page] = entry;
+}
+
+static const char *enter_long(void)
+{
+    return vm_mode(MODE_LONG);
+}
+static const char *enter_cpl3(void)
+{
+    const char *why = vm_mode(MODE_LONG);
+    vm_user();
+    return why;
+}
+static const char *enter_compatibility(void)
+{
+    const char *why = vm_mode(MODE_LONG);
+    vm_set(GUEST_CS_SELECTOR, SUBJECT_CODE32);
+    vm_xor(GUEST_CS_ACCESS_RIGHTS, AR_L | AR_DB);
+    return why;
+}
+static const char *enter_protected(void)
+{
+    return vm_mode(MODE_PROTECTED);
+}
+static const char *enter_real(void)
+{
+    return vm_mode(MODE_REAL);
+}
+static const char *enter_v86(void)
+{
+    return vm_mode(MODE_V86);
+}
+static const char *enter_pae(void)
+{
+    return vm_mode(MODE_PAE);
+}
+static const char *enter_paged(void)
+{
+    return vm_mode(MODE_PAGED);
+}
+
+const struct subject_mode subject_modes[SUBJECT_MODES] = {
+    [SUBJECT_CPL3] = {"cpl3",          enter_cpl3         },
+    [SUBJECT_COMPATIBILITY] = {"compatibility", enter_compatibility},
+    [SUBJECT_PROTECTED] = {"protected",     enter_protected    },
+    [SUBJECT_REAL] = {"real",          enter_real         },
+    [SUBJECT_V86] = {"v86",           enter_v86          },
+    [SUBJECT_PAE] = {"pae",           enter_pae          },
+    [SUBJECT_PAGED] = {"paged",         enter_paged        },
+    [SUBJECT_LONG] = {"long",          enter_long         },
+};
+
 // ---- Tables ----
 
 enum { PRESENT = 0x80, INTERRUPT_GATE = 0x0e, USERS = 0x60 };
@@ -146,9 +201,10 @@ static void build_idt_real(void)
 static void build_idt(void)
 {
     memset(subject_idt, 0, sizeof subject_idt);
-    if (!(vm_get(GUEST_CR0) & CR0_PE))
+    if (!(vm_get(GUEST_CR0) & CR0_PE)) {
         build_idt_real();
-    else if (vm_get(VM_ENTRY_CONTROLS) & ENTRY_IA32E_MODE_GUEST)
+        vm_watch(GUEST_CS_BASE); // for vector_reached()
+    } else if (vm_get(VM_ENTRY_CONTROLS) & ENTRY_IA32E_MODE_GUEST)
         build_idt_long();
     else
         build_idt_protected();
@@ -163,7 +219,7 @@ static void build_gdt(void)
     subject_gdt[SUBJECT_CODE16 / 8] = 0x00009b000000ffff;
     subject_gdt[SUBJECT_DATA16 / 8] = 0x000093000000ffff;
     subject_gdt[SUBJECT_NOT_PRESENT / 8] = 0x00cf13000000ffff;
-    uint64_t base = (word_t)tss;
+    uint64_t base = (word_t)subject_tss;
     subject_gdt[SUBJECT_TSS / 8] = 0x67 | (base & 0xffffff) << 16 | 0x8bull << 40 | (base >> 24 & 0xff) << 56;
     subject_gdt[SUBJECT_TSS / 8 + 1] = base >> 32;
     subject_gdt[SUBJECT_USER_CODE / 8] = 0x00affb000000ffff;
@@ -175,14 +231,14 @@ static void build_gdt(void)
 static void build_tss(void)
 {
     uint64_t top = (word_t)subject_stack + sizeof subject_stack / 2;
-    memset(tss, 0, sizeof tss);
+    memset(subject_tss, 0, sizeof subject_tss);
     if (vm_get(VM_ENTRY_CONTROLS) & ENTRY_IA32E_MODE_GUEST) {
-        memcpy(&tss[1], &top, sizeof top); // RSP0
+        memcpy(&subject_tss[1], &top, sizeof top); // RSP0
     } else {
-        tss[1] = (uint32_t)top;
-        tss[2] = SUBJECT_DATA;
+        subject_tss[1] = (uint32_t)top;
+        subject_tss[2] = SUBJECT_DATA;
     }
-    tss[25] = 0xffff0000;
+    subject_tss[25] = 0xffff0000;
 }
 
 void vm_tables(void)
@@ -195,15 +251,14 @@ void vm_tables(void)
     vm_set(GUEST_GDTR_BASE, (word_t)subject_gdt);
     vm_set(GUEST_GDTR_LIMIT, sizeof subject_gdt - 1);
     vm_set(GUEST_TR_SELECTOR, SUBJECT_TSS);
-    vm_set(GUEST_TR_BASE, (word_t)tss);
-    vm_set(GUEST_TR_LIMIT, sizeof tss - 1);
+    vm_set(GUEST_TR_BASE, (word_t)subject_tss);
+    vm_set(GUEST_TR_LIMIT, sizeof subject_tss - 1);
 }
 
-// What the stubs' addresses count from: their segment in real mode begins with them.
 int vector_reached(void)
 {
-    bool real = !(vm_get(GUEST_CR0) & CR0_PE);
-    uint64_t offset = real ? result.rip : result.rip - (word_t)vector_stubs;
-    bool reached = result.outcome == PROBE_ENTERED && offset < sizeof vector_stubs && offset % 16 == 0;
-    return reached ? (int)(offset / 16) : -1;
+    uint64_t base = vm_get(GUEST_CR0) & CR0_PE ? 0 : vm_saw(GUEST_CS_BASE);
+    uint64_t offset = base + result.rip - (word_t)vector_stubs;
+    bool there = result.outcome == PROBE_ENTERED && result.reason == REASON_VMCALL;
+    return there && offset < sizeof vector_stubs && offset % 16 == 0 ? (int)(offset / 16) : -1;
 }

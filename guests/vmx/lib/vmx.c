@@ -24,11 +24,14 @@ uint64_t physical(const volatile void *at)
     return (uint64_t)probe(PROBE_ADDRESS, (word_t)at, 0);
 }
 
-// Frames need not follow one another where pages do; backed from the highest page down they mostly do.
-static void pool_touch(void)
+// Frames need not follow one another where pages do; backed from the highest page down they mostly do. Entered code
+// must find the rest there too: it exits where it touches what is not.
+static void memory_touch(void)
 {
     for (unsigned i = POOL_PAGES; i-- > 0;)
         *(volatile uint8_t *)pool[i] = 0;
+    for (char *page = image_start; page < image_end; page += PAGE)
+        *(volatile char *)page = *page;
 }
 
 static bool run_at(unsigned first, unsigned n)
@@ -255,7 +258,7 @@ CODE(landing, "");
 int main(const struct start_info *information)
 {
     start = information;
-    pool_touch();
+    memory_touch();
     const char *why = refusal(probe(PROBE_OPEN, (word_t)landing, (word_t)scratch_page));
     if (why) {
         print("no probe: %s (is caps=probe on the module line?)\n", why);

@@ -90,6 +90,25 @@ void vm_control(enum vmcs_control_word word, uint64_t bit, bool on);
 const char *vm_mode(enum entry_mode mode);
 // CPL 3, in the mode that the description has; needs page tables of vm_mode().
 void vm_user(void);
+// Page number `page` behind SUBJECT_WINDOW, beyond the machine's memory: its entry in the page tables. Long and PAE mode.
+void vm_window(unsigned page, uint64_t entry);
+enum { SUBJECT_WINDOW = 0x400000 };
+// The modes that instructions and events are tested in, and how to get there behind vm_reset(): NULL, or why not.
+enum {
+    SUBJECT_CPL3, // 64-bit mode
+    SUBJECT_COMPATIBILITY,
+    SUBJECT_PROTECTED, // without paging
+    SUBJECT_REAL,
+    SUBJECT_V86,
+    SUBJECT_PAE,
+    SUBJECT_PAGED, // 32-bit, tables of 4-byte entries
+    SUBJECT_LONG,  // 64-bit mode at CPL 0
+    SUBJECT_MODES
+};
+extern const struct subject_mode {
+    const char *name;
+    const char *(*enter)(void);
+} subject_modes[SUBJECT_MODES];
 // Enter at `code`, with a preemption timer that leaves it time for RUN_TICKS: it ends by an exit of its own. In real and
 // virtual-8086 mode CS is made to begin at `code`.
 void vm_run(const void *code);
@@ -117,9 +136,9 @@ enum {
     SUBJECT_FREE = 0x68, // three more descriptors for the test
 };
 extern uint64_t subject_idt[512], subject_gdt[16];
+extern uint32_t subject_tss[32];
 extern uint8_t subject_stack[8192];
-extern uint64_t
-    subject_pages[4][512]; // in long mode PML4, PDPT, PD; in PAE mode [1] PDPT, [2] PD; [3] is the test's
+extern uint64_t subject_pages[4][512]; // long mode: PML4, PDPT, PD; PAE mode: [1] PDPT, [2] PD
 // Which vector's VMCALL the last attempt ended at; -1: none.
 int vector_reached(void);
 // Delivered through the IDT of vm_tables(), to its VMCALL.
@@ -150,6 +169,9 @@ bool expect_failed_entry(const char *name, uint32_t reason, uint64_t qualificati
 bool expect_equal(const char *name, const char *what, uint64_t expected, uint64_t got);
 bool expect_true(const char *name, bool ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void skipped(const char *name, const char *why);
+// Whether the module line has skip=NAME: the machine below does not survive that point, which is then delivered as
+// skipped. The functions that enter ask it themselves.
+bool stepped_over(const char *name);
 void info(const char *format, ...)
     __attribute__((format(printf, 1, 2))); // what a correct machine may do either way
 // "io-%s" into a buffer that lives until the third call after it.
@@ -163,6 +185,8 @@ struct probe_step *step(enum probe_instruction i, uint64_t operand);
 struct probe_step *step_with(enum probe_instruction i, uint64_t operand, uint64_t value, uint64_t value2,
                              uint16_t flags);
 const char *steps_run(void); // NULL, or why the hypervisor did not
+// The same for the point `name`. False: it did not run, and the point is delivered as skipped.
+bool steps_ran(const char *name);
 // One point about a step: what came of it.
 bool step_succeeds(const char *name, const struct probe_step *s);
 bool step_fails_invalid(const char *name, const struct probe_step *s);
