@@ -676,7 +676,8 @@ static void over_vmxoff(void)
 
 // ---- To another processor ----
 
-static struct probe_step there[3];
+enum { THERE = 4 };
+static struct probe_step there[THERE];
 static volatile sword_t opened, executed;
 static volatile unsigned there_on;
 static volatile bool done;
@@ -710,6 +711,15 @@ static const char *start_the_other(void)
     return NULL;
 }
 
+// A field that this processor does not have; 0: it has all.
+static uint32_t absent_field(void)
+{
+    for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
+        if (!field_exists(vmcs_fields[i].encoding))
+            return vmcs_fields[i].encoding;
+    return 0;
+}
+
 // Written and cleared here; loaded, read and written there; then cleared there and read here.
 static void to_another_processor(void)
 {
@@ -717,6 +727,7 @@ static void to_another_processor(void)
     there[0] = (struct probe_step){.instruction = PROBE_DO_VMPTRLD, .operand = physical(region)};
     there[1] = (struct probe_step){.instruction = PROBE_DO_VMREAD, .operand = GUEST_RIP};
     there[2] = (struct probe_step){.instruction = PROBE_DO_VMWRITE, .operand = GUEST_RSP, .value = 0x5555};
+    there[3] = (struct probe_step){.instruction = PROBE_DO_VMREAD, .operand = absent_field()};
     begin(LOADED);
     step_with(PROBE_DO_VMWRITE, GUEST_RIP, 0x4444, 0, 0);
     step(PROBE_DO_VMCLEAR, physical(region));
@@ -727,10 +738,15 @@ static void to_another_processor(void)
         skipped("another-processor-loads", why);
         skipped("another-processor-reads", why);
         skipped("another-processor-writes", why);
+        skipped("another-processor-absent-field", why);
         return;
     }
     judge("another-processor-loads", &there[0], DUE_SUCCESS);
     expect_equal("another-processor-reads", "GUEST_RIP", 0x4444, there[1].value);
+    if (absent_field())
+        judge("another-processor-absent-field", &there[3], VM_ERROR_UNSUPPORTED_FIELD);
+    else
+        skipped("another-processor-absent-field", "the processor has every field");
     begin(LOADED);
     const struct probe_step *s = step(PROBE_DO_VMREAD, GUEST_RSP);
     if (steps_ran("another-processor-writes"))

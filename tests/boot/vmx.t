@@ -6,7 +6,7 @@ from micronova import baseline, bochs
 suite = Suite()
 for model in ("haswell",):
     known = baseline.Baseline(bochs.baseline(model))
-    boot = suite.boot(f"VMX on {model}", "vmx", model=model, cpus=2, timeout=600)
+    boot = suite.boot(f"VMX on {model}", "vmx", model=model, cpus=2, ips=bochs.VMX_IPS, timeout=600)
     boot.complete()
     boot.unique()
     lines = known.compare(boot.log, baseline.buckets())

@@ -5,6 +5,7 @@ import subprocess
 from . import Problem
 
 IPS = 20_000_000
+VMX_IPS = 4_000_000  # for scenario vmx: its log is long, and each byte takes 87 us of emulated time
 MODELS = {
     "haswell": "corei7_haswell_4770",
     "skylake": "corei7_skylake_x",
@@ -63,7 +64,7 @@ def command(job, image, folder, serial):
         raise Problem("bochs is missing: run `make install-deps`, or use --on qemu or --on kvm")
     if job.boot not in DRIVES:
         raise Problem(f"Bochs does not boot from {job.boot}: use --boot cd or disk, or --on qemu")
-    rc = RC.format(mem=job.mem, host=min(job.mem, 2048), model=cpu(job.model or "haswell"), cpus=job.cpus, ips=IPS,
+    rc = RC.format(mem=job.mem, host=min(job.mem, 2048), model=cpu(job.model or "haswell"), cpus=job.cpus, ips=job.ips or IPS,
                    folder=folder, serial=serial, drive=DRIVES[job.boot].format(image=image))
     (folder / "bochsrc").write_text(rc)
     (folder / "commands").write_text("c\n")

@@ -30,6 +30,7 @@ class Job:
     timeout: float = 60
     kernel: pathlib.Path = BUILD / "micronova.elf"
     screen: pathlib.Path = None
+    ips: int = None
 
 
 def die_with_parent():
