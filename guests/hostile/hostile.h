@@ -18,6 +18,12 @@ typedef int attack(const struct start_info *start); // returns the exit code
     X("endless-loop", attack_endless_loop)       /* expect=timeout timeout=... */                            \
     X("cli-hlt", attack_cli_hlt)                 /* expect=stuck */                                          \
     X("debug-loop", attack_debug_loop)           /* expect=timeout timeout=... */                            \
+    X("init-self", attack_init_self)             /* expect=stuck */                                          \
+    X("mmio-page-end", attack_mmio_page_end)     /* expect=outside-memory */                                 \
+    X("mmio-vector", attack_mmio_vector)         /* expect=unhandled-exit */                                 \
+    X("mmio-exec", attack_mmio_exec)             /* expect=outside-memory */                                 \
+    X("mmio-stack", attack_mmio_stack)           /* expect=outside-memory */                                 \
+    X("mmio-page-tables", attack_mmio_page_tables)/* expect=outside-memory */                                \
     /* these end by themselves */                                                                            \
     X("hypercalls", attack_hypercalls)                                                                       \
     X("ring3", attack_ring3)                                                                                 \
@@ -26,6 +32,8 @@ typedef int attack(const struct start_info *start); // returns the exit code
     X("control-registers", attack_control_registers)                                                         \
     X("vmx", attack_vmx)                                                                                     \
     X("code", attack_code)                                                                                   \
+    X("mmio", attack_mmio)                                                                                   \
+    X("ipis", attack_ipis)                                                                                   \
     X("jump-unmapped", attack_jump_unmapped)                                                                 \
     X("console-flood", attack_console_flood)                                                                 \
     X("forged-tap", attack_forged_tap)

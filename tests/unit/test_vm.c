@@ -632,7 +632,8 @@ static void devices_act_in_their_machines_turns(void **state)
     vm->device[DEVICE_TIMER_PIT].deadline = tsc(1);
     vm_home_work(vm);
     assert_int_equal(vm->wanted, 0);
-    assert_int_not_equal(vm->device[DEVICE_TIMER_PIT].deadline.v, 1); // the channel was asked, and said when next
+    assert_int_not_equal(vm->device[DEVICE_TIMER_PIT].deadline.v,
+                         1); // the channel was asked, and said when next
     vm_end(vm, END_EXIT, 0, NULL);
     reap();
     check_all_is_back();
