@@ -56,6 +56,14 @@ void ioapic_set(struct ioapic *io, unsigned pin, bool asserted)
         send(io, pin);
 }
 
+bool ioapic_signals(const struct ioapic *io)
+{
+    for (unsigned pin = 0; pin < GSIS; pin++)
+        if (!(io->entry[pin] & ENTRY_MASKED) && delivery(io->entry[pin]) >= DELIVER_NMI)
+            return true;
+    return false;
+}
+
 void ioapic_eoi(struct ioapic *io, uint8_t vector)
 {
     for (unsigned pin = 0; pin < GSIS; pin++) {

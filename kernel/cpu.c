@@ -3,6 +3,7 @@
 #include "arch/pcpu.h"
 #include "dev/devices_impl.h"
 #include "kernel/ipc.h"
+#include "kernel/sleep.h"
 #include "kernel/vm.h"
 #include "sdm/msr.h"
 
@@ -77,6 +78,8 @@ void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id)
         lapic_virtual_wire(&c->lapic);
     c->vcpu.apic_base = c->lapic.base;
     c->state = id ? CPU_WAITS_FOR_SIPI : CPU_RUNS;
+    if (id)
+        sleep_fall(c, false);
 }
 
 void cpu_stop_timers(struct cpu *c)
@@ -178,15 +181,35 @@ static void signals(struct cpu *c, uint32_t events)
         start_at(c, (uint8_t)(events >> LAPIC_EVENT_SIPI_SHIFT));
 }
 
+static void take_posted(struct cpu *c)
+{
+    sleep_rouse(c);
+    signals(c, lapic_merge(&c->lapic));
+}
+
+// It leaves the ring until somebody wakes it.
+static void park(struct cpu *c)
+{
+    struct vcpu *v = &c->vcpu;
+    if (v->sched.state != SCHED_RUNNABLE) // its machine was ended here, just now
+        return;
+    sched_park(&v->sched, rdtsc());
+    bool halted = c->state == CPU_HALTED;
+    if ((halted || c->state == CPU_WAITS_FOR_SIPI) && sleep_fall(c, halted && vcpu_interrupts_on(v)))
+        vm_end(v->vm, END_STUCK, 0, NULL);
+}
+
 bool cpu_events(struct vcpu *v)
 {
     struct cpu *c = cpu_of(v);
     if (lapic_posted(&c->lapic))
-        signals(c, lapic_merge(&c->lapic));
+        take_posted(c);
     if (!v->index)
         vm_home_work(v->vm);
-    if (c->state == CPU_HALTED && wakes(c))
+    if (c->state == CPU_HALTED && wakes(c)) {
         c->state = CPU_RUNS;
+        sleep_rouse(c);
+    }
     if (c->state == CPU_RECEIVES)
         ipc_look(c);
     if (v->vm->device_ending != END_COUNT)
@@ -195,8 +218,7 @@ bool cpu_events(struct vcpu *v)
         cpu_offer(v);
         return true;
     }
-    if (v->sched.state == SCHED_RUNNABLE) // else its machine was ended here, just now
-        sched_park(&v->sched, rdtsc());
+    park(c);
     return false;
 }
 
@@ -208,12 +230,8 @@ void cpu_halt(struct vcpu *v, bool interrupts_on)
         return;
     }
     c->state = CPU_HALTED;
-    if (cpu_events(v))
-        return;
-    if (c->state == CPU_RUNS || vm_can_wake(v->vm, interrupts_on)) // RUNS: its machine is stopped
+    if (!cpu_events(v))
         vcpu_attention(v);
-    else
-        vm_end(v->vm, END_STUCK, 0, NULL);
 }
 
 // ---- Registers ----

@@ -17,7 +17,8 @@ struct cpu {
     struct lapic lapic;
     struct timeout timer; // the local APIC's
     enum cpu_state state;
-    bool nmi; // one waits
+    bool nmi;                      // one waits
+    bool asleep, takes_interrupts; // kernel/sleep.h
     struct {
         uint64_t from;  // ports in
         bool wide;      // it called in 64-bit mode

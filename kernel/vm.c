@@ -271,19 +271,6 @@ bool vm_create_again(const struct verdict *verdict, struct blob image, uint32_t 
     return created;
 }
 
-// A timeout= ends a machine and wakes it not, so only who expects that waits for it.
-bool vm_can_wake(struct vm *vm, bool interrupts_on)
-{
-    if (vm->machine->expect == END_TIMEOUT || vm->watch)
-        return true;
-    if (vm->cpu_count > 1) // another one can send it an INIT or NMI
-        return true;
-    bool armed = vm->cpus[0]->timer.index != TIMEOUT_IDLE;
-    for (unsigned i = 0; i < DEVICE_TIMERS; i++)
-        armed |= vm->device[i].timeout.index != TIMEOUT_IDLE;
-    return interrupts_on && (armed || ipc_can_interrupt(vm));
-}
-
 size_t vm_console_write(struct vm *vm, const char *bytes, size_t n)
 {
     if (!vm->machine->console)

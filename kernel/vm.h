@@ -45,6 +45,7 @@ struct vm {
     uint64_t create_ticks;
     struct lock lock;
     uint32_t cpu_count, cpus_left; // built; still running (atomic)
+    uint64_t asleep;               // kernel/sleep.c (atomic)
     uint32_t cpus_known;           // whom a home may still have in its inbox (atomic)
     struct cpu *cpus[MACHINE_VCPUS_MAX];
     struct lapic_bus bus;
@@ -95,10 +96,6 @@ void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail);
 void vm_end_from_device(struct vm *vm, enum ending how, uint64_t code);
 // All its vCPUs have left: gives everything back.
 void vm_destroy(struct vm *vm);
-
-// Whether a halt can still come to something: a wake of its vCPUs, of which one has interrupts on or not, or an end
-// that its line awaits.
-bool vm_can_wake(struct vm *vm, bool interrupts_on);
 
 // Bytes a machine costs the hypervisor, its RAM aside.
 uint64_t vm_bytes(const struct vm *vm);

@@ -59,6 +59,13 @@ enum vm_want {
     WANT_EXPIRED = WANT_DEVICE << DEVICE_TIMERS // likewise
 };
 
+// Under the lock. The device asks anew, or for nothing.
+static void expire(struct vm *vm, enum device_timer which)
+{
+    vm->device[which].deadline = tsc(~0ull);
+    devices_expire(vm->devices, which);
+}
+
 // As with the timers of local APICs (kernel/cpu.c): what a device does, it does in its machine's turns.
 static void device_event(struct timeout *t)
 {
@@ -71,7 +78,7 @@ static void device_event(struct timeout *t)
         return;
     }
     vm_lock(vm);
-    devices_expire(vm->devices, which);
+    expire(vm, which);
     vm_unlock(vm);
 }
 
@@ -79,6 +86,7 @@ void vm_init_timeouts(struct vm *vm)
 {
     for (unsigned i = 0; i < DEVICE_TIMERS; i++) {
         vm->device[i].vm = vm;
+        vm->device[i].deadline = tsc(~0ull);
         timeout_init(&vm->device[i].timeout, device_event);
     }
     timeout_init(&vm->deadline, deadline_passed);
@@ -157,7 +165,7 @@ void vm_home_work(struct vm *vm)
         if (wanted & WANT_DEVICE << i)
             arm_device(vm, &vm->device[i]);
         if (wanted & WANT_EXPIRED << i)
-            devices_expire(vm->devices, (enum device_timer)i);
+            expire(vm, (enum device_timer)i);
     }
     vm_unlock(vm);
 }

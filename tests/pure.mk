@@ -42,6 +42,7 @@ PURE += kernel/peers.c
 PURE += kernel/regex.c
 PURE += kernel/screen.c
 PURE += kernel/shared_io.c
+PURE += kernel/sleep.c
 PURE += kernel/symbols.c
 PURE += kernel/tap.c
 PURE += kernel/vm.c

@@ -1,6 +1,6 @@
 // Finds its processors, starts them and has them work together: ids, lock, barrier, IPIs of all kinds, INIT of one
 // that runs. cmdline=cpus=N says how many there must be; `xapic` runs it by the page; `nowhere` sends a SIPI to where
-// there is no memory, which ends this machine.
+// there is no memory, and `halt` halts all that it has started in several ways, each of which ends this machine.
 #include "guests/lib/guest.h"
 #include "guests/lib/smp.h"
 
@@ -275,6 +275,22 @@ static void check_init(void)
     check_reaches("init-reached-again", 0, ICR_OTHERS, ((1u << cpus) - 1) & ~1u);
 }
 
+// One with interrupts on, and nothing that interrupts; the others without; the last one waits for a SIPI.
+static void halt_for_good(unsigned id)
+{
+    if (id == 1)
+        interrupts_on();
+    for (;;)
+        __asm__ volatile("hlt" : : : "memory");
+}
+
+static void halt_all(void)
+{
+    for (unsigned i = 1; i + 1 < cpus; i++)
+        cpu_start(i, halt_for_good, stacks[i] + CPU_STACK_BYTES);
+    halt_for_good(0);
+}
+
 enum { POINTS = 1 + 1 + 3 + 2 + 2 + 12 + 4 };
 
 int main(const struct start_info *start)
@@ -289,6 +305,8 @@ int main(const struct start_info *start)
         for (;;)
             yield();
     }
+    if (word_present(line, "halt"))
+        halt_all();
     tap_plan(POINTS);
     exception_handle(VECTOR_NMI, on_nmi);
     exception_handle(WAKE, on_interrupt);
