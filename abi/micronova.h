@@ -14,6 +14,7 @@ enum { CPUID_HYPERVISOR = 0x40000000, CPUID_MICRONOVA = 0x40000001 };
 enum right {
     RIGHT_PROBE = 1 << 0,   // caps=probe: attempts VM entries and VMX instructions of its own (abi/probe.h)
     RIGHT_CONTROL = 1 << 1, // caps=control: pauses, resumes, resets and destroys other machines
+    RIGHT_LOG = 1 << 2,     // caps=log: learns which of its own pages were written
 };
 
 // What our own ELF guests find at entry. EAX/RAX = START_MAGIC, EDI/RDI = gpa of struct start_info,
@@ -120,6 +121,13 @@ enum memory_op {
     // ask again for the rest. An access that they forbid raises #GP(0). From then on, also for other
     // vCPUs; one that runs at this moment on another processor notices a moment later.
     // E_UNSUPPORTED: execution without reading, on a processor that has no such pages
+    // Which pages were written, of oneself (RIGHT_LOG) or any machine (RIGHT_CONTROL).
+    LOG_START, // (machine id): all of its RAM counts as written at first
+    LOG_STOP,  // (machine id)
+    LOG_SYNC,  // (machine id): when LOG_PASSED says 0, LOG_READ knows of all that was written before
+    LOG_READ, // (machine id, first page, pages, gpa): a bit a page, in words of 64: written since the last time -> of
+              // how many pages. `first page` is a multiple of 64; the gpa gets whole words
+    LOG_PASSED, // (machine id) -> 0: every processor has obeyed the last LOG_SYNC or LOG_READ; -E_AGAIN: not yet
 };
 enum memory_right { MEMORY_READ = 1, MEMORY_WRITE = 2, MEMORY_EXEC = 4 };
 

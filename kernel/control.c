@@ -142,17 +142,25 @@ static const struct request {
 };
 
 // One that is about to start again is not gone.
-static int64_t serve(const struct request *r, struct place *p)
+int64_t control_with(uint64_t id, int64_t (*serve)(struct vm *vm, void *context), void *context)
 {
     int64_t result;
+    if (id > VM_MAX)
+        return -E_NOT_FOUND;
+    struct place *p = &places[id];
     lock_take(&lock);
     bool here = p->vm && !(p->vm->stops & STOP_ENDED);
     if (here)
-        result = r->serve(p->vm);
+        result = serve(p->vm, context);
     else
         result = p->again || (p->vm && p->vm->how == END_AGAIN) ? -E_AGAIN : -E_NOT_FOUND;
     lock_release(&lock);
     return result;
+}
+
+static int64_t serve_request(struct vm *vm, void *request)
+{
+    return ((const struct request *)request)->serve(vm);
 }
 
 static int64_t tell_name(struct space *to, const char *name, uint64_t at, uint64_t bytes)
@@ -170,9 +178,7 @@ int64_t control_call(struct vcpu *v, uint64_t op, uint64_t id, uint64_t at, uint
         return -E_DENIED;
     if (op >= array_size(requests) || (requests[op].others_only && id == v->vm_id))
         return -E_INVALID;
-    if (id > VM_MAX)
-        return -E_NOT_FOUND;
-    int64_t result = serve(&requests[op], &places[id]);
+    int64_t result = control_with(id, serve_request, (void *)&requests[op]);
     return op == CONTROL_NAME && !result ? tell_name(v->space, places[id].verdict->machine.name, at, bytes)
                                          : result;
 }

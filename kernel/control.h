@@ -19,5 +19,9 @@ void control_again(uint32_t id);
 // Builds one machine that is to start again. False: there is none. A chore, when no memory is on its way back.
 bool control_step(void);
 
+// Calls `serve` with the machine of that id, which does not go away meanwhile, under the lock; what it returns, or
+// -E_NOT_FOUND, or -E_AGAIN for one that is about to start again.
+int64_t control_with(uint64_t id, int64_t (*serve)(struct vm *vm, void *context), void *context);
+
 // HC_CONTROL of `v`: what goes to RAX.
 int64_t control_call(struct vcpu *v, uint64_t op, uint64_t id, uint64_t at, uint64_t bytes);

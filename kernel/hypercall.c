@@ -155,7 +155,7 @@ static int64_t call_PROBE(const struct call *c)
 
 static int64_t call_MEMORY(const struct call *c)
 {
-    return memory_call(c->v, call_arg(c, 0), call_arg(c, 1), call_arg(c, 2), call_arg(c, 3));
+    return memory_call(c->v, call_arg(c, 0), call_arg(c, 1), call_arg(c, 2), call_arg(c, 3), call_arg(c, 4));
 }
 
 // The calls that take arguments or give a result, as vmx/ calls them. A yield does neither.

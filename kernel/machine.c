@@ -125,7 +125,8 @@ static enum error caps_parse(const struct key *key, const char *value, struct ma
         enum right right;
     } caps[] = {
         {"probe",   RIGHT_PROBE  },
-        {"control", RIGHT_CONTROL}
+        {"control", RIGHT_CONTROL},
+        {"log",     RIGHT_LOG    }
     };
     const char *rest = value;
 
@@ -135,10 +136,10 @@ static enum error caps_parse(const struct key *key, const char *value, struct ma
         while (i < array_size(caps) && !(text_starts(rest, caps[i].word, &end) && (!*end || *end == ',')))
             i++;
         if (i == array_size(caps))
-            return bad_value(key, value, "a list of probe, control", why);
+            return bad_value(key, value, "a list of probe, control, log", why);
         m->rights |= caps[i].right;
         if (*end == ',' && !end[1])
-            return bad_value(key, value, "a list of probe, control", why);
+            return bad_value(key, value, "a list of probe, control, log", why);
         rest = *end ? end + 1 : end;
     }
     return E_OK;

@@ -259,7 +259,12 @@ static void init_vmx(void)
     enum error e = vmx_init(&why);
     if (cpu_has(FEATURE_VMX))
         vmx_caps_text(&vmx_caps, log_line, NULL);
-    if (e || vmx_init_cpu(&why))
+    if (e)
+        refuse(why.text);
+    enum dirty_method dirty = vmx_choose_dirty(options.dirty);
+    log_info("writes are logged by %s%s", dirty_method_word(dirty),
+             options.dirty < dirty ? ": this processor has nothing better" : "");
+    if (vmx_init_cpu(&why))
         refuse(why.text);
     microscope_init(options.report & REPORT_STATS);
 }

@@ -1,37 +1,142 @@
 #include "kernel/memory.h"
-#include "kernel/vm.h"
+#include "kernel/control.h"
+#include "mm/dirty.h"
+
+enum { LOG_WORDS = 256 }; // of the log a call
+
+// Arguments behind the operation.
+struct args {
+    struct vcpu *v;
+    uint64_t a, b, c, d;
+};
 
 static int64_t result(enum error e, uint64_t value)
 {
     return e ? -(int64_t)e : (int64_t)value;
 }
 
-static int64_t leaf(struct vcpu *v, uint64_t page, uint64_t b, uint64_t c)
-{
-    (void)b, (void)c;
-    return page >> (64 - PAGE_SHIFT) ? -E_BAD_ADDRESS : (int64_t)space_leaf_pages(v->space, gfn(page));
-}
-
-static int64_t rights(struct vcpu *v, uint64_t page, uint64_t pages, uint64_t bits)
-{
-    uint64_t done;
-    if (bits > SLOT_RAM)
-        return -E_INVALID;
-    enum error e = space_set_rights(v->space, gfn(page), pages, (unsigned)bits, &done);
-    vcpu_attention(v);
-    return result(e, done);
-}
-
-static int64_t (*const calls[])(struct vcpu *v, uint64_t a, uint64_t b, uint64_t c) = {
-    [MEMORY_LEAF] = leaf,
-    [MEMORY_RIGHTS] = rights,
-};
+// ---- Leaves and rights ----
 
 _Static_assert((int)MEMORY_READ == SLOT_READ && (int)MEMORY_WRITE == SLOT_WRITE &&
                    (int)MEMORY_EXEC == SLOT_EXEC,
                "the rights of the ABI are a slot's");
 
-int64_t memory_call(struct vcpu *v, uint64_t op, uint64_t a, uint64_t b, uint64_t c)
+static int64_t leaf(const struct args *args)
 {
-    return op < array_size(calls) ? calls[op](v, a, b, c) : -E_INVALID;
+    bool possible = !(args->a >> (48 - PAGE_SHIFT));
+    return possible ? (int64_t)space_leaf_pages(args->v->space, gfn(args->a)) : 0;
+}
+
+static int64_t rights(const struct args *args)
+{
+    uint64_t done;
+    if (args->c > SLOT_RAM)
+        return -E_INVALID;
+    enum error e = space_set_rights(args->v->space, gfn(args->a), args->b, (unsigned)args->c, &done);
+    vcpu_attention(args->v);
+    return result(e, done);
+}
+
+// ---- The dirty log, of oneself or of another ----
+
+struct log_part {
+    uint64_t first, pages, done, bits[LOG_WORDS];
+};
+
+static int64_t start(struct vm *vm, void *context)
+{
+    (void)context;
+    enum error e = dirty_start(vm->space, gfn(0));
+    for (uint32_t i = 0; e == E_OK && i < vm->cpu_count; i++)
+        vcpu_log_writes(&vm->cpus[i]->vcpu);
+    return -(int64_t)e;
+}
+
+static int64_t stop(struct vm *vm, void *context)
+{
+    (void)context;
+    return -(int64_t)dirty_stop(vm->space, gfn(0));
+}
+
+static int64_t sync(struct vm *vm, void *context)
+{
+    (void)context;
+    dirty_sync(vm->space);
+    return 0;
+}
+
+static int64_t passed(struct vm *vm, void *context)
+{
+    (void)context;
+    return space_has_passed(vm->space) ? 0 : -E_AGAIN;
+}
+
+static int64_t read(struct vm *vm, void *context)
+{
+    struct log_part *p = context;
+    enum error e = dirty_read(vm->space, gfn(p->first), min_u64(p->pages, LOG_WORDS * 64), p->bits, &p->done);
+    return result(e, p->done);
+}
+
+static int64_t put_back(struct vm *vm, void *context)
+{
+    struct log_part *p = context;
+    dirty_put_back(vm->space, gfn(p->first), p->done, p->bits);
+    return -E_BAD_ADDRESS;
+}
+
+// Serves a request about machine args->a.
+static int64_t log_with(const struct args *args, int64_t (*serve)(struct vm *vm, void *context),
+                        void *context)
+{
+    struct vcpu *v = args->v;
+    if (!(v->rights & RIGHT_CONTROL) && !(v->rights & RIGHT_LOG && args->a == v->vm_id))
+        return -E_DENIED;
+    vcpu_attention(v); // it may be about this machine
+    return control_with(args->a, serve, context);
+}
+
+static int64_t log_start(const struct args *args)
+{
+    return log_with(args, start, NULL);
+}
+
+static int64_t log_stop(const struct args *args)
+{
+    return log_with(args, stop, NULL);
+}
+
+static int64_t log_sync(const struct args *args)
+{
+    return log_with(args, sync, NULL);
+}
+
+static int64_t log_passed(const struct args *args)
+{
+    return log_with(args, passed, NULL);
+}
+
+// The lock under which the other was found is not held while this machine's memory is written.
+static int64_t log_read(const struct args *args)
+{
+    struct log_part p;
+    p.first = args->b;
+    p.pages = args->c;
+    int64_t done = log_with(args, read, &p);
+    if (done <= 0)
+        return done;
+    enum error e = guest_write(args->v->space, gpa(args->d), p.bits, align_up((uint64_t)done, 64) / 8);
+    return e ? log_with(args, put_back, &p) : done;
+}
+
+// ---- Dispatch ----
+
+static int64_t (*const calls[])(const struct args *args) = {
+    [MEMORY_LEAF] = leaf,  [MEMORY_RIGHTS] = rights, [LOG_START] = log_start,   [LOG_STOP] = log_stop,
+    [LOG_SYNC] = log_sync, [LOG_READ] = log_read,    [LOG_PASSED] = log_passed,
+};
+
+int64_t memory_call(struct vcpu *v, uint64_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    return op < array_size(calls) ? calls[op](&(struct args){v, a, b, c, d}) : -E_INVALID;
 }

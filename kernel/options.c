@@ -129,6 +129,19 @@ static bool hang_parse(const char *value, struct options *o)
     return true;
 }
 
+static bool dirty_parse(const char *value, struct options *o)
+{
+    static const struct choice choices[] = {
+#define X(name, word) {word, DIRTY_##name},
+        DIRTY_METHODS(X)
+#undef X
+    };
+    const struct choice *c = choice_find(choices, array_size(choices), value);
+    if (c)
+        o->dirty = (enum dirty_method)c->value;
+    return c;
+}
+
 static bool tap_parse(const char *value, struct options *o)
 {
     static const struct choice choices[] = {
@@ -151,6 +164,7 @@ struct option {
 static const struct option table[] = {
     {"console=",  console_parse,  "com1, com2, vga (several with commas) or none"},
     {"cpus=",     cpus_parse,     "a number from 1"},
+    {"dirty=",    dirty_parse,    "pml, bits or protect"},
     {"exit=",     exit_parse,     "auto, bochs, qemu, acpi, reboot or halt"},
     {"hang=",     hang_parse,     "a time such as 100ms (a test hook)"},
     {"loglevel=", loglevel_parse, "error, warn, info or debug"},
@@ -192,6 +206,7 @@ void options_parse(const char *line, struct options *out, void (*complain)(const
     *out = (struct options){.console = CONSOLE_COM1 | CONSOLE_SCREEN,
                             .loglevel = LOG_INFO,
                             .exit = EXIT_AUTO,
+                            .dirty = DIRTY_METHOD_COUNT,
                             .slice_us = SLICE_US_DEFAULT,
                             .tap = true};
     for (;;) {

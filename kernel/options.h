@@ -2,6 +2,7 @@
 #pragma once
 #include "arch/log.h"
 #include "arch/types.h"
+#include "mm/dirty.h"
 
 enum { SLICE_US_MIN = 100, SLICE_US_MAX = 10000000, SLICE_US_DEFAULT = 10000 };
 enum console { CONSOLE_NONE = 0, CONSOLE_COM1 = 1, CONSOLE_COM2 = 2, CONSOLE_SCREEN = 4 };
@@ -36,6 +37,7 @@ struct options {
     uint64_t slice_us;       // quantum of machines without slice=; default SLICE_US_DEFAULT
     uint64_t hang_us;        // test hook: processor 1 hangs so long after it started; 0: never
     uint64_t panic_us;       // test hook: panic() so long after the machines were built; 0: never
+    enum dirty_method dirty; // how writes are logged; default DIRTY_METHOD_COUNT: the best there is
     uint32_t report;         // bits of enum report_extra; default none
     bool tap;                // default on; off: no TAP on serial, only the log
 };

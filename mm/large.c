@@ -35,23 +35,27 @@ uint64_t space_leaf_pages(struct space *s, gfn_t page)
 
 // ---- Backing a slot at once ----
 
-static bool fits(const struct slot *t, uint64_t gfn, unsigned level)
+// No table below stands there, so that nothing of it is backed and all of it promised.
+static bool fits(struct space *s, const struct slot *t, uint64_t gfn, unsigned level)
 {
     uint64_t pages = pages_of(level);
-    return ept_level_is_there((enum ept_level)level) && gfn % pages == 0 &&
-           t->first + t->pages - gfn >= pages;
+    unsigned free_level;
+    if (!ept_level_is_there((enum ept_level)level) || gfn % pages || t->first + t->pages - gfn < pages)
+        return false;
+    bool there = *ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &free_level) & EPT_RIGHTS;
+    return !there && free_level >= level;
 }
 
 // A large leaf for promised pages; false: there is no such block, or memory types differ in it.
 static bool populate_large(struct space *s, const struct slot *t, uint64_t gfn, unsigned level)
 {
     uint64_t pages = pages_of(level);
-    pfn_t f = fits(t, gfn, level) ? buddy_alloc_promised(&frames, 9 * level, s->owner) : PFN_NONE;
+    pfn_t f = fits(s, t, gfn, level) ? buddy_alloc_promised(&frames, 9 * level, s->owner) : PFN_NONE;
     if (pfn_is_none(f))
         return false;
     memset(pfn_to_virt(f), 0, pages * PAGE_SIZE);
     *spare_of(f) = 0;
-    uint64_t bits = t->flags & EPT_RIGHTS;
+    uint64_t bits = dirty_leaf(t, t->flags);
     if (ept_map(&s->ept, gpa(gfn << PAGE_SHIFT), pfn_to_hpa(f), (enum ept_level)level, bits) == E_OK) {
         s->promised -= pages;
         return true;
@@ -139,26 +143,29 @@ static bool is_whole_leaf(struct space *s, uint64_t gfn, uint64_t pages)
     return level == EPT_2M && entry & EPT_RIGHTS && pages == REGION;
 }
 
-static enum error set_page(struct space *s, const struct slot *t, uint64_t gfn, uint64_t bits)
+static enum error set_page(struct space *s, struct slot *t, uint64_t gfn, uint64_t bits)
 {
     if (!space_back(s, t, gfn))
         return E_NO_MEMORY;
     enum error e = space_split(s, gfn);
-    return e == E_OK ? ept_protect(&s->ept, gpa(gfn << PAGE_SHIFT), bits) : e;
+    if (e == E_OK)
+        e = ept_protect(&s->ept, gpa(gfn << PAGE_SHIFT), bits);
+    return e;
 }
 
-// Pages of one region.
-static enum error set_region(struct space *s, const struct slot *t, uint64_t gfn, uint64_t pages,
-                             uint64_t bits, uint64_t *done)
+// Pages of one region. What may be written from now on is not told of before it was read again.
+static enum error set_region(struct space *s, struct slot *t, uint64_t gfn, uint64_t pages, uint64_t bits,
+                             uint64_t *done)
 {
     enum error e = E_OK;
+    dirty_mark(t, gfn, pages);
     if (is_whole_leaf(s, gfn, pages)) {
         *done = pages;
         return ept_protect(&s->ept, gpa(gfn << PAGE_SHIFT), bits);
     }
     for (; e == E_OK && *done < pages; *done += e == E_OK)
         e = set_page(s, t, gfn + *done, bits);
-    if ((gfn + *done) % REGION == 0)
+    if ((gfn + *done) % REGION == 0 && !t->dirty)
         space_merge(s, gfn);
     return *done ? E_OK : e;
 }
@@ -171,7 +178,7 @@ enum error space_set_rights(struct space *s, gfn_t first, uint64_t pages, unsign
     if (rights & ~(unsigned)SLOT_RAM || !ept_rights_are_sane(rights))
         return E_INVALID;
     lock_take(&s->lock);
-    const struct slot *t = slot_of(s, first.v);
+    struct slot *t = slot_of(s, first.v);
     bool inside = t && t->flags & SLOT_RAM && pages <= t->first + t->pages - first.v;
     enum error e = !inside ? E_BAD_ADDRESS : rights & ~t->flags ? E_DENIED : E_OK;
     if (e == E_OK && pages) {

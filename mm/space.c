@@ -52,6 +52,8 @@ void space_destroy(struct space *s)
 {
     lock_take(&s->lock);
     s->dying = true;
+    for (unsigned i = 0; i < s->slot_count; i++)
+        dirty_free(s, &s->slot[i]);
     buddy_unreserve(&frames, s->promised);
     s->promised = 0;
     quarantine_put(s);
@@ -66,6 +68,12 @@ static uint64_t tables_for(uint64_t first, uint64_t end)
     for (unsigned shift = 9; shift <= 27; shift += 9)
         n += ((end - 1) >> shift) - (first >> shift) + 1;
     return n;
+}
+
+uint64_t slot_leaf(const struct slot *t)
+{
+    bool uniform = !ept_features.memory_type && !(t->flags & SLOT_WINDOW);
+    return uniform ? dirty_leaf(t, t->flags) | MT_WB << EPT_TYPE_SHIFT : 0;
 }
 
 static enum error check_slot(const struct space *s, uint64_t first, uint64_t pages, enum slot_flags flags)
@@ -92,9 +100,9 @@ enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot
         e = buddy_reserve(&frames, promise);
         if (e == E_OK) {
             s->promised += promise;
-            bool uniform = !ept_features.memory_type && !(flags & SLOT_WINDOW);
-            uint64_t leaf = uniform ? flags | MT_WB << EPT_TYPE_SHIFT : 0;
-            s->slot[s->slot_count++] = (struct slot){base.v, pages, flags, leaf};
+            struct slot *t = &s->slot[s->slot_count++];
+            *t = (struct slot){base.v, pages, flags, 0, NULL};
+            t->leaf = slot_leaf(t);
         }
     }
     lock_release(&s->lock);
@@ -107,9 +115,10 @@ uint64_t space_leaf_bits(const struct slot *t, pfn_t f)
 {
     if (t->leaf)
         return t->leaf;
-    enum cache_type type = MT_UC; // a page whose type is not uniform is slow rather than wrong
-    ept_features.memory_type(pfn_to_hpa(f), EPT_4K, &type);
-    return t->flags | (uint64_t)type << EPT_TYPE_SHIFT;
+    enum cache_type type = ept_features.memory_type ? MT_UC : MT_WB;
+    if (ept_features.memory_type) // a page whose type is not uniform is slow rather than wrong
+        ept_features.memory_type(pfn_to_hpa(f), EPT_4K, &type);
+    return dirty_leaf(t, t->flags) | (uint64_t)type << EPT_TYPE_SHIFT;
 }
 
 uint64_t *space_back(struct space *s, const struct slot *t, uint64_t gfn)
@@ -135,20 +144,23 @@ static bool is_lent(struct space *s, gpa_t at, enum access access)
     return ept_lookup(&s->ept, at, &leaf) && leaf.foreign && !(access & ~leaf.rights);
 }
 
-static enum error fault_in(struct space *s, const struct slot *t, gpa_t at, enum access access)
+static enum error fault_in(struct space *s, struct slot *t, gpa_t at, enum access access)
 {
     if (t->flags & SLOT_WINDOW)
         return is_lent(s, at, access) ? E_OK : E_DENIED;
     if (access & ~t->flags)
         return E_DENIED;
     const uint64_t *entry = space_back(s, t, at.v >> PAGE_SHIFT);
-    return !entry ? E_NO_MEMORY : access & ~*entry ? E_DENIED : E_OK;
+    if (!entry)
+        return E_NO_MEMORY;
+    uint64_t lacks = access & ~*entry & EPT_RIGHTS;
+    return lacks == ACCESS_WRITE ? dirty_allow_write(s, t, at.v >> PAGE_SHIFT) : lacks ? E_DENIED : E_OK;
 }
 
 // Everything that space_fault() does not expect. The lock is held, and released here.
 static noinline_cold enum error fault_slow(struct space *s, gpa_t at, enum access access)
 {
-    const struct slot *t = slot_of(s, at.v >> PAGE_SHIFT);
+    struct slot *t = slot_of(s, at.v >> PAGE_SHIFT);
     enum error e = t ? fault_in(s, t, at, access) : E_BAD_ADDRESS;
     lock_release(&s->lock);
     return e;
@@ -218,11 +230,17 @@ static char *find_byte(struct space *s, uint64_t at, uint64_t *rights)
 // The host address of `at`, for a write: backed and marked dirty. The lock is held.
 static enum error dirty_byte(struct space *s, uint64_t at, char **byte)
 {
-    uint64_t gfn = at >> PAGE_SHIFT, rights, *entry = space_back(s, slot_of(s, gfn), gfn);
+    uint64_t gfn = at >> PAGE_SHIFT, rights;
+    struct slot *t = slot_of(s, gfn);
+    uint64_t *entry = space_back(s, t, gfn);
     if (!entry)
         return E_NO_MEMORY;
-    if (!(*entry & EPT_WRITE))
-        return E_DENIED;
+    if (!(*entry & EPT_WRITE)) {
+        enum error e = dirty_allow_write(s, t, gfn);
+        if (e != E_OK)
+            return e;
+    }
+    dirty_mark(t, gfn, 1);
     __atomic_fetch_or(entry, EPT_ACCESSED | EPT_DIRTY, __ATOMIC_RELAXED);
     *byte = find_byte(s, at, &rights);
     return E_OK;

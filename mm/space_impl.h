@@ -10,7 +10,8 @@ enum { SPACE_SLOTS = 8 };
 struct slot {
     uint64_t first, pages; // gfn
     uint64_t flags;        // enum slot_flags
-    uint64_t leaf;         // what an EPT leaf of it has beside the address; 0: depends on the frame
+    uint64_t leaf;         // what a new leaf of it has beside the address; 0: space_leaf_bits() knows
+    uint64_t *dirty;       // mm/dirty.c: a bit a page; NULL: not logged
 };
 
 struct space {
@@ -45,8 +46,18 @@ static inline struct slot *slot_of(struct space *s, uint64_t gfn)
 uint64_t *space_back(struct space *s, const struct slot *t, uint64_t gfn);
 // What a 4-KiB leaf for frame `f` in slot `t` has beside the address.
 uint64_t space_leaf_bits(const struct slot *t, pfn_t f);
+// What `leaf` is while the slot is not logged.
+uint64_t slot_leaf(const struct slot *t);
 // Tables of a space, charged to its owner (struct ept's take).
 pfn_t space_take_table(struct ept *e);
+
+// ---- Dirty log (mm/dirty.c). The lock is held. ----
+// The rights and flags of a new leaf of the slot: `bits`, less or more.
+uint64_t dirty_leaf(const struct slot *t, uint64_t bits);
+// A write to what may not be written: allows and notes it. E_DENIED: the page or its slot forbid it; E_NO_MEMORY.
+enum error dirty_allow_write(struct space *s, struct slot *t, uint64_t gfn);
+void dirty_mark(struct slot *t, uint64_t gfn, uint64_t pages); // if it is logged
+void dirty_free(struct space *s, struct slot *t);
 
 // ---- Large leaves (mm/large.c). The lock is held. ----
 // Makes 4-KiB leaves around `gfn`, of which something is mapped. E_EXISTS: a large leaf that is lent; E_NO_MEMORY.

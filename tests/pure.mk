@@ -51,6 +51,7 @@ PURE += kernel/watch.c
 PURE += kernel/words.c
 PURE += mm/buddy.c
 PURE += mm/buddy_check.c
+PURE += mm/dirty.c
 PURE += mm/ept.c
 PURE += mm/frame_cache.c
 PURE += mm/large.c

@@ -48,7 +48,7 @@ static const struct control_policy secondary_policy[] = {
     {SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, CONTROL_AVOIDED,  "no local APIC is virtualized"                },
     {SECONDARY_VM_FUNCTIONS,               CONTROL_AVOIDED,  "VMFUNC is hidden"                            },
     {SECONDARY_VMCS_SHADOWING,             CONTROL_AVOIDED,  "VMX is hidden"                               },
-    {SECONDARY_PML,                        CONTROL_AVOIDED,  "no log page exists"                          },
+    {SECONDARY_PML,                        CONTROL_WANTED,   "the dirty log is noted by the processor"     },
     {SECONDARY_EPT_VIOLATION_VE,           CONTROL_AVOIDED,  "no #VE page exists"                          },
     {SECONDARY_XSAVES,                     CONTROL_AVOIDED,  "XSAVES is hidden: IA32_XSS is not switched"  },
     {SECONDARY_TSC_SCALING,                CONTROL_AVOIDED,  "guests see the box's TSC frequency"          },
@@ -137,6 +137,8 @@ enum error controls_negotiate(const struct vmx_caps *caps, struct controls *out,
     }
     if (!can_flush_vpid(caps->ept_vpid))
         out->secondary &= ~(uint32_t)SECONDARY_VPID;
+    if (!(caps->ept_vpid & EPT_CAP_ACCESSED_DIRTY)) // what is noted is that a dirty flag was set
+        out->secondary &= ~(uint32_t)SECONDARY_PML;
     // Unrestricted guests switch paging without an exit; then the processor has to keep track of long mode.
     if (!(caps->misc & VMX_MISC_SAVE_LMA))
         return reason_set(why, E_UNSUPPORTED, "VM exits do not save the long-mode state of a guest");

@@ -98,7 +98,8 @@ static noinline_cold void exit_entry_failed(struct vcpu *v)
     X(PREEMPTION_TIMER,         NOTHING,       exit_preemption_timer) \
     X(INVVPID,                  NOTHING,       exit_undefined) \
     X(WBINVD,                   NOTHING,       exit_nothing_to_do) \
-    X(XSETBV,                   NOTHING,       exit_xsetbv)
+    X(XSETBV,                   NOTHING,       exit_xsetbv) \
+    X(PML_FULL,                 QUALIFICATION, exit_pml_full)
 // clang-format on
 
 #define X(reason, read, handler)            \

@@ -3,6 +3,7 @@
 #include "vmx/diagnose.h"
 #include "vmx/exit.h"
 #include "vmx/mmio.h"
+#include "vmx/pml.h"
 
 _Static_assert(ACCESS_READ == 1 && ACCESS_WRITE == 2 && ACCESS_EXEC == 4, "bits 2:0 of the qualification");
 
@@ -35,19 +36,30 @@ static noinline_cold void drop_false_step(uint64_t pending)
         vmwrite_nat(GUEST_PENDING_DEBUG_EXCEPTIONS, pending & ~(uint64_t)PENDING_DEBUG_BS);
 }
 
-// The access is made again at the next entry, with the event that it belonged to, if any.
-void exit_ept_violation(struct vcpu *v, uint64_t qualification)
+// The access is made again at the next entry, with the event that it belonged to, if any. Bit 12 of the qualification
+// means the same for both exits that come here (SDM, "Information About NMI Unblocking Due to IRET").
+static inline void access_again(uint64_t qualification)
 {
-    gpa_t at = gpa(vmread64(GUEST_PHYSICAL_ADDRESS));
-    enum error e = space_fault(v->space, at, qualification & 7);
-    if (unlikely(e)) {
-        cannot_back(v, at, qualification, e);
-        return;
-    }
     uint64_t pending = vmread_nat(GUEST_PENDING_DEBUG_EXCEPTIONS);
     if (unlikely(pending))
         drop_false_step(pending);
     bool was_delivering = reinject_vectored_event();
     if (unlikely(!was_delivering && decode_ept_violation(qualification).nmi_unblocking))
         restore_nmi_blocking();
+}
+
+void exit_ept_violation(struct vcpu *v, uint64_t qualification)
+{
+    gpa_t at = gpa(vmread64(GUEST_PHYSICAL_ADDRESS));
+    enum error e = space_fault(v->space, at, qualification & 7);
+    if (unlikely(e))
+        cannot_back(v, at, qualification, e);
+    else
+        access_again(qualification);
+}
+
+void exit_pml_full(struct vcpu *v, uint64_t qualification)
+{
+    pml_drain(v);
+    access_again(qualification);
 }

@@ -5,6 +5,7 @@
 #include "sdm/msr.h"
 #include "vmx/cpuid.h"
 #include "vmx/exit.h"
+#include "vmx/pml.h"
 
 void vmx_exit_stub(void);
 void vmx_exit_stub_watched(void);
@@ -54,6 +55,7 @@ static void setup_controls(const struct vcpu *v)
     vmwrite64(EPT_POINTER, space_eptp(v->space));
     if (vmx_controls.secondary & SECONDARY_VPID)
         vmwrite16(VIRTUAL_PROCESSOR_ID, v->vpid);
+    pml_setup(v);
 }
 
 static void setup_host(const struct vcpu *v)

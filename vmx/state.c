@@ -10,6 +10,7 @@
 #include "sdm/msr.h"
 #include "vmx/exit.h"
 #include "vmx/msr.h"
+#include "vmx/pml.h"
 #include "vmx/tags_check.h"
 #include "vmx/vmx.h"
 
@@ -308,6 +309,18 @@ void vcpu_request_events(struct vcpu *v)
     rare_add(v, RARE_EVENTS);
 }
 
+void vcpu_log_writes(struct vcpu *v)
+{
+    rare_add(v, RARE_LOG);
+}
+
+// Before the seat says that this processor has passed, or runs something else.
+static inline void hand_over_notes(struct vcpu *v)
+{
+    if (unlikely(v->state.rare & RARE_LOG))
+        pml_drain(v);
+}
+
 // New here: another vCPU may have had its VPID, and what it did to its translations while it ran elsewhere dropped
 // them only there (SDM, "Guidelines for Use of the INVVPID Instruction").
 static void bind(struct pcpu *p, struct vcpu *to)
@@ -322,6 +335,8 @@ static void bind(struct pcpu *p, struct vcpu *to)
 static noinline_cold struct vcpu *switch_slowly(struct pcpu *p, struct vcpu *to, tsc_t now, tsc_t deadline)
 {
     struct vmx_cpu *cpu = p->vmx;
+    if (p->current)
+        hand_over_notes(p->current);
     bind(p, to);
     if (cpu->loaded != to)
         switch_all(cpu->loaded, to);
@@ -343,6 +358,7 @@ struct vcpu *vcpu_enter(struct vcpu *to, tsc_t now, tsc_t deadline)
             return vcpu_upcalls.turn();
         if (likely(!seat_stale(to->space, cpu->seat)))
             return set_deadline(to, now, deadline);
+        hand_over_notes(to);
         return enter_space(cpu, to, now, deadline);
     }
     if (unlikely(!from || to->vmcs->active_on != p || !switches_plainly(&from->state, &to->state)))
@@ -360,6 +376,8 @@ tsc_t vcpu_longest_turn(void)
 
 void vcpu_leave(void)
 {
+    if (this_pcpu()->current)
+        hand_over_notes(this_pcpu()->current);
     space_leave(this_pcpu()->id);
     this_pcpu()->current = NULL;
 }

@@ -7,6 +7,7 @@
 #include "sdm/bits.h"
 #include "vmx/exit.h"
 #include "vmx/microscope.h"
+#include "vmx/pml.h"
 #include "vmx/probe.h"
 #include "vmx/state.h"
 #include "vmx/tags_check.h"
@@ -34,6 +35,8 @@ enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start 
     e = state_create(v, owner);
     if (!e)
         e = microscope_create(v, owner);
+    if (!e)
+        e = pml_create(v, owner);
     if (e) {
         vcpu_destroy(v, owner);
         return e;
@@ -73,6 +76,7 @@ void vcpu_destroy(struct vcpu *v, uint16_t owner)
     state_destroy(v, owner);
     microscope_destroy(v, owner);
     probe_destroy(v);
+    pml_destroy(v, owner);
     if (v->own_vmcs.region.v)
         buddy_free(&frames, hpa_to_pfn(v->own_vmcs.region), owner);
     v->own_vmcs.region = hpa(0);
@@ -80,7 +84,7 @@ void vcpu_destroy(struct vcpu *v, uint16_t owner)
 
 uint64_t vcpu_bytes(void)
 {
-    return PAGE_SIZE + state_bytes() + microscope_bytes();
+    return PAGE_SIZE + state_bytes() + microscope_bytes() + pml_bytes();
 }
 
 // Without VPIDs every entry and exit drops the guest's translations anyway.

@@ -58,6 +58,7 @@ struct vcpu {
     struct vmcs own_vmcs;
     struct microscope *microscope; // NULL: nobody looks
     struct probe *probe;           // NULL: not opened
+    pfn_t write_notes;             // vmx/pml.h; PFN_NONE: the processor makes none
     uint32_t exits[EXIT_REASONS_COUNTED];
 #ifdef CHECK_TAGS
     struct tag_stay tag_stay;
@@ -127,6 +128,9 @@ void vcpu_inject_nmi(struct vcpu *v);
 void vcpu_want_windows(struct vcpu *v, bool interrupt, bool nmi);
 // The upcall `events` comes before the next entry. Any processor; from another one, kick it too.
 void vcpu_request_events(struct vcpu *v);
+// Its writes are logged (mm/dirty.h): what the processor notes of them is handed over before it counts as passed. Any
+// processor.
+void vcpu_log_writes(struct vcpu *v);
 // Have the turn check run before the next entry.
 static inline void vcpu_attention(struct vcpu *v)
 {

@@ -64,6 +64,21 @@ enum error vmx_init(struct reason *why)
     return msr_policy_init(why);
 }
 
+enum dirty_method vmx_choose_dirty(enum dirty_method wish)
+{
+    const bool can[] = {
+        [DIRTY_PML] = vmx_controls.secondary & SECONDARY_PML,
+        [DIRTY_BITS] = ept_features.accessed_dirty,
+        [DIRTY_PROTECT] = true,
+    };
+    dirty_method = wish == DIRTY_METHOD_COUNT ? DIRTY_PML : wish;
+    while (!can[dirty_method])
+        dirty_method++;
+    if (dirty_method != DIRTY_PML)
+        vmx_controls.secondary &= ~(uint32_t)SECONDARY_PML;
+    return dirty_method;
+}
+
 // SDM, "Enabling and Entering VMX Operation": unlocked means that firmware left the choice to us.
 static const char *unlock_feature_control(void)
 {

@@ -10,6 +10,7 @@
 #include "arch/pcpu.h"
 #include "arch/reason.h"
 #include "arch/types.h"
+#include "mm/dirty.h"
 #include "vmx/controls.h"
 
 // Per processor, found by struct pcpu's `vmx`.
@@ -33,6 +34,9 @@ extern uint64_t vmx_cr0_must, vmx_cr4_must; // bits that are 1 in a guest whatev
 // Boot processor, after its page tables and features: reads capabilities, negotiates controls, builds what all
 // machines share. E_UNSUPPORTED: the box cannot run machines, in one sentence; E_NO_MEMORY.
 enum error vmx_init(struct reason *why);
+// Then: how writes are logged (mm/dirty.h), as wished or, where the processor cannot, in the next way that it can.
+// DIRTY_METHOD_COUNT: the best. Returns it.
+enum dirty_method vmx_choose_dirty(enum dirty_method wish);
 // Another processor, before it has an id: sets and locks IA32_FEATURE_CONTROL where it is unlocked, compares its
 // capabilities with the boot processor's. NULL, or what keeps it from taking part.
 const char *vmx_cpu_differs(void);

@@ -45,9 +45,9 @@ static void defaults(void **state)
 static void every_key(void **state)
 {
     (void)state;
-    good("a.b_c+d-1 \"cmdline=console=ttyS0 quiet\" mem=192M backing=eager vcpus=1 cpu=0,2-3 slice=2ms timeout=30s "
-         "console=none caps=probe,control initrd=rootfs expect=exit:0x10 \"fail=screen:Errors: *[1-9]\" "
-         "screen=dump flip=0x200000 weight=7");
+    good("a.b_c+d-1 \"cmdline=console=ttyS0 quiet\" mem=192M backing=eager vcpus=1 cpu=0,2-3 slice=2ms "
+         "timeout=30s console=none caps=probe,control,log initrd=rootfs expect=exit:0x10 "
+         "\"fail=screen:Errors: *[1-9]\" screen=dump flip=0x200000 weight=7");
     assert_string_equal(m.name, "a.b_c+d-1");
     assert_string_equal(m.cmdline, "console=ttyS0 quiet");
     assert_int_equal(m.mem, 192 << 20);
@@ -56,7 +56,7 @@ static void every_key(void **state)
     assert_int_equal(m.slice_us, 2000);
     assert_int_equal(m.weight, 7);
     assert_int_equal(m.timeout_ms, 30000);
-    assert_int_equal(m.rights, RIGHT_PROBE | RIGHT_CONTROL);
+    assert_int_equal(m.rights, RIGHT_PROBE | RIGHT_CONTROL | RIGHT_LOG);
     assert_false(m.console);
     assert_true(m.dump_screen);
     assert_string_equal(m.initrd, "rootfs");
@@ -133,9 +133,9 @@ static void refusals_name_key_and_value(void **state)
     good("x backing=lazy");
     assert_false(m.eager);
     bad("x backing=none", E_MALFORMED, "backing=none: expected lazy or eager");
-    bad("x caps=root", E_MALFORMED, "caps=root: expected a list of probe, control");
-    bad("x caps=probe,", E_MALFORMED, "caps=probe,: expected a list of probe, control");
-    bad("x caps=probes", E_MALFORMED, "caps=probes: expected a list of probe, control");
+    bad("x caps=root", E_MALFORMED, "caps=root: expected a list of probe, control, log");
+    bad("x caps=probe,", E_MALFORMED, "caps=probe,: expected a list of probe, control, log");
+    bad("x caps=probes", E_MALFORMED, "caps=probes: expected a list of probe, control, log");
     char peer[MACHINE_NAME_MAX + 1];
     good("x ipc=a,b.c,x");
     assert_true(machine_peer(&m, 0, peer));

@@ -90,7 +90,11 @@ static void a_bad_word_is_named_and_the_rest_counts(void **state)
         assert_int_equal(o.cpus, 0);
         assert_int_equal(o.slice_us, SLICE_US_DEFAULT);
         assert_true(o.tap);
+        assert_int_equal(o.dirty, DIRTY_METHOD_COUNT);
     }
+    assert_int_equal(parse("dirty=protect").dirty, DIRTY_PROTECT);
+    assert_int_equal(parse("dirty=pml dirty=bits dirty=none").dirty, DIRTY_BITS);
+    assert_string_equal(last, "option \"dirty=none\" ignored: dirty=pml, bits or protect");
     parse("cpus=many");
     assert_string_equal(last, "option \"cpus=many\" ignored: cpus=a number from 1");
 }

@@ -1,0 +1,15 @@
+#!/usr/bin/env python3
+# Memory management: the dirty log says the same however it is kept.
+from boots import Suite
+
+suite = Suite()
+answers = {}
+for method, model, cpus in (("pml", "skylake", 2), ("bits", "haswell", 1), ("protect", "haswell", 2)):
+    boot = suite.boot(f"dirty log by {method}", "dirty", cmdline=f"dirty={method}", model=model, cpus=cpus)
+    boot.sound()
+    boot.says("this method was used", rf"^# writes are logged by {method}$")
+    answers[method] = sorted(boot.log.points)
+suite.check(len(set(map(str, answers.values()))) == 1, "the three say the same", answers)
+boot = suite.boot("a wish that cannot be", "small", cmdline="dirty=pml")
+boot.says("the next best is taken", "^# writes are logged by bits: this processor has nothing better$")
+suite.done()
