@@ -2,6 +2,7 @@
 #include "arch/cpu.h"
 #include "arch/memory.h"
 #include "arch/pcpu.h"
+#include "kernel/report.h"
 #include "mm/frame.h"
 #include "vmx/probe.h"
 
@@ -112,6 +113,22 @@ static int64_t op_PROCESSOR(struct vcpu *v, uint64_t none, uint64_t neither)
     (void)none;
     (void)neither;
     return this_pcpu()->id;
+}
+
+static int64_t op_VMCS(struct vcpu *v, uint64_t none, uint64_t neither)
+{
+    (void)none;
+    (void)neither;
+    return v->probe ? (int64_t)v->probe->vmcs.region.v : -(int64_t)E_NOT_FOUND;
+}
+
+static int64_t op_FLUSH(struct vcpu *v, uint64_t none, uint64_t neither)
+{
+    (void)v;
+    (void)none;
+    (void)neither;
+    report_drain();
+    return 0;
 }
 
 int64_t probe_call(struct vcpu *v, uint64_t op, uint64_t first, uint64_t second)

@@ -20,13 +20,21 @@ static const struct entry_step steps[] = {
 };
 // clang-format on
 
+// Cases of the same rule that stand before: not all of them are neighbours.
+static unsigned cases_before(const struct entry_step *head)
+{
+    unsigned n = 0;
+    for (const struct entry_step *s = steps; s < head; s++)
+        n += s->when == STEP_CASE && s->field == head->field;
+    return n;
+}
+
 bool entry_case_next(struct entry_case *c)
 {
     const struct entry_step *head = c->step ? c->step + c->steps : steps;
     if (head->op == MODE_COUNT)
         return false;
-    bool same = c->step && c->rule == head->field;
-    c->number = same ? c->number + 1 : 0;
+    c->number = cases_before(head);
     c->rule = (enum entry_rule)head->field;
     c->mode = (enum entry_mode)head->op;
     c->step = head + 1;

@@ -53,7 +53,7 @@ struct entry_step {
     uint32_t low;
 };
 
-// One way to break one rule. A rule with several sides has several cases, one after the other.
+// One way to break one rule. A rule with several sides has several cases.
 struct entry_case {
     enum entry_rule rule;
     enum entry_mode mode;

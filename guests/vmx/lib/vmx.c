@@ -158,6 +158,11 @@ const char *vm_again(void)
     return attempt(vm_flags | PROBE_KEEP, &entered);
 }
 
+void log_flush(void)
+{
+    probe(PROBE_FLUSH, 0, 0);
+}
+
 // ---- Steps ----
 
 static struct probe_step steps[PROBE_STEPS_MAX];
@@ -226,7 +231,7 @@ static void read_processor(void)
     uint32_t widths = box_cpuid(0x80000008, 0).r[CPUID_EAX];
     processor.physical_width = (uint8_t)widths;
     processor.linear_width = (uint8_t)(widths >> 8);
-    processor.current_vmcs = ~0ull;
+    processor.current_vmcs = (uint64_t)probe(PROBE_VMCS, 0, 0);
     for (unsigned f = 0; f < FEATURE_COUNT; f++) {
         struct cpuid_regs regs = box_cpuid(cpuid_features[f].leaf, cpuid_features[f].subleaf);
         if (cpuid_feature_in((enum cpuid_feature)f, &regs))

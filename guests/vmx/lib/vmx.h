@@ -151,6 +151,8 @@ extern uint32_t vm_flags;           // enum probe_flag for the next attempts; 0 
 // NULL, or why the hypervisor did not try (as a sentence): the row is to be skipped.
 const char *vm_enter(void);
 const char *vm_again(void); // PROBE_KEEP: only fields that were set since the last attempt are written
+// What was printed and delivered has left over the serial port when it returns.
+void log_flush(void);
 // "exit reason 12 (HLT), qualification 0x0"; valid until the next call.
 const char *result_words(void);
 
