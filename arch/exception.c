@@ -14,7 +14,7 @@ void (*nmi_handler)(const struct exception_frame *frame);
 void (*exception_fatal)(const struct exception_frame *frame, const char *name);
 
 static void (*handlers[VECTOR_COUNT])(void);
-static uint64_t strays;
+static uint32_t strays[VECTOR_COUNT];
 
 extern const char exception_stubs[VECTOR_COUNT][8]; // arch/exception.asm
 
@@ -52,20 +52,26 @@ void interrupt_dispatch(uint8_t vector)
     if (likely(handler))
         handler();
     else
-        __atomic_fetch_add(&strays, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&strays[vector], 1, __ATOMIC_RELAXED);
     if (vector != VECTOR_SPURIOUS)
         lapic_eoi();
 }
 
-uint64_t interrupt_strays(void)
+uint32_t interrupt_strays(uint8_t vector)
 {
-    return __atomic_load_n(&strays, __ATOMIC_RELAXED);
+    return __atomic_load_n(&strays[vector], __ATOMIC_RELAXED);
 }
 
 // SDM, "Machine-Check MSRs": each bank has control, status, address, misc.
 static void report_machine_check(void)
 {
     enum { BANK_STATUS = 0x401, BANK_ADDRESS = 0x402, BANK_STRIDE = 4 };
+    enum { STATUS_RIPV = 1, STATUS_EIPV = 2 };
+    uint64_t global = 0;
+    rdmsr_safe(MSR_MCG_STATUS, &global);
+    log_error("machine check: the program %s go on, the instruction %s to do with it (MCG_STATUS %lx)",
+              global & STATUS_RIPV ? "could" : "cannot", global & STATUS_EIPV ? "has" : "has nothing",
+              global);
     const uint64_t valid = 1ull << 63, address_valid = 1ull << 58;
     uint64_t capability = 0, status, address;
     rdmsr_safe(MSR_MCG_CAP, &capability);

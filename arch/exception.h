@@ -21,7 +21,8 @@ void interrupt_set(uint8_t vector, void (*handler)(void));
 // Runs the handler of `vector` and ends the interrupt at the local APIC. From the IDT stub and from an
 // external-interrupt exit with "acknowledge interrupt on exit". A vector without handler is counted.
 void interrupt_dispatch(uint8_t vector);
-uint64_t interrupt_strays(void); // vectors that arrived and nobody had claimed
+// How often a vector arrived that nobody had claimed, on all processors together; the spurious one counts here.
+uint32_t interrupt_strays(uint8_t vector);
 
 // NMI, from the IDT and from NMI exits; NULL: counted and dropped. It may run anywhere: no locks, no log.
 extern void (*nmi_handler)(const struct exception_frame *frame);

@@ -128,7 +128,6 @@ bool lapic_init(hpa_t page)
             return false;
     }
     lapic.deadline = cpu_has(FEATURE_TSC_DEADLINE);
-    interrupt_set(VECTOR_SPURIOUS, ignore);
     interrupt_set(VECTOR_KICK, ignore); // its arrival is all there is to it
     lapic_init_cpu();
     return true;

@@ -111,23 +111,26 @@ static bool slice_parse(const char *value, struct options *o)
     return true;
 }
 
-static bool panic_parse(const char *value, struct options *o)
+// Test hooks: something happens so long after the start.
+static bool hook_parse(const char *value, uint64_t *out)
 {
     uint64_t us;
     if (!time_parse(value, &us) || us == 0)
         return false;
-    o->panic_us = us;
+    *out = us;
     return true;
 }
 
-static bool hang_parse(const char *value, struct options *o)
-{
-    uint64_t us;
-    if (!time_parse(value, &us) || us == 0)
-        return false;
-    o->hang_us = us;
-    return true;
-}
+#define HOOK(name)                                                 \
+    static bool name##_parse(const char *value, struct options *o) \
+    {                                                              \
+        return hook_parse(value, &o->name##_us);                   \
+    }
+HOOK(hang)
+HOOK(machine_check)
+HOOK(panic)
+HOOK(stray)
+#undef HOOK
 
 static bool dirty_parse(const char *value, struct options *o)
 {
@@ -168,9 +171,11 @@ static const struct option table[] = {
     {"exit=",     exit_parse,     "auto, bochs, qemu, acpi, reboot or halt"},
     {"hang=",     hang_parse,     "a time such as 100ms (a test hook)"},
     {"loglevel=", loglevel_parse, "error, warn, info or debug"},
+    {"machine-check=", machine_check_parse, "a time such as 100ms (a test hook)"},
     {"panic=",    panic_parse,    "a time such as 100ms (a test hook)"},
     {"report=",   report_parse,   "stats, memory (several with commas)"},
     {"slice=",    slice_parse,    "a time from 100us to 10s, such as 10ms"},
+    {"stray=",    stray_parse,    "a time such as 100ms (a test hook)"},
     {"tap=",      tap_parse,      "on or off"},
 };
 // clang-format on

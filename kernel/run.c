@@ -131,6 +131,16 @@ static void report_tags(void)
 #endif
 }
 
+static void report_strays(void)
+{
+    for (unsigned vector = 0; vector < VECTOR_COUNT; vector++) {
+        uint32_t count = interrupt_strays((uint8_t)vector);
+        if (count)
+            log_warn("%u interrupts of vector %xh that nobody had asked for%s", count, vector,
+                     vector == VECTOR_SPURIOUS ? ": spurious ones of local APICs" : "");
+    }
+}
+
 // ---- The run ----
 
 static void all_ended(void)
@@ -138,6 +148,7 @@ static void all_ended(void)
     stop_all(); // or their caches of frames would change while we count
     report_memory_returned();
     report_tags();
+    report_strays();
     uint32_t failures = report_end();
     power_end((enum power_way)options.exit, failures ? 1 : 0);
 }
@@ -175,12 +186,37 @@ static void panic_now(struct timeout *t)
     panic("asked for by panic=%luus", options.panic_us);
 }
 
-static void start_hook(void)
+static void machine_check_now(struct timeout *t)
 {
-    static struct timeout hook;
-    timeout_init(&hook, panic_now);
-    if (options.panic_us)
-        timeout_set(this_pcpu()->timeouts, &hook, tsc(rdtsc().v + tsc_from_us(options.panic_us).v));
+    (void)t;
+    __asm__ volatile("int $18" ::: "memory");
+}
+
+static void stray_now(struct timeout *t)
+{
+    enum { UNCLAIMED = 0x99 };
+    (void)t;
+    lapic_send(this_pcpu()->apic_id, UNCLAIMED);
+    lapic_send_nmi(this_pcpu()->apic_id);
+}
+
+static void start_hooks(void)
+{
+    static struct {
+        struct timeout timeout;
+        void (*now)(struct timeout *t);
+        const uint64_t *us;
+    } hooks[] = {
+        {.now = panic_now,         .us = &options.panic_us        },
+        {.now = machine_check_now, .us = &options.machine_check_us},
+        {.now = stray_now,         .us = &options.stray_us        },
+    };
+    for (size_t i = 0; i < array_size(hooks); i++) {
+        timeout_init(&hooks[i].timeout, hooks[i].now);
+        if (*hooks[i].us)
+            timeout_set(this_pcpu()->timeouts, &hooks[i].timeout,
+                        tsc(rdtsc().v + tsc_from_us(*hooks[i].us).v));
+    }
 }
 
 _Noreturn void run_modules(const struct boot_info *boot)
@@ -202,7 +238,7 @@ _Noreturn void run_modules(const struct boot_info *boot)
     for (uint32_t i = 0; i < boot->module_count; i++)
         if (verdicts[i].role != MODULE_DATA)
             vm_create(&verdicts[i], modules[i].file, i);
-    start_hook();
+    start_hooks();
     vm_all_built();
     turn_forever();
 }

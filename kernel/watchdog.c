@@ -11,23 +11,50 @@ enum { LOOK_MS = 500, PATIENCE = 3 }; // looks in a row without a sign of life
 
 static struct watch {
     // Written by the processor that is watched.
-    uint32_t notes; // how often it came by
-    uint64_t rip;   // where the NMI found it; 0: nowhere yet
+    uint32_t notes;        // how often it came by
+    uint64_t rip;          // where the NMI found it; 0: nowhere yet
+    uint32_t strays, told; // NMIs that nobody had asked for; how many of them the log has
+    uint64_t stray_rip;    // where the last of them found it
+    uint8_t stray_port;    // what port 61h said
     // Written by its watcher.
     struct timeout timeout; // of its own looks at the next one
     uint32_t seen, missed;  // `notes` at the last look; looks since it changed
+    uint32_t asked;         // an NMI was sent that did not come yet: written by both
 } watches[PCPU_MAX];
+
+// Bits 7 and 6 of port 61h tell of memory and bus errors (NMI Status and Control of Intel's chipsets).
+static noinline_cold void tell_stray(struct watch *w)
+{
+    struct symbol at;
+    uint32_t strays = w->strays;
+    bool found = symbol_find(w->stray_rip, &at);
+    log_warn("processor %u: %u NMIs that nobody had asked for, the last at %s+0x%lx, port 61h says %02xh",
+             this_pcpu()->id, strays - w->told, found ? at.name : "", found ? at.offset : w->stray_rip,
+             w->stray_port);
+    w->told = strays;
+}
 
 void watchdog_note(void)
 {
     struct watch *w = &watches[this_pcpu()->id];
     __atomic_store_n(&w->notes, w->notes + 1, __ATOMIC_RELEASE);
+    if (unlikely(w->strays != w->told))
+        tell_stray(w);
 }
 
 // Runs anywhere, also in the middle of a log line: it only leaves word.
-static void tell_where(const struct exception_frame *frame)
+static void on_nmi(const struct exception_frame *frame)
 {
-    __atomic_store_n(&watches[this_pcpu()->id].rip, frame->rip, __ATOMIC_RELEASE);
+    enum { PORT_B = 0x61 };
+    struct watch *w = &watches[this_pcpu()->id];
+    if (__atomic_exchange_n(&w->asked, 0, __ATOMIC_ACQ_REL)) {
+        __atomic_store_n(&w->rip, frame->rip, __ATOMIC_RELEASE);
+        return;
+    }
+    w->stray_rip = frame->rip;
+    w->stray_port = in8(PORT_B);
+    w->strays++;
+    this_pcpu()->kick = 1;
 }
 
 static void name_it(uint32_t id, uint64_t rip)
@@ -53,6 +80,7 @@ static void look(struct timeout *t)
         w->missed = 0;
     } else if (++w->missed == PATIENCE) {
         __atomic_store_n(&w->rip, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&w->asked, 1, __ATOMIC_RELEASE);
         lapic_send_nmi(p->apic_id);
     } else if (w->missed == PATIENCE + 1) {
         name_it(p->id, __atomic_load_n(&w->rip, __ATOMIC_ACQUIRE));
@@ -62,7 +90,7 @@ static void look(struct timeout *t)
 void watchdog_start(void)
 {
     struct timeout *t = &watches[this_pcpu()->id].timeout;
-    nmi_handler = tell_where;
+    nmi_handler = on_nmi;
     if (pcpu_count == 1)
         return;
     timeout_init(t, look);
