@@ -116,24 +116,19 @@ static inline void xsetbv(uint32_t index, uint64_t value)
 {
     __asm__ volatile("xsetbv" ::"c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
 }
-// `area` is 64-byte aligned; `mask` picks the state components (XCR0 and, for the S forms, IA32_XSS).
+// `area` is 64-byte aligned; `mask` picks the state components of XCR0.
 static inline void xsave(void *area, uint64_t mask)
 {
     __asm__ volatile("xsave64 (%0)" ::"r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32)) : "memory");
 }
-static inline void xsaves(void *area, uint64_t mask)
+static inline void xsaveopt(void *area, uint64_t mask)
 {
-    __asm__ volatile("xsaves64 (%0)" ::"r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+    __asm__ volatile("xsaveopt64 (%0)" ::"r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
                      : "memory");
 }
 static inline void xrstor(const void *area, uint64_t mask)
 {
     __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
-                     : "memory");
-}
-static inline void xrstors(const void *area, uint64_t mask)
-{
-    __asm__ volatile("xrstors64 (%0)" ::"r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
                      : "memory");
 }
 static inline void fxsave(void *area)

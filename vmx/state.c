@@ -25,13 +25,14 @@ enum { FCW_AFTER_FNINIT = 0x37f, MXCSR_AFTER_RESET = 0x1f80 };
 _Static_assert(offsetof(struct fpu_area, mxcsr) == 24 && sizeof(struct fpu_area) == 512, "FXSAVE image");
 
 static struct object_cache fpu_cache;
-static bool has_xsave;
+static bool has_xsave, has_xsaveopt;
 // KEPT_MSRS as they are in each processor.
 static uint64_t loaded_msr[PCPU_MAX][KEPT_COUNT];
 
 void state_init(void)
 {
     has_xsave = cpu_has(FEATURE_XSAVE);
+    has_xsaveopt = cpu_has(FEATURE_XSAVEOPT) && !*features.hypervisor;
     size_t size = has_xsave ? features.xsave_size : sizeof(struct fpu_area);
     object_cache_init(&fpu_cache, "FPU areas", &frames, size, 64);
 }
@@ -70,7 +71,11 @@ uint64_t state_bytes(void)
 // ---- XSAVE state. x87 and SSE belong to every guest, whatever its XCR0 says: legacy SSE and FXSAVE ask CR4.OSFXSR
 // alone (SDM volume 1, "Enabling the XSAVE Feature Set and XSAVE-Enabled Features"). A component above them that a
 // guest never enabled it can neither see nor change, so it is neither stored nor loaded: with such components
-// XSAVE does both, with XCR0 = all that the guest ever enabled; without, FXSAVE, which does not look at XCR0. ----
+// XSAVE does both, with XCR0 = all that the guest ever enabled; without, FXSAVE, which does not look at XCR0.
+//
+// XSAVEOPT leaves alone what is as the last XRSTOR from the same address left it. That the guest executes an XRSTOR there
+// is no harm: the processor knows VMX non-root operation apart (SDM volume 1, "XSAVEOPT"). With a hypervisor below
+// both of us are in it, so there it is XSAVE. ----
 
 enum { XCR0_LEGACY = XCR0_X87 | XCR0_SSE };
 
@@ -82,6 +87,14 @@ static inline bool beyond_legacy(const struct guest_state *s)
 static void rare_add(struct vcpu *v, enum rare_state what)
 {
     __atomic_fetch_or(&v->state.rare, (uint64_t)what, __ATOMIC_RELEASE);
+}
+
+static inline void save_components(struct fpu_area *area)
+{
+    if (likely(has_xsaveopt))
+        xsaveopt(area, ~0ull);
+    else
+        xsave(area, ~0ull);
 }
 
 // A component is set to its initial state when it is enabled for the first time, whoever left something there.
@@ -191,7 +204,7 @@ static void save_all(struct guest_state *s)
         save_debug(s);
     if (beyond_legacy(s)) {
         xsetbv(0, s->xcr0_ever);
-        xsave(s->fpu, ~0ull);
+        save_components(s->fpu);
     } else {
         fxsave(s->fpu);
     }
@@ -233,7 +246,7 @@ static inline void switch_plainly(struct guest_state *old, const struct guest_st
     save_plain(old);
     load_plain(new, old->kernel_gs_base);
     if (unlikely(beyond_legacy(old))) {
-        xsave(old->fpu, ~0ull);
+        save_components(old->fpu);
         xrstor(new->fpu, ~0ull);
     } else {
         fxsave(old->fpu);
