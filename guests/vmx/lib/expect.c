@@ -94,7 +94,7 @@ bool stepped_over(const char *name)
 {
     bool over = word_present(command_line(start), words("skip=%s", name));
     if (over)
-        skipped(name, "skip= on the module line: the machine below does not survive it");
+        skipped(name, "skip= on the module line");
     return over;
 }
 

@@ -144,6 +144,25 @@ int vector_reached(void);
 // Delivered through the IDT of vm_tables(), to its VMCALL.
 bool expect_delivered(const char *name, uint8_t vector);
 
+// ---- EPT of the test's own ----
+
+// Bits of its entries, and of the pointer to it (SDM, "EPT Translation Mechanism"; "Extended-Page-Table Pointer").
+enum { EPT_READ = 1, EPT_WRITE = 2, EPT_EXECUTE = 4, EPT_RWX = 7, EPT_LARGE = 1 << 7, EPT_ACCESSED = 1 << 8 };
+enum { EPT_TYPE = 3, EPT_WB = 6 << EPT_TYPE, EPT_DIRTY = 1 << 9 };
+#define EPT_SUPPRESS_VE (1ull << 63)
+enum { EPTP_WB = 6, EPTP_WALK_4 = 3 << 3, EPTP_ACCESSED_DIRTY = 1 << 6 };
+// Makes tables that map all memory of the machine at its own addresses, once: what EPT_POINTER may be.
+uint64_t ept_build(void);
+// Besides, there is a window, 2 MBytes of guest-physical memory from ept_window_gpa on with entries of their own:
+// ept_window[1] is the PTE of its first page, [2] the PDE, [3] the PDPTE; [4], the PML4E, is NULL where addresses are
+// too narrow for it. ept_window_map() maps the first page to `page`, read, write and execute.
+extern uint64_t ept_window_gpa;
+extern uint64_t *ept_window[5];
+void ept_window_map(const void *page);
+// Behind vm_reset() and vm_mode(MODE_LONG): uses it, and maps the window at the linear address EPT_WINDOW.
+enum { EPT_WINDOW = 4 << 20 };
+void ept_use(uint64_t pointer);
+
 // ---- Attempts ----
 
 extern struct probe_attempt result; // of the last one; flags and gpr of the next are the library's
@@ -171,7 +190,7 @@ bool expect_failed_entry(const char *name, uint32_t reason, uint64_t qualificati
 bool expect_equal(const char *name, const char *what, uint64_t expected, uint64_t got);
 bool expect_true(const char *name, bool ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void skipped(const char *name, const char *why);
-// Whether the module line has skip=NAME: the machine below does not survive that point, which is then delivered as
+// Whether the module line has skip=NAME (the machine below does not survive that point): it is then delivered as
 // skipped. The functions that enter ask it themselves.
 bool stepped_over(const char *name);
 void info(const char *format, ...)
