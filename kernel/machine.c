@@ -274,10 +274,22 @@ static enum error flip_parse(const struct key *key, const char *value, struct ma
     return E_OK;
 }
 
+// Which fields there are is vmx/'s to say, when the machine is built.
+static enum error break_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
+{
+    const char *comma = strchr(value, ',');
+    size_t length = comma ? (size_t)(comma - value) : 0;
+    if (!length || length >= sizeof(m->break_field) || !number_parse(comma + 1, &m->break_xor))
+        return bad_value(key, value, "a VMCS field and a number, such as GUEST_RFLAGS,2", why);
+    memcpy(m->break_field, value, length);
+    return E_OK;
+}
+
 #define FIELD(member) offsetof(struct machine, member), sizeof(((struct machine *)0)->member)
 // clang-format off
 static const struct key keys[] = {
     {"backing", backing_parse,     FIELD(eager)},
+    {"break",   break_parse,       FIELD(break_field)},
     {"caps",    caps_parse,        FIELD(rights)},
     {"cmdline", text_parse,        FIELD(cmdline)},
     {"console", console_parse,     FIELD(console)},

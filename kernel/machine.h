@@ -24,6 +24,8 @@ struct machine {
     enum ending expect;              // default END_EXIT
     uint64_t expect_code;            // with END_EXIT: the exit code that counts as ok, default 0
     uint64_t flip;                   // test hook flip=GPA: bit 0 of this byte flips now and then; 0: never
+    char break_field[48];            // test hook break=FIELD,XOR: what no VM entry is to survive; "": none
+    uint64_t break_xor;
     char cmdline[MACHINE_TEXT_MAX + 1];
     char initrd[MACHINE_NAME_MAX + 1]; // name of another module, "" if none
     char ipc[MACHINE_IPC_MAX + 1];     // names of the machines it may send to, commas between, "" if none

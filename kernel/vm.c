@@ -107,6 +107,15 @@ static enum error build_cpu(struct vm *vm, uint32_t index, const struct guest_st
     return E_OK;
 }
 
+// Test hook break=.
+static enum error break_entry(struct vm *vm, struct reason *why)
+{
+    const struct machine *m = vm->machine;
+    if (!*m->break_field || vcpu_break_entry(&vm->cpus[0]->vcpu, m->break_field, m->break_xor))
+        return E_OK;
+    return reason_set(why, E_NOT_FOUND, "break=%s: this processor has no such VMCS field", m->break_field);
+}
+
 static enum error build_cpus(struct vm *vm, const struct guest_start *start, struct reason *why)
 {
     enum error e = vm->cpu_count > 1 ? shared_io_create(&vm->shared, vm, owner_of(vm), why) : E_OK;
@@ -120,7 +129,7 @@ static enum error build_cpus(struct vm *vm, const struct guest_start *start, str
     devices_connect(vm->devices, &vm->bus);
     for (uint32_t i = 0; !e && i < vm->cpu_count; i++)
         e = build_cpu(vm, i, start, why);
-    return e;
+    return e ? e : break_entry(vm, why);
 }
 
 static void destroy_cpu(struct vm *vm, struct cpu *c)

@@ -34,7 +34,7 @@ struct vm {
     enum ending how;
     uint64_t code;      // with END_EXIT
     struct cpu *teller; // the vCPU that ended it: its registers are told, on its home
-    char detail[200];
+    char detail[DETAIL_MAX];
     uint32_t planned, delivered; // test points
     const struct machine *machine;
     struct space *space;

@@ -3,6 +3,14 @@
 // SDM volume 3, "IA32_PERF_GLOBAL_CTRL": a bit that CPUID does not count among the counters.
 #define PERF_METRICS (1ull << 48)
 
+// SDM volume 3, "Architectural Performance Monitoring": version, number of general counters; number of fixed ones, from
+// version 2 on.
+void entry_env_set_counters(struct entry_env *env, uint32_t eax, uint32_t edx)
+{
+    unsigned version = eax & 0xff, general = eax >> 8 & 0xff, fixed = version > 1 ? edx & 0x1f : 0;
+    env->perf_global_ctrl = version ? ((1ull << general % 64) - 1) | ((1ull << fixed) - 1) << 32 : 0;
+}
+
 static uint64_t bits_from(unsigned first)
 {
     return first < 64 ? ~0ull << first : 0;

@@ -114,5 +114,7 @@ static inline bool entry_env_has(const struct entry_env *env, enum cpuid_feature
 {
     return env->feature[f / 64] >> f % 64 & 1;
 }
+// IA32_PERF_GLOBAL_CTRL, from EAX and EDX of CPUID.0AH (0 where there is no such leaf).
+void entry_env_set_counters(struct entry_env *env, uint32_t eax, uint32_t edx);
 // Computes what follows from what was filled in.
 void entry_env_prepare(struct entry_env *env);

@@ -83,6 +83,7 @@ PURE += sdm/vmx_caps.c
 PURE += sdm/vmx_caps_text.c
 PURE += vmx/controls.c
 PURE += vmx/decode.c
+PURE += vmx/doctor.c
 PURE += vmx/dump.c
 PURE += vmx/emulate.c
 PURE += vmx/exit_words.c

@@ -1,18 +1,118 @@
 #include "vmx/diagnose.h"
 #include "arch/format.h"
+#include "arch/cpu.h"
+#include "arch/features.h"
+#include "arch/memory.h"
+#include "arch/string.h"
+#include "mm/mm.h"
 #include "sdm/exit_reason.h"
 #include "sdm/vm_error.h"
+#include "vmx/doctor.h"
 #include "vmx/dump.h"
 #include "vmx/exit.h"
 
-// With VMfail for what does not exist.
+// Asks for no field that does not exist: that VMfail would leave its error where a failed entry's is still needed.
 static bool read_field(void *context, uint32_t encoding, uint64_t *value)
 {
     (void)context;
-    bool failed;
-    __asm__ volatile("vmread %2, %0" : "=r"(*value), "=@ccbe"(failed) : "r"((uint64_t)encoding) : "cc");
-    return !failed;
+    const struct vmcs_field *f = vmcs_field_find(encoding);
+    if (!f || !vmx_caps_field_exists(&vmx_caps, f))
+        return false;
+    *value = vmread_raw(encoding);
+    return true;
 }
+
+// ---- The entry doctor, asked about the current VMCS ----
+
+// What VM entry reads from memory, and where the VMCS says that it is.
+static const struct {
+    uint16_t field, offset; // address, and how far behind it
+    uint16_t at;            // enum image_at of the first value
+    uint8_t bytes, known;
+} facts[] = {
+    {VIRTUAL_APIC_ADDRESS,      0x80, AT_VTPR,          4,               KNOWN_VTPR  },
+    {VMCS_LINK_POINTER,         0,    AT_LINK_REVISION, 4,               KNOWN_LINK  },
+    {VM_ENTRY_MSR_LOAD_ADDRESS, 0,    AT_ENTRY_MSR_0,   16 * IMAGE_MSRS, KNOWN_MSRS  },
+    {GUEST_CR3,                 0,    AT_MEMORY_PDPTE0, 32,              KNOWN_PDPTES},
+};
+
+static bool owns(const struct vcpu *v, uint64_t address)
+{
+    return address >> PAGE_SHIFT < frames.count &&
+           frames.frames[address >> PAGE_SHIFT].owner == OWNER_VM + v->vm_id;
+}
+
+// Only in frames that the machine, or the hypervisor on its account, has: what else a broken VMCS names may be nothing.
+static void read_facts(struct vmcs_image *im, const struct vcpu *v)
+{
+    for (unsigned i = 0; i < array_size(facts); i++) {
+        uint64_t from = (image_get(im, facts[i].field) & ~15ull) + facts[i].offset;
+        if (!owns(v, from) || from % PAGE_SIZE + facts[i].bytes > PAGE_SIZE)
+            continue;
+        memcpy(&im->value[facts[i].at], hpa_to_virt(hpa(from)), facts[i].bytes);
+        im->known |= facts[i].known;
+    }
+}
+
+static void describe_processor(struct entry_env *env, const struct vcpu *v)
+{
+    *env = (struct entry_env){.caps = vmx_caps,
+                              .physical_width = (uint8_t)features.physical_bits,
+                              .linear_width = (uint8_t)features.linear_bits,
+                              .current_vmcs = v->vmcs->region.v};
+    for (unsigned f = 0; f < FEATURE_COUNT; f++)
+        if (cpu_has(f))
+            entry_env_set_feature(env, f);
+    if (features.max_leaf >= 0xa) {
+        struct cpuid counters = cpuid(0xa, 0);
+        entry_env_set_counters(env, counters.eax, counters.edx);
+    }
+    entry_env_prepare(env);
+}
+
+// Whoever asks has seen the entry fail: it was by VMLAUNCH with a clear VMCS, or by VMRESUME with a launched one.
+static void take_image(struct vmcs_image *im, struct entry_env *env, const struct vcpu *v)
+{
+    image_read(im, read_field, NULL);
+    read_facts(im, v);
+    describe_processor(env, v);
+}
+
+static noinline_cold void add_sentence(const struct vcpu *v, char *buf, size_t size)
+{
+    struct vmcs_image im;
+    struct entry_env env;
+    size_t n = strlen(buf);
+    take_image(&im, &env, v);
+    n += format(buf + n, size - n, ": ");
+    if (n < size)
+        doctor_sentence(buf + n, size - n, &im, &env);
+}
+
+// True: a broken rule explains it.
+static noinline_cold bool tell_rules(const struct vcpu *v, line_fn line, void *context)
+{
+    struct vmcs_image im;
+    struct entry_env env;
+    take_image(&im, &env, v);
+    return doctor_tell(&im, &env, line, context);
+}
+
+static void no_line(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
+}
+
+// The VMCS of a vCPU that ended so keeps what says it.
+static bool refused(void)
+{
+    uint32_t error = vmread32(VM_INSTRUCTION_ERROR);
+    return vmread32(EXIT_REASON) & REASON_ENTRY_FAILURE || error == VM_ERROR_ENTRY_CONTROLS ||
+           error == VM_ERROR_ENTRY_HOST_STATE;
+}
+
+// ---- Ends ----
 
 static void describe_exit(const struct vcpu *v, char *buf, size_t size)
 {
@@ -24,8 +124,10 @@ static void describe_exit(const struct vcpu *v, char *buf, size_t size)
 
 void diagnose_end(struct vcpu *v, enum ending how)
 {
-    char text[200];
+    char text[DETAIL_MAX];
     describe_exit(v, text, sizeof text);
+    if (how == END_ENTRY_FAILED)
+        add_sentence(v, text, sizeof text);
     vcpu_upcalls.end(v, how, text);
 }
 
@@ -50,11 +152,12 @@ struct retry vmx_entry_failed(struct vcpu *v)
     uint32_t error = instruction_error();
     if (error == VM_ERROR_VMRESUME_NOT_LAUNCHED)
         return (struct retry){v, true};
-    char text[160];
-    if (error)
+    char text[DETAIL_MAX];
+    format(text, sizeof text, "VM entry failed: no VMCS is current");
+    if (error) {
         format(text, sizeof text, "VM entry failed: error %u, %s", error, vm_error_words(error));
-    else
-        format(text, sizeof text, "VM entry failed: no VMCS is current");
+        add_sentence(v, text, sizeof text);
+    }
     vcpu_upcalls.end(v, END_ENTRY_FAILED, text);
     return (struct retry){vcpu_upcalls.turn(), false};
 }
@@ -119,24 +222,25 @@ static void describe_control(const struct vcpu *v, const struct listener *to)
         vmread_nat(GUEST_IDTR_BASE), vmread32(GUEST_IDTR_LIMIT));
 }
 
-// All of a VMCS that the processor refused. Long, but no guest can ask for it again and again.
-static void describe_refused(const struct vcpu *v, const struct listener *to)
+static void describe_refusal(const struct vcpu *v, const struct listener *to)
 {
-    (void)v;
-    if (vmread32(EXIT_REASON) & REASON_ENTRY_FAILURE)
-        vmcs_dump(read_field, NULL, (line_fn)to->line, to->context);
+    if (refused())
+        tell_rules(v, (line_fn)to->line, to->context);
 }
 
 bool vcpu_describe(struct vcpu *v, unsigned part, void (*line)(void *context, const char *text),
                    void *context)
 {
     static void (*const parts[])(const struct vcpu *v, const struct listener *to) = {
-        describe_last_exit, describe_general, describe_control, describe_refused};
+        describe_last_exit, describe_general, describe_control, describe_refusal};
     struct vcpu *current = this_pcpu()->current;
-    if (part >= array_size(parts))
+    if (part >= array_size(parts) + VMCS_DUMP_PARTS)
         return false;
     vmcs_bind(v->vmcs);
-    parts[part](v, &(struct listener){line, context});
+    if (part < array_size(parts))
+        parts[part](v, &(struct listener){line, context});
+    else if (refused() && !tell_rules(v, no_line, NULL)) // the whole VMCS only where nothing explains it
+        vmcs_dump_part(part - (unsigned)array_size(parts), read_field, NULL, (line_fn)line, context);
     if (current)
         vmcs_bind(current->vmcs);
     return true;

@@ -167,15 +167,43 @@ static void exit_sentence(const struct dump *d)
     d->line(d->line_context, buf);
 }
 
+static void guest_block(const struct dump *d)
+{
+    group_block(d, VMCS_GUEST, "VMCS: guest registers and state", "GUEST_");
+}
+
+static void segments_block(const struct dump *d)
+{
+    d->line(d->line_context, "VMCS: guest segments");
+    for (unsigned segment = 0; segment < SEGMENTS; segment++)
+        segment_line(d, segment);
+}
+
+static void controls_block(const struct dump *d)
+{
+    group_block(d, VMCS_CONTROL, "VMCS: controls", "");
+}
+
+static void host_block(const struct dump *d)
+{
+    group_block(d, VMCS_HOST, "VMCS: host state", "HOST_");
+}
+
+static void exit_block(const struct dump *d)
+{
+    group_block(d, VMCS_EXIT_INFO, "VMCS: exit information", "");
+    exit_sentence(d);
+}
+
+void vmcs_dump_part(unsigned part, vmcs_read_fn read, void *read_context, line_fn line, void *line_context)
+{
+    static void (*const blocks[VMCS_DUMP_PARTS])(const struct dump *d) = {
+        guest_block, segments_block, controls_block, host_block, exit_block};
+    blocks[part](&(struct dump){read, read_context, line, line_context});
+}
+
 void vmcs_dump(vmcs_read_fn read, void *read_context, line_fn line, void *line_context)
 {
-    const struct dump d = {read, read_context, line, line_context};
-    group_block(&d, VMCS_GUEST, "VMCS: guest registers and state", "GUEST_");
-    line(line_context, "VMCS: guest segments");
-    for (unsigned segment = 0; segment < SEGMENTS; segment++)
-        segment_line(&d, segment);
-    group_block(&d, VMCS_CONTROL, "VMCS: controls", "");
-    group_block(&d, VMCS_HOST, "VMCS: host state", "HOST_");
-    group_block(&d, VMCS_EXIT_INFO, "VMCS: exit information", "");
-    exit_sentence(&d);
+    for (unsigned part = 0; part < VMCS_DUMP_PARTS; part++)
+        vmcs_dump_part(part, read, read_context, line, line_context);
 }

@@ -6,4 +6,7 @@
 
 // Calls `line` for some 60 lines: guest registers, guest segments, controls, host state, exit information.
 // No allocation, no lock; about 1 KB of stack.
+// The same block by block, for who has to stop in between.
+enum { VMCS_DUMP_PARTS = 5 };
+void vmcs_dump_part(unsigned part, vmcs_read_fn read, void *read_context, line_fn line, void *line_context);
 void vmcs_dump(vmcs_read_fn read, void *read_context, line_fn line, void *line_context);

@@ -54,6 +54,28 @@ enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start 
     return E_OK;
 }
 
+static const struct vmcs_field *field_named(const char *name)
+{
+    for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
+        if (strcmp(vmcs_field_name(vmcs_fields[i].encoding), name) == 0)
+            return &vmcs_fields[i];
+    return NULL;
+}
+
+bool vcpu_break_entry(struct vcpu *v, const char *name, uint64_t xor)
+{
+    const struct vmcs_field *f = field_named(name);
+    if (!f || !vmx_caps_field_exists(&vmx_caps, f))
+        return false;
+    struct vcpu *was = this_pcpu()->current;
+    vmcs_bind(v->vmcs);
+    vmwrite_raw(f->encoding, vmread_raw(f->encoding) ^ xor);
+    vmcs_clear(v->vmcs);
+    if (was)
+        vmcs_bind(was->vmcs);
+    return true;
+}
+
 void vcpu_restart(struct vcpu *v, const struct guest_start *start)
 {
     memcpy(v->gpr, start->gpr, sizeof(v->gpr));

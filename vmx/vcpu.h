@@ -65,6 +65,8 @@ struct vcpu {
 #endif
 };
 
+enum { DETAIL_MAX = 400 }; // of the sentence about an end, with its NUL
+
 // What vmx/ asks of the rooms above, one constant table (kernel/turn.c).
 struct vcpu_upcalls {
     void (*hypercalls[HC_COUNT])(struct vcpu *v);     // VMCALL at CPL 0, by number: the result goes to RAX
@@ -102,6 +104,9 @@ void vcpu_retire(struct vcpu *v);
 void vcpu_destroy(struct vcpu *v, uint16_t owner);
 // Hypervisor memory that one vCPU costs beside struct vcpu itself.
 uint64_t vcpu_bytes(void);
+
+// Test hook: flips bits of a field of a new vCPU's VMCS, named as in sdm/vmcs_fields.h. False: there is none such.
+noinline_cold bool vcpu_break_entry(struct vcpu *v, const char *field, uint64_t xor);
 
 // Makes `to` the vCPU of this processor: VMCS, state outside it, address space; ends its turn on the hardware at
 // `deadline` at the latest; gives it fuel. Returns it.

@@ -47,7 +47,7 @@ static void every_key(void **state)
     (void)state;
     good("a.b_c+d-1 \"cmdline=console=ttyS0 quiet\" mem=192M backing=eager vcpus=1 cpu=0,2-3 slice=2ms "
          "timeout=30s console=none caps=probe,control,log initrd=rootfs expect=exit:0x10 "
-         "\"fail=screen:Errors: *[1-9]\" screen=dump flip=0x200000 weight=7");
+         "\"fail=screen:Errors: *[1-9]\" screen=dump flip=0x200000 weight=7 break=GUEST_RFLAGS,2");
     assert_string_equal(m.name, "a.b_c+d-1");
     assert_string_equal(m.cmdline, "console=ttyS0 quiet");
     assert_int_equal(m.mem, 192 << 20);
@@ -64,6 +64,8 @@ static void every_key(void **state)
     assert_int_equal(m.expect_code, 16);
     assert_string_equal(m.fail_screen, "Errors: *[1-9]");
     assert_int_equal(m.flip, 0x200000);
+    assert_string_equal(m.break_field, "GUEST_RFLAGS");
+    assert_int_equal(m.break_xor, 2);
     good("x cpu=any timeout=none caps= console=log cmdline=");
     assert_int_equal(m.cpus, 0);
     assert_int_equal(m.rights, 0);
@@ -146,10 +148,12 @@ static void refusals_name_key_and_value(void **state)
     bad("x ipc=", E_MALFORMED, "ipc=: expected names of machines, commas between, each once");
     bad("x ipc=a,,b", E_MALFORMED, "ipc=a,,b: expected names of machines, commas between, each once");
     bad("x ipc=a,b,", E_MALFORMED, "ipc=a,b,: expected names of machines, commas between, each once");
-    bad("x ipc=ab,b,ab,c", E_MALFORMED, "ipc=ab,b,ab,c: expected names of machines, commas between, each once");
+    bad("x ipc=ab,b,ab,c", E_MALFORMED,
+        "ipc=ab,b,ab,c: expected names of machines, commas between, each once");
     bad("x ipc=a,b,a", E_MALFORMED, "ipc=a,b,a: expected names of machines, commas between, each once");
     bad("x ipc=0123456789012345678901234567890123456789", E_MALFORMED,
-        "ipc=0123456789012345678901234567890123456789: expected names of machines, commas between, each once");
+        "ipc=0123456789012345678901234567890123456789: expected names of machines, commas between, each "
+        "once");
     bad("x initrd=a/b", E_MALFORMED, "initrd=a/b: expected the name of a module");
     bad("x initrd=", E_MALFORMED, "initrd=: expected the name of a module");
     bad("x expect=win", E_MALFORMED,
@@ -163,6 +167,11 @@ static void refusals_name_key_and_value(void **state)
     assert_int_equal(machine_parse(&m, "x fail=screen:[a", &why), E_MALFORMED);
     bad("x fail=exit:1", E_MALFORMED, "fail=exit:1: expected screen:REGEX");
     bad("x flip=0x400000 mem=4M", E_INVALID, "flip=0x400000 is not in its memory, see mem=");
+    bad("x break=GUEST_RFLAGS", E_MALFORMED,
+        "break=GUEST_RFLAGS: expected a VMCS field and a number, such as GUEST_RFLAGS,2");
+    bad("x break=,2", E_MALFORMED, "break=,2: expected a VMCS field and a number, such as GUEST_RFLAGS,2");
+    bad("x break=GUEST_RFLAGS,", E_MALFORMED,
+        "break=GUEST_RFLAGS,: expected a VMCS field and a number, such as GUEST_RFLAGS,2");
     bad("x flip=0", E_MALFORMED, "flip=0: expected an address, not 0, such as 0x200000");
     bad("x \"cmdline=a b", E_MALFORMED, "the quotes in \"cmdline=a b\" are not closed");
     bad("\"x y", E_MALFORMED, "the name \"x y\" has a character other than A-Z a-z 0-9 . _ + -");

@@ -101,6 +101,13 @@ uint32_t vmx_processors(void)
     return CPUS;
 }
 
+bool vcpu_break_entry(struct vcpu *v, const char *field, uint64_t xor)
+{
+    (void)v;
+    (void)xor;
+    return strcmp(field, "GUEST_RFLAGS") == 0;
+}
+
 enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start *start)
 {
     (void)start;

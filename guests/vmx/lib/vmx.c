@@ -232,6 +232,9 @@ static void read_processor(void)
     processor.physical_width = (uint8_t)widths;
     processor.linear_width = (uint8_t)(widths >> 8);
     processor.current_vmcs = (uint64_t)probe(PROBE_VMCS, 0, 0);
+    struct cpuid_regs counters = box_cpuid(0xa, 0);
+    if (box_cpuid(0, 0).r[CPUID_EAX] >= 0xa)
+        entry_env_set_counters(&processor, counters.r[CPUID_EAX], counters.r[CPUID_EDX]);
     for (unsigned f = 0; f < FEATURE_COUNT; f++) {
         struct cpuid_regs regs = box_cpuid(cpuid_features[f].leaf, cpuid_features[f].subleaf);
         if (cpuid_feature_in((enum cpuid_feature)f, &regs))
