@@ -10,10 +10,10 @@ void port_connect(struct port *p, struct end *from, unsigned out, struct end *to
     p->in = (uint8_t)in;
     p->bit = port_bit(in);
     p->many_writers = from->shared;
-    p->many_readers = to->shared;
     from->out[out] = p;
     to->in[in] = p;
     to->open |= port_bit(in);
+    to->ins |= port_bit(in);
 }
 
 // ---- Waking ----
@@ -43,26 +43,35 @@ void port_tell(struct port *p)
     lock_release(&e->lock);
 }
 
-// ---- Receiving ----
+// ---- Vcpus of one machine write and read one at a time ----
 
-// The message is read before the index that gives its place back.
-static inline bool get(struct port *p, struct message *m)
+bool port_put_locked(struct port *p, struct message m)
 {
-    uint32_t head = p->head;
-    if (head == __atomic_load_n(&p->tail, __ATOMIC_ACQUIRE))
-        return false;
-    *m = p->slot[head % PORT_DEPTH];
-    __atomic_store_n(&p->head, head + 1, __ATOMIC_RELEASE);
-    return true;
+    lock_take(&p->writers);
+    bool done = port_put(p, &m);
+    lock_release(&p->writers);
+    return done;
 }
 
-static inline bool get_locked(struct port *p, struct message *m)
+static bool get_locked(struct port *p, struct message *m)
 {
-    port_lock(p->many_readers, &p->readers);
-    bool got = get(p, m);
-    port_unlock(p->many_readers, &p->readers);
+    lock_take(&p->readers);
+    bool got = port_get(p, m);
+    lock_release(&p->readers);
     return got;
 }
+
+enum error port_send(struct port *p, const struct message *m)
+{
+    if (unlikely(__atomic_load_n(&p->to->look, __ATOMIC_RELAXED) & LOOK_GONE))
+        return E_GONE;
+    if (unlikely(!port_put_any(p, m)))
+        return E_AGAIN;
+    port_arrived(p);
+    return E_OK;
+}
+
+// ---- Receiving ----
 
 // The lowest of `ports` from the cursor on, else the lowest.
 static inline unsigned next_port(const struct end *e, uint64_t ports)
@@ -88,7 +97,7 @@ int end_take(struct end *e, uint64_t from, struct message *m)
 {
     for (uint64_t ports; (ports = __atomic_load_n(&e->ready, __ATOMIC_ACQUIRE) & from);) {
         unsigned in = next_port(e, ports);
-        if (likely(get_locked(e->in[in], m))) {
+        if (likely(likely(!e->shared) ? port_get(e->in[in], m) : get_locked(e->in[in], m))) {
             __atomic_store_n(&e->cursor, (uint8_t)((in + 1) % PORTS), __ATOMIC_RELAXED);
             return (int)in;
         }
@@ -133,8 +142,8 @@ void end_attach(struct end *e, void *machine)
             __atomic_fetch_or(&e->out[i]->to->open, e->out[i]->bit, __ATOMIC_SEQ_CST);
 }
 
-// What it had sent is still there for its readers; only then they hear that it is gone. The locked AND is needed as a
-// fence, as the OR of port_send() is.
+// What it had sent is still there for its readers; only then they hear that it is gone. The locked OR is needed as a
+// fence, as that of port_arrived() is.
 void end_detach(struct end *e)
 {
     lock_take(&e->lock);
@@ -143,7 +152,8 @@ void end_detach(struct end *e)
     __atomic_store_n(&e->look, LOOK_GONE, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < PORTS; i++)
         if (e->out[i]) {
-            __atomic_fetch_and(&e->out[i]->to->open, ~e->out[i]->bit, __ATOMIC_SEQ_CST);
+            __atomic_fetch_and(&e->out[i]->to->open, ~e->out[i]->bit, __ATOMIC_RELEASE);
+            __atomic_fetch_or(&e->out[i]->to->ready, e->out[i]->bit, __ATOMIC_SEQ_CST);
             port_tell(e->out[i]);
         }
 }

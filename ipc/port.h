@@ -30,10 +30,10 @@ struct end;
 struct pcpu;
 
 struct port {
-    struct end *from, *to;           // constant
-    uint64_t bit;                    // 1 << in; constant
-    uint8_t out, in;                 // its number among the ports out of `from` and in of `to`; constant
-    bool many_writers, many_readers; // that machine has several vCPUs; constant
+    struct end *from, *to; // constant
+    uint64_t bit;          // 1 << in; constant
+    uint8_t out, in;       // its number among the ports out of `from` and in of `to`; constant
+    bool many_writers;     // `from` has several vCPUs; constant
     // The writer's.
     uint32_t tail __attribute__((aligned(64)));
     struct lock writers;
@@ -48,7 +48,7 @@ struct waiter {
     uint64_t from;            // ports in that it waits for
     const struct pcpu *where; // the processor that it belongs to while it waits
     void *who;                // what the room above knows it by
-};
+} __attribute__((aligned(32)));
 
 // `look`: what a sender has to look at. In the common case it is 0.
 enum {
@@ -60,13 +60,14 @@ enum {
 struct end {
     const char *name;                    // of its machine; constant
     struct port *in[PORTS], *out[PORTS]; // NULL: no such port; constant
+    uint64_t ins;                        // which ports in there are; constant
     bool shared;                         // its machine has several vCPUs; constant
     uint8_t cursor;                      // the reader's: the port to look at first
     uint8_t vector[PORTS],
         vector_cpu[PORTS]; // arrival raises it there; 0: none. The reader's, read by writers
     struct waiter waiter[END_CPUS];
     // Written by others.
-    uint64_t ready __attribute__((aligned(64))); // ports in that may have messages
+    uint64_t ready __attribute__((aligned(64))); // ports in that may have messages, or whose writer is gone
     uint64_t open;                               // ports in whose writer may still send
     uint32_t look;                               // see above
     struct lock lock;                            // guards `machine`
@@ -96,18 +97,6 @@ static inline bool port_empty(const struct port *p)
     return __atomic_load_n(&p->head, __ATOMIC_RELAXED) == __atomic_load_n(&p->tail, __ATOMIC_ACQUIRE);
 }
 
-// Vcpus of one machine write or read one at a time.
-static inline void port_lock(bool many, struct lock *l)
-{
-    if (unlikely(many))
-        lock_take(l);
-}
-static inline void port_unlock(bool many, struct lock *l)
-{
-    if (unlikely(many))
-        lock_release(l);
-}
-
 // The message is written before the index that shows it.
 static inline_always bool port_put(struct port *p, const struct message *m)
 {
@@ -122,25 +111,29 @@ static inline_always bool port_put(struct port *p, const struct message *m)
 // Wakes or interrupts who wants to know that there is something in `p`, or that its writer is gone.
 void port_tell(struct port *p);
 
-// Puts a message behind those of the port, and wakes or interrupts who wants to know. E_AGAIN: the port is full; E_GONE:
-// the machine behind it has ended. Any vCPU of the writer.
-static inline_always enum error port_send(struct port *p, const struct message *m)
+// The same under the lock of the writers.
+bool port_put_locked(struct port *p, struct message m);
+
+// The same for any writer.
+static inline_always bool port_put_any(struct port *p, const struct message *m)
+{
+    return likely(!p->many_writers) ? port_put(p, m) : port_put_locked(p, *m);
+}
+
+// Behind every message that was put.
+static inline_always void port_arrived(struct port *p)
 {
     struct end *to = p->to;
-    if (unlikely(__atomic_load_n(&to->look, __ATOMIC_RELAXED) & LOOK_GONE))
-        return E_GONE;
-    port_lock(p->many_writers, &p->writers);
-    bool done = port_put(p, m);
-    port_unlock(p->many_writers, &p->writers);
-    if (unlikely(!done))
-        return E_AGAIN;
     // The locked OR is needed as a fence, too: what was put into the ring is seen by everybody before we look who
     // waits. Who goes waiting does the same the other way round (end_wait), so that one of us sees the other.
     __atomic_fetch_or(&to->ready, p->bit, __ATOMIC_SEQ_CST);
     if (unlikely(__atomic_load_n(&to->look, __ATOMIC_SEQ_CST)))
         port_tell(p);
-    return E_OK;
 }
+
+// Puts a message behind those of the port, and wakes or interrupts who wants to know. E_AGAIN: the port is full; E_GONE:
+// the machine behind it has ended. Any vCPU of the writer.
+enum error port_send(struct port *p, const struct message *m);
 
 // Whoever takes a vCPU's bit off `look` lets it run, and only he.
 static inline_always bool end_take_waiter(struct end *e, unsigned cpu)
@@ -149,33 +142,53 @@ static inline_always bool end_take_waiter(struct end *e, unsigned cpu)
     return __atomic_fetch_and(&e->look, ~bit, __ATOMIC_ACQ_REL) & bit;
 }
 
-// When the first vCPU that waits behind `p` waits for a message of it, and belongs to the processor `here`, on which we
+// Who has to be looked at before a message is sent to `e`.
+static inline_always uint32_t end_look(const struct end *e)
+{
+    return __atomic_load_n(&e->look, __ATOMIC_ACQUIRE);
+}
+
+// `look`: end_look() of the reader. When the first vCPU that waits behind `p` waits for a message of it, and belongs to the processor `here`, on which we
 // are: takes it out of waiting and returns what it is known by. It is given the message by hand, instead of sending it;
 // nothing must be in the ring, or it would overtake that. No lock is needed: on its own processor a vCPU that waits
 // neither ends nor moves meanwhile. NULL: there is no such vCPU.
-static inline_always void *port_claim(struct port *p, const struct pcpu *here)
+static inline_always void *port_claim(struct port *p, uint32_t look, const struct pcpu *here)
 {
     struct end *to = p->to;
-    uint32_t look = __atomic_load_n(&to->look, __ATOMIC_ACQUIRE) & LOOK_WAITERS;
-    if (!look)
+    if (unlikely(!(look & LOOK_WAITERS)))
         return NULL;
-    unsigned cpu = (unsigned)__builtin_ctz(look);
+    unsigned cpu = __builtin_ctz(look);
     const struct waiter *w = &to->waiter[cpu];
     if (__atomic_load_n(&w->where, __ATOMIC_RELAXED) != here || !port_empty(p) ||
         !(__atomic_load_n(&w->from, __ATOMIC_RELAXED) & p->bit))
         return NULL;
     void *who = w->who;
-    return end_take_waiter(to, cpu) ? who : NULL;
+    if (unlikely(!end_take_waiter(to, cpu)))
+        return NULL;
+    if (!who)
+        __builtin_unreachable();
+    return who;
 }
 
 // ---- Receiving ----
+
+// The message is read before the index that gives its place back.
+static inline_always bool port_get(struct port *p, struct message *m)
+{
+    uint32_t head = p->head;
+    if (head == __atomic_load_n(&p->tail, __ATOMIC_ACQUIRE))
+        return false;
+    *m = p->slot[head % PORT_DEPTH];
+    __atomic_store_n(&p->head, head + 1, __ATOMIC_RELEASE);
+    return true;
+}
 
 // Takes the next message from one of the ports in `from` (bits), turn about. Its port's number, or NOBODY. Any vCPU of
 // the machine.
 enum { NOBODY = -1 };
 int end_take(struct end *e, uint64_t from, struct message *m);
 // From now on vCPU `cpu`, which says by `w` what it waits for, is woken when a message arrives at one of those ports, or
-// the last writer of them is gone. False: that is so already, and it does not wait.
+// a writer of them is gone. False: one of them is ready already, and it does not wait; end_take() says more.
 static inline_always bool end_wait(struct end *e, unsigned cpu, struct waiter w)
 {
     __atomic_store_n(&e->waiter[cpu].from, w.from, __ATOMIC_RELAXED);
@@ -184,8 +197,7 @@ static inline_always bool end_wait(struct end *e, unsigned cpu, struct waiter w)
     // The locked OR is needed as a fence: we are seen to wait before we look for the last time whether there is
     // something.
     __atomic_fetch_or(&e->look, 1u << cpu, __ATOMIC_SEQ_CST);
-    if (likely(!(__atomic_load_n(&e->ready, __ATOMIC_SEQ_CST) & w.from) &&
-               __atomic_load_n(&e->open, __ATOMIC_SEQ_CST) & w.from))
+    if (likely(!(__atomic_load_n(&e->ready, __ATOMIC_SEQ_CST) & w.from)))
         return true;
     end_take_waiter(e, cpu);
     return false;

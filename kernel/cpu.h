@@ -10,6 +10,8 @@ enum { APIC_PAGE_WORDS = 256 }; // the part of the APIC page that has registers
 
 enum cpu_state { CPU_RUNS, CPU_HALTED, CPU_WAITS_FOR_SIPI, CPU_RECEIVES };
 
+struct end;
+
 struct cpu {
     struct vcpu vcpu; // first
     struct list link; // in a list of its home (kernel/home.c)
@@ -17,6 +19,7 @@ struct cpu {
     struct lapic lapic;
     struct timeout timer; // the local APIC's
     enum cpu_state state;
+    struct end *end;               // its machine's ports (ipc/port.h), never NULL
     bool nmi;                      // one waits
     bool asleep, takes_interrupts; // kernel/sleep.h
     struct {

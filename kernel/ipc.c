@@ -43,7 +43,8 @@ void ipc_start(struct vm *vm)
 {
     static struct end none; // without ports; nobody writes to it
     struct end *e = peers_end(vm->id);
-    vm->end = e ? e : &none;
+    for (uint32_t i = 0; i < vm->cpu_count; i++)
+        vm->cpus[i]->end = e ? e : &none;
     if (e)
         end_attach(e, vm);
 }
@@ -51,7 +52,7 @@ void ipc_start(struct vm *vm)
 void ipc_forget(struct vm *vm)
 {
     if (peers_end(vm->id))
-        end_detach(vm->end);
+        end_detach(peers_end(vm->id));
 }
 
 void ipc_refuse(uint32_t id)
@@ -105,7 +106,7 @@ void ipc_stop(struct cpu *c)
 {
     stop_patience(c);
     if (c->state == CPU_RECEIVES)
-        end_stop_waiting(c->vcpu.vm->end, c->vcpu.index);
+        end_stop_waiting(c->end, c->vcpu.index);
 }
 
 void ipc_patience_over(struct timeout *t)
@@ -115,10 +116,16 @@ void ipc_patience_over(struct timeout *t)
     cpu_look(c);
 }
 
-// The result of receiving from c->receive.from, with the message in the registers, or WAITS: then it is known to wait.
-static inline_always int64_t try_receive(struct cpu *c)
+// From now on the vCPU waits, if the last look says that it has to.
+static inline_always bool wait(struct cpu *c, struct end *e, uint64_t from)
 {
-    struct end *e = c->vcpu.vm->end;
+    return end_wait(e, c->vcpu.index, (struct waiter){from, c->vcpu.sched.home, c});
+}
+
+// The result of receiving from c->receive.from, with the message in the registers, or WAITS: then it is known to wait.
+static int64_t try_receive(struct cpu *c)
+{
+    struct end *e = c->end;
     struct message m;
     do {
         bool open = end_is_open(e, c->receive.from);
@@ -133,7 +140,7 @@ static inline_always int64_t try_receive(struct cpu *c)
             return -E_AGAIN;
         if (cpu_is_interrupted(c))
             return -E_INTERRUPTED;
-    } while (!end_wait(e, c->vcpu.index, (struct waiter){c->receive.from, this_pcpu(), c}));
+    } while (!wait(c, e, c->receive.from));
     return WAITS;
 }
 
@@ -141,7 +148,7 @@ static inline_always int64_t try_receive(struct cpu *c)
 // it must not wait for messages: one that is given by hand would have it run.
 void ipc_look(struct cpu *c)
 {
-    end_stop_waiting(c->vcpu.vm->end, c->vcpu.index);
+    end_stop_waiting(c->end, c->vcpu.index);
     int64_t result = c->vcpu.vm->stops ? WAITS : try_receive(c);
     if (result == WAITS)
         return;
@@ -153,96 +160,173 @@ void ipc_look(struct cpu *c)
 // The ports in that a number means; 0: there is no such port.
 static inline_always uint64_t ports_of(const struct end *e, uint64_t number)
 {
-    if (number < PORTS)
-        return e->in[number] ? port_bit((unsigned)number) : 0;
-    return number == PORT_ANY ? ~0ull : 0;
+    uint64_t ports = likely(number < PORTS) ? port_bit((unsigned)number) : number == PORT_ANY ? ~0ull : 0;
+    return ports & e->ins;
 }
 
-// ---- Giving a message by hand ----
-
-// Puts the message of `v` into the registers of a vCPU that waits for it on this processor, and returns that vCPU, or
-// sends it. NULL: it was sent, or was not: `e`.
-static inline_always struct cpu *give_or_send(const struct vcpu *v, bool wide, struct port *p, enum error *e)
-{
-    struct message m;
-    get_words(v, wide, &m);
-    struct cpu *to = port_claim(p, this_pcpu());
-    if (!to) {
-        *e = port_send(p, &m);
-        return NULL;
-    }
-    put_words(to, &m);
-    stop_patience(to);
-    to->vcpu.gpr[RAX] = p->in;
-    to->state = CPU_RUNS;
-    *e = E_OK;
-    return to;
-}
-
-// ---- The calls ----
-
-static inline_always struct port *port_out(const struct vcpu *v, uint64_t number)
-{
-    return likely(number < PORTS) ? v->vm->end->out[number] : NULL;
-}
-
-static inline void park(struct vcpu *v)
-{
-    sched_park(&v->sched, rdtsc());
-    vcpu_attention(v);
-}
-
-// `to` got its message. One that was woken by something else a moment ago is runnable already.
-static inline_always void hand_off(struct vcpu *v, struct cpu *to, bool parks)
-{
-    if (!sched_handoff(&v->sched, &to->vcpu.sched, parks, rdtsc()) && parks)
-        sched_park(&v->sched, rdtsc());
-    vcpu_attention(v);
-}
-
-void hypercall_SEND(struct vcpu *v)
-{
-    bool wide = vcpu_in_64bit_mode(v);
-    struct port *p = port_out(v, wide ? v->gpr[RDI] : (uint32_t)v->gpr[RBX]);
-    enum error e = E_NOT_FOUND;
-    struct cpu *to = likely(p) ? give_or_send(v, wide, p, &e) : NULL;
-    v->gpr[RAX] = (uint64_t) - (int64_t)e;
-    if (to)
-        hand_off(v, to, false);
-}
-
-static inline void prepare(struct cpu *c, uint64_t from, bool wide)
+static inline_always void prepare(struct cpu *c, uint64_t from, bool wide)
 {
     c->receive.from = from;
     c->receive.wide = wide;
     c->receive.impatient = false;
 }
 
-void hypercall_CALL(struct vcpu *v)
+static void park(struct vcpu *v)
+{
+    sched_park(&v->sched, rdtsc());
+    vcpu_attention(v);
+}
+
+// ---- Sending ----
+
+static inline_always struct port *port_out(const struct end *e, uint64_t number)
+{
+    return likely(number < PORTS) ? e->out[number] : NULL;
+}
+
+// The number of ports, by the first register of arguments.
+static inline_always uint64_t first_argument(const struct vcpu *v, bool wide)
+{
+    return wide ? v->gpr[RDI] : (uint32_t)v->gpr[RBX];
+}
+
+// Puts the message of `v` into the registers of a vCPU that waits for it on this processor: that one, or NULL.
+static inline_always struct cpu *give(const struct vcpu *v, bool wide, struct port *p, uint32_t look)
+{
+    struct message m;
+    struct cpu *to = port_claim(p, look, v->sched.home);
+    if (unlikely(!to))
+        return NULL;
+    get_words(v, wide, &m);
+    put_words(to, &m);
+    stop_patience(to);
+    to->vcpu.gpr[RAX] = p->in;
+    to->state = CPU_RUNS;
+    return to;
+}
+
+// `to` got its message. One that was woken by something else a moment ago is runnable already.
+static inline_always void hand_off(struct vcpu *v, struct cpu *to, bool parks)
+{
+    tsc_t now = rdtsc();
+    if (!sched_handoff(&v->sched, &to->vcpu.sched, parks, now) && parks)
+        sched_park(&v->sched, now);
+    vcpu_attention(v);
+}
+
+static inline_always void set_result(struct vcpu *v, int64_t result)
+{
+    v->gpr[RAX] = (uint64_t)result;
+}
+
+// ---- SEND ----
+
+// To a machine of which somebody waits, that wants events, or that has ended.
+static inline_always void send_awake(struct vcpu *v, struct port *p, uint32_t look, bool wide)
+{
+    struct message m;
+    struct cpu *to = give(v, wide, p, look);
+    if (likely(to)) {
+        set_result(v, 0);
+        hand_off(v, to, false);
+        return;
+    }
+    get_words(v, wide, &m);
+    set_result(v, -(int64_t)port_send(p, &m));
+}
+
+static __attribute__((noinline)) void send_awake_wide(struct vcpu *v, struct port *p, uint32_t look)
+{
+    send_awake(v, p, look, true);
+}
+
+static noinline_cold void send_narrow(struct vcpu *v)
+{
+    struct port *p = port_out(cpu_of(v)->end, first_argument(v, false));
+    if (p)
+        send_awake(v, p, end_look(p->to), false);
+    else
+        set_result(v, -E_NOT_FOUND);
+}
+
+// What most messages need comes first: nobody looks out for one.
+void hypercall_SEND(struct vcpu *v)
+{
+    struct message m;
+    if (unlikely(!vcpu_has_64bit_code(v))) {
+        send_narrow(v);
+        return;
+    }
+    struct port *p = port_out(cpu_of(v)->end, first_argument(v, true));
+    uint32_t look;
+    if (unlikely(!p)) {
+        set_result(v, -E_NOT_FOUND);
+    } else if ((look = end_look(p->to))) {
+        send_awake_wide(v, p, look);
+    } else {
+        get_words(v, true, &m);
+        bool done = port_put_any(p, &m);
+        set_result(v, done ? 0 : -E_AGAIN);
+        if (likely(done))
+            port_arrived(p);
+    }
+}
+
+// ---- CALL ----
+
+// Sends if nobody took the message (`to`), then receives what is there, or waits.
+static noinline_cold void call_slowly(struct vcpu *v, struct port *p, struct cpu *to)
 {
     struct cpu *c = cpu_of(v);
-    bool wide = vcpu_in_64bit_mode(v);
-    uint64_t numbers = wide ? v->gpr[RDI] : (uint32_t)v->gpr[RBX];
-    struct port *p = port_out(v, numbers & 0xff);
-    uint64_t from = p && numbers <= 0xffff ? ports_of(v->vm->end, numbers >> 8) : 0;
-    enum error e = E_NOT_FOUND;
-    struct cpu *to = likely(from) ? give_or_send(v, wide, p, &e) : NULL;
-    if (unlikely(e)) {
-        v->gpr[RAX] = (uint64_t) - (int64_t)e;
+    struct message m;
+    get_words(v, c->receive.wide, &m);
+    enum error e = to ? E_OK : port_send(p, &m);
+    int64_t result = e ? -(int64_t)e : try_receive(c);
+    if (result == WAITS)
+        c->state = CPU_RECEIVES;
+    else
+        set_result(v, result);
+    if (to)
+        hand_off(v, to, result == WAITS);
+    else if (result == WAITS)
+        park(v);
+}
+
+static inline_always void call(struct vcpu *v, bool wide)
+{
+    struct cpu *c = cpu_of(v);
+    struct end *e = cpu_of(v)->end;
+    uint64_t numbers = first_argument(v, wide);
+    struct port *p = port_out(e, numbers & 0xff);
+    uint64_t from = ports_of(e, numbers >> 8);
+    if (unlikely(!p || !from)) {
+        set_result(v, -E_NOT_FOUND);
         return;
     }
     prepare(c, from, wide);
-    int64_t result = try_receive(c);
-    bool waits = result == WAITS;
-    if (likely(waits))
+    struct cpu *to = give(v, wide, p, end_look(p->to));
+    if (likely(to && end_is_open(e, from) && !cpu_is_interrupted(c) && wait(c, e, from))) {
         c->state = CPU_RECEIVES;
-    else
-        v->gpr[RAX] = (uint64_t)result;
-    if (to)
-        hand_off(v, to, waits);
-    else if (waits)
-        park(v);
+        hand_off(v, to, true);
+    } else {
+        call_slowly(v, p, to);
+    }
 }
+
+static noinline_cold void call_narrow(struct vcpu *v)
+{
+    call(v, false);
+}
+
+void hypercall_CALL(struct vcpu *v)
+{
+    if (likely(vcpu_has_64bit_code(v)))
+        call(v, true);
+    else
+        call_narrow(v);
+}
+
+// ---- RECEIVE ----
 
 // A timeout that finds no place is one that is over at once.
 static void be_patient(struct cpu *c, uint64_t us)
@@ -256,22 +340,26 @@ static void be_patient(struct cpu *c, uint64_t us)
 void hypercall_RECEIVE(struct vcpu *v)
 {
     struct cpu *c = cpu_of(v);
-    struct call call = {v, vcpu_in_64bit_mode(v)};
-    uint64_t from = ports_of(v->vm->end, call_arg(&call, 0)), us = call_arg(&call, 1);
-    if (!from || us > WAIT_FOREVER) {
-        v->gpr[RAX] = (uint64_t) - (from ? E_INVALID : E_NOT_FOUND);
+    struct call call = {v, vcpu_has_64bit_code(v)};
+    uint64_t from = ports_of(cpu_of(v)->end, call_arg(&call, 0)), us = call_arg(&call, 1);
+    if (unlikely(!from || us > WAIT_FOREVER)) {
+        set_result(v, from ? -E_INVALID : -E_NOT_FOUND);
         return;
     }
     prepare(c, from, call.wide);
-    be_patient(c, us);
+    c->receive.impatient = us != WAIT_FOREVER;
     int64_t result = try_receive(c);
+    if (result == -E_AGAIN && us) {
+        be_patient(c, us);
+        result = try_receive(c);
+    }
     if (result == WAITS) {
         c->state = CPU_RECEIVES;
         park(v);
         return;
     }
     stop_patience(c);
-    v->gpr[RAX] = (uint64_t)result;
+    set_result(v, result);
 }
 
 // ---- Finding ports, asking for events ----
@@ -282,23 +370,23 @@ static int64_t find(const struct call *c, struct port *const ports[PORTS])
     enum error e = call_name(c, call_arg(c, 1), call_arg(c, 2), name, MACHINE_NAME_MAX);
     if (e)
         return -(int64_t)e;
-    unsigned port = peers_find(ports, c->v->vm->end, name);
+    unsigned port = peers_find(ports, cpu_of(c->v)->end, name);
     return port < PORTS ? (int64_t)port : -E_NOT_FOUND;
 }
 
 static int64_t op_PORT_OUT(const struct call *c)
 {
-    return find(c, c->v->vm->end->out);
+    return find(c, cpu_of(c->v)->end->out);
 }
 
 static int64_t op_PORT_IN(const struct call *c)
 {
-    return find(c, c->v->vm->end->in);
+    return find(c, cpu_of(c->v)->end->in);
 }
 
 static int64_t op_PORT_EVENT(const struct call *c)
 {
-    struct end *e = c->v->vm->end;
+    struct end *e = cpu_of(c->v)->end;
     uint64_t in = call_arg(c, 1), vector = call_arg(c, 2);
     if (in >= PORTS || !e->in[in])
         return -E_NOT_FOUND;
@@ -312,7 +400,7 @@ void hypercall_PORT(struct vcpu *v)
 {
     static int64_t (*const ops[])(const struct call *c) = {
         [PORT_OUT] = op_PORT_OUT, [PORT_IN] = op_PORT_IN, [PORT_EVENT] = op_PORT_EVENT};
-    struct call c = {v, vcpu_in_64bit_mode(v)};
+    struct call c = {v, vcpu_has_64bit_code(v)};
     uint64_t op = call_arg(&c, 0);
     int64_t result = op < array_size(ops) ? ops[op](&c) : -E_INVALID;
     v->gpr[RAX] = (uint64_t)result;
@@ -320,7 +408,7 @@ void hypercall_PORT(struct vcpu *v)
 
 bool ipc_can_interrupt(const struct vm *vm)
 {
-    const struct end *e = vm->end;
+    const struct end *e = vm->cpus[0]->end;
     for (unsigned in = 0; in < PORTS; in++)
         if (e->vector[in] && end_is_open(e, port_bit(in)))
             return true;

@@ -22,7 +22,6 @@ enum { VM_MAX = 255 };
 enum vm_stop { STOP_ENDED = 1, STOP_PAUSED = 2 }; // why none of its vCPUs is to run
 static const enum ending END_AGAIN = END_COUNT;   // not an ending: it is built once more (kernel/control.c)
 
-struct end;
 struct screen_watch; // regular expressions and the search, for machines that have expect= or fail=screen:
 struct shared_io;    // devices behind the lock, for several vCPUs
 
@@ -41,7 +40,6 @@ struct vm {
     struct devices *devices;
     struct shared_io *shared;   // NULL: one vCPU
     struct screen_watch *watch; // NULL: nothing to watch
-    struct end *end;            // its ports (ipc/port.h); NULL: it has none
     uint64_t create_ticks;
     struct lock lock;
     uint32_t cpu_count, cpus_left; // built; still running (atomic)

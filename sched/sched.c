@@ -230,9 +230,13 @@ bool sched_handoff(struct sched_node *from, struct sched_node *to, bool parks, t
     change_state(to, 1 << SCHED_PARKED, SCHED_RUNNABLE);
     join(q, to, &from->link);
     to->turn_end = from->turn_end;
+    if (parks) { // it leaves its place to `to`
+        list_remove(&from->link);
+        change_state(from, 1 << SCHED_RUNNABLE, SCHED_PARKED);
+        if (q->first == from)
+            q->first = to;
+    }
     switch_in(q, to, now);
-    if (parks)
-        leave(from, 1 << SCHED_RUNNABLE, SCHED_PARKED, now);
     return true;
 }
 

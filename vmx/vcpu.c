@@ -133,6 +133,12 @@ unsigned vcpu_cpl(const struct vcpu *v)
     return (vmread32(GUEST_SS_ACCESS_RIGHTS) & AR_DPL) >> AR_DPL_SHIFT;
 }
 
+bool vcpu_has_64bit_code(const struct vcpu *v)
+{
+    (void)v;
+    return vmread32(GUEST_CS_ACCESS_RIGHTS) & AR_L;
+}
+
 bool vcpu_in_64bit_mode(const struct vcpu *v)
 {
     (void)v;

@@ -118,6 +118,8 @@ void vcpu_leave(void);
 _Noreturn void vcpu_run(struct vcpu *v);
 unsigned vcpu_cpl(const struct vcpu *v);
 bool vcpu_in_64bit_mode(const struct vcpu *v);
+// The same from CS alone: who sets its L bit outside IA-32e mode, where it is reserved, is taken at its word.
+bool vcpu_has_64bit_code(const struct vcpu *v);
 // The only way past an emulated instruction: RIP truncated to the mode, blocking by STI and MOV SS cleared,
 // the single-step trap pended when TF is set.
 void vcpu_skip_instruction(struct vcpu *v);
