@@ -189,15 +189,15 @@ enum { NOBODY = -1 };
 int end_take(struct end *e, uint64_t from, struct message *m);
 // From now on vCPU `cpu`, which says by `w` what it waits for, is woken when a message arrives at one of those ports, or
 // a writer of them is gone. False: one of them is ready already, and it does not wait; end_take() says more.
-static inline_always bool end_wait(struct end *e, unsigned cpu, struct waiter w)
+static inline_always bool end_wait(struct end *e, unsigned cpu, const struct waiter *w)
 {
-    __atomic_store_n(&e->waiter[cpu].from, w.from, __ATOMIC_RELAXED);
-    __atomic_store_n(&e->waiter[cpu].where, w.where, __ATOMIC_RELAXED);
-    e->waiter[cpu].who = w.who;
+    __atomic_store_n(&e->waiter[cpu].from, w->from, __ATOMIC_RELAXED);
+    __atomic_store_n(&e->waiter[cpu].where, w->where, __ATOMIC_RELAXED);
+    e->waiter[cpu].who = w->who;
     // The locked OR is needed as a fence: we are seen to wait before we look for the last time whether there is
     // something.
     __atomic_fetch_or(&e->look, 1u << cpu, __ATOMIC_SEQ_CST);
-    if (likely(!(__atomic_load_n(&e->ready, __ATOMIC_SEQ_CST) & w.from)))
+    if (likely(!(__atomic_load_n(&e->ready, __ATOMIC_SEQ_CST) & w->from)))
         return true;
     end_take_waiter(e, cpu);
     return false;

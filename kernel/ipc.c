@@ -119,7 +119,7 @@ void ipc_patience_over(struct timeout *t)
 // From now on the vCPU waits, if the last look says that it has to.
 static inline_always bool wait(struct cpu *c, struct end *e, uint64_t from)
 {
-    return end_wait(e, c->vcpu.index, (struct waiter){from, c->vcpu.sched.home, c});
+    return end_wait(e, c->vcpu.index, &(struct waiter){from, c->vcpu.sched.home, c});
 }
 
 // The result of receiving from c->receive.from, with the message in the registers, or WAITS: then it is known to wait.

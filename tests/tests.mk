@@ -43,6 +43,16 @@ $(B)/fuzz/%: $(B)/hostfuzz/tests/fuzz/%.o $(B)/hostfuzz/pure.a
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(HOST_SANITIZE) -fsanitize=fuzzer -o $@ $< $(B)/hostfuzz/pure.a
 
+# Sources of processors that meet in memory, between real threads, under the thread sanitizer.
+THREADS := $(patsubst tests/threads/%.c,$(B)/threads/%,$(wildcard tests/threads/*.c))
+$(B)/threads/ipc: ipc/port.c
+$(B)/threads/%: tests/threads/%.c $(wildcard ipc/*.h) arch/lock.h
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) -O2 -fsanitize=thread -o $@ $(filter %.c,$^) -lpthread
+threads: $(THREADS)
+.PHONY: threads
+
 units: $(UNITS)
 fuzzers: $(FUZZERS)
 
@@ -60,14 +70,14 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j"$$(nproc)")
 test: ## Unit tests and boot tests; ends with "N passed, N failed"
 	$(Q)tools/install-deps test
 	$(Q)$(MAKE) --no-print-directory $(JOBS) run-tests
-run-tests: all counting checking units debian-guests
+run-tests: all counting checking units threads debian-guests
 	tools/test $(BOOT_TESTS) $(HOST_TESTS) $(UNITS)
 
 LONG_SECONDS ?= 60
 LONG_TESTS ?= $(sort $(wildcard tests/long/*.t)) $(BOOT_TESTS) $(HOST_TESTS) $(UNITS)
 test-long: ## The same, every combination, and LONG_SECONDS (60) for each fuzzer
 	$(Q)tools/install-deps all
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all counting checking units fuzzers debian-guests
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all counting checking units threads fuzzers debian-guests
 	$(Q)$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(LONG_SECONDS)
 	tools/test $(LONG_TESTS)
 

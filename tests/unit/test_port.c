@@ -135,9 +135,11 @@ static void take_one(unsigned e, uint64_t mask)
 static char places[2];
 static char names[CPUS];
 
-static struct waiter waiter(uint64_t from, unsigned cpu)
+static const struct waiter *waiter(uint64_t from, unsigned cpu)
 {
-    return (struct waiter){from, (const struct pcpu *)&places[cpu == 2], &names[cpu]};
+    static struct waiter w;
+    w = (struct waiter){from, (const struct pcpu *)&places[cpu == 2], &names[cpu]};
+    return &w;
 }
 
 static const struct pcpu *here(void)

@@ -1,0 +1,226 @@
+/* The queue of ipc/port.h with its parking and waking, on processors with store buffers (x86-TSO): plain stores wait in
+ * their processor's buffer and reach memory in order, some time later; loads do not wait for them; a locked instruction
+ * empties the buffer first. One sender; RECEIVERS vCPUs of one machine, each of which takes its SHARE of messages or hears that
+ * the sender is gone.
+ *
+ * Checked: every message arrives once and in order; nobody waits for ever (an invalid end state). Each of these takes a
+ * fence or lock away that the comments in ipc/ call needed, and must make it fail:
+ *   NO_FENCE_SEND  the OR into `ready` is a plain store (port_arrived)
+ *   NO_FENCE_WAIT  the OR into `look` is a plain store (end_wait)
+ *   NO_LAST_LOOK   who waits does not look at `ready` once more
+ *   NO_FENCE_TAKE  the AND on `ready` is a plain store (end_take)
+ *   NO_SECOND_LOOK who took the bit off `ready` does not look at the ring once more
+ *   NO_CLAIM_LOCK  the AND on `look` is a plain store (end_take_waiter)
+ *   NO_WAKE_AGAIN  who sets the bit of `ready` again wakes nobody (set_again)
+ *   NO_READER_LOCK vCPUs of a machine do not exclude each other (get_locked)
+ *   NO_ORDER       the index is written before the message (port_put)
+ */
+#ifndef RECEIVERS
+#define RECEIVERS 1
+#endif
+#ifndef MESSAGES
+#define MESSAGES 3
+#endif
+#define SHARE (me == 0 -> MESSAGES - RECEIVERS + 1 : 1)
+#define DEPTH 2
+#define PROCESSORS (RECEIVERS + 1)
+#define SENDER RECEIVERS /* its processor; a receiver has that of its number */
+
+/* Memory. */
+#define TAIL 0
+#define HEAD 1
+#define READY 2
+#define OPEN 3
+#define LOOK 4
+#define LOCK 5
+#define SLOT 6
+byte mem[SLOT + DEPTH];
+
+/* Store buffers, and what empties them. */
+chan buffer[PROCESSORS] = [3] of { byte, byte };
+
+proctype drain(byte p)
+{
+    byte at, value;
+end:
+    do
+    :: atomic { buffer[p]?at, value -> mem[at] = value }
+    od
+}
+
+#define STORE(at, value) buffer[me]!at, value
+#define FENCE empty(buffer[me])
+/* Reads of what this processor writes itself are of a local copy, so no load has to look into the buffer. */
+
+/* A read-modify-write: locked, or two steps and a store that waits. */
+#define LOCKED(at, expression) atomic { FENCE -> mem[at] = expression }
+#define TORN(at, expression) value = expression; STORE(at, value)
+
+#ifdef NO_FENCE_SEND
+#define SET_READY TORN(READY, 1)
+#else
+#define SET_READY LOCKED(READY, 1)
+#endif
+#ifdef NO_FENCE_TAKE
+#define CLEAR_READY TORN(READY, 0)
+#else
+#define CLEAR_READY LOCKED(READY, 0)
+#endif
+#ifdef NO_FENCE_WAIT
+#define SET_LOOK TORN(LOOK, mem[LOOK] | 1 << me)
+#else
+#define SET_LOOK LOCKED(LOOK, mem[LOOK] | 1 << me)
+#endif
+
+bool woken[RECEIVERS]; /* the home has it in its inbox: by locked instructions and an IPI */
+byte next = 0;         /* the message that is to be taken next */
+
+/* Takes the bit of `who` off `look`; `had`: it was there. */
+#ifdef NO_CLAIM_LOCK
+#define TAKE_WAITER(who) had = mem[LOOK] >> who & 1; value = mem[LOOK] & ~(1 << who); STORE(LOOK, value)
+#else
+#define TAKE_WAITER(who) atomic { FENCE -> had = mem[LOOK] >> who & 1; mem[LOOK] = mem[LOOK] & ~(1 << who) }
+#endif
+
+inline wake_waiters()
+{
+    looks = mem[LOOK];
+    w = 0;
+    do
+    :: w < RECEIVERS ->
+        if
+        :: looks >> w & 1 ->
+            TAKE_WAITER(w);
+            if
+            :: had -> atomic { FENCE -> woken[w] = true }
+            :: else
+            fi
+        :: else
+        fi;
+        w++
+    :: else -> break
+    od
+}
+
+inline arrived()
+{
+    SET_READY;
+    if
+    :: mem[LOOK] != 0 -> wake_waiters()
+    :: else
+    fi
+}
+
+proctype sender()
+{
+    byte me = SENDER, tail = 0, value, looks, w;
+    bool had;
+    do
+    :: tail < MESSAGES ->
+        (tail - mem[HEAD]) < DEPTH; /* E_AGAIN: tries again */
+#ifdef NO_ORDER
+        STORE(TAIL, tail + 1);
+        STORE(SLOT + tail % DEPTH, tail);
+#else
+        STORE(SLOT + tail % DEPTH, tail);
+        STORE(TAIL, tail + 1);
+#endif
+        tail++;
+        arrived()
+    :: else -> break
+    od;
+#ifndef STAYS
+    STORE(OPEN, 0); /* end_detach(): the vCPUs do not run any more */
+    arrived()
+#endif
+}
+
+/* get_locked(): the index of the readers is of all of them. A ticket lock: taken by a locked instruction, given back by
+ * a plain store. */
+inline get()
+{
+#ifndef NO_READER_LOCK
+    atomic { FENCE && !mem[LOCK] -> mem[LOCK] = 1 };
+#endif
+    head = mem[HEAD];
+    if
+    :: head != mem[TAIL] ->
+        value = mem[SLOT + head % DEPTH];
+        got = true;
+        atomic { assert(value == next); next++ }
+        STORE(HEAD, head + 1)
+    :: else -> got = false
+    fi;
+#ifndef NO_READER_LOCK
+    STORE(LOCK, 0)
+#endif
+}
+
+/* end_take(), then end_wait(), until something was taken or there is nothing more to come (`done`). */
+proctype receiver(byte me)
+{
+    byte head, value, looks, w, taken = 0;
+    bool had, got, open, done = false;
+    do
+    :: taken == SHARE || done -> break
+    :: else ->
+        open = mem[OPEN];
+        got = false;
+        do
+        :: mem[READY] && !got ->
+            get();
+            if
+            :: !got ->
+                FENCE; /* the lock's release, or nothing */
+                CLEAR_READY;
+#ifndef NO_SECOND_LOOK
+                if
+                :: mem[HEAD] != mem[TAIL] ->
+                    LOCKED(READY, 1);
+#ifndef NO_WAKE_AGAIN
+                    wake_waiters()
+#endif
+                :: else
+                fi
+#endif
+            :: else
+            fi
+        :: else -> break
+        od;
+        if
+        :: got -> taken++
+        :: !got && !open -> done = true
+        :: else ->
+            SET_LOOK;
+            if
+#ifndef NO_LAST_LOOK
+            :: mem[READY] -> TAKE_WAITER(me)
+#endif
+            :: else ->
+                woken[me]; /* parked */
+                woken[me] = false;
+                if
+                :: mem[LOOK] >> me & 1 -> TAKE_WAITER(me)
+                :: else
+                fi
+            fi
+        fi
+    od
+}
+
+init {
+    byte i = 0;
+    atomic {
+        mem[OPEN] = 1;
+        do
+        :: i < PROCESSORS -> run drain(i); i++
+        :: else -> break
+        od;
+        run sender();
+        i = 0;
+        do
+        :: i < RECEIVERS -> run receiver(i); i++
+        :: else -> break
+        od
+    }
+}
