@@ -322,3 +322,22 @@ enum error acpi_parse(const void *rsdp, size_t bytes, acpi_map map, struct acpi_
         return E_MALFORMED;
     return E_OK;
 }
+
+struct acpi_override acpi_isa_irq(const struct acpi_info *info, uint8_t irq)
+{
+    for (uint32_t i = 0; i < info->override_count; i++)
+        if (info->overrides[i].irq == irq)
+            return info->overrides[i];
+    return (struct acpi_override){.irq = irq, .gsi = irq};
+}
+
+const struct acpi_ioapic *acpi_ioapic_of(const struct acpi_info *info, uint32_t gsi)
+{
+    const struct acpi_ioapic *best = NULL;
+    for (uint32_t i = 0; i < info->ioapic_count; i++) {
+        const struct acpi_ioapic *a = &info->ioapics[i];
+        if (a->gsi_base <= gsi && (!best || a->gsi_base > best->gsi_base))
+            best = a;
+    }
+    return best;
+}

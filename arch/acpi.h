@@ -61,3 +61,8 @@ typedef const void *(*acpi_map)(hpa_t at, size_t bytes);
 // or its root table cannot be used; then `out` says "no processors, no timer, no power-off".
 // ACPI specification, "ACPI Software Programming Model".
 enum error acpi_parse(const void *rsdp, size_t bytes, acpi_map map, struct acpi_info *out);
+
+// Where an ISA interrupt arrives: its override, or what it is without one.
+struct acpi_override acpi_isa_irq(const struct acpi_info *info, uint8_t irq);
+// The I/O APIC that has this interrupt, if one has: the one that begins last before it. NULL: none.
+const struct acpi_ioapic *acpi_ioapic_of(const struct acpi_info *info, uint32_t gsi);

@@ -128,7 +128,8 @@ bool lapic_init(hpa_t page)
             return false;
     }
     lapic.deadline = cpu_has(FEATURE_TSC_DEADLINE);
-    interrupt_set(VECTOR_KICK, ignore); // its arrival is all there is to it
+    interrupt_set(VECTOR_KICK, ignore); // their arrival is all there is to them
+    interrupt_set(VECTOR_TIMER, ignore);
     lapic_init_cpu();
     return true;
 }
@@ -222,18 +223,48 @@ void pic_mask(void)
 }
 
 // I/O APIC: an index register and a window 16 bytes above it; two registers a pin from 10H on.
+enum { IOAPIC_WINDOW = 4, IOAPIC_VERSION = 1, IOAPIC_PINS = 0x10 };
+
+static void ioapic_write(volatile uint32_t *page, uint32_t reg, uint32_t value)
+{
+    page[0] = reg;
+    page[IOAPIC_WINDOW] = value;
+}
+
+// How many pins it has; 0: nothing answers there.
+static uint32_t ioapic_pins(volatile uint32_t *page)
+{
+    page[0] = IOAPIC_VERSION;
+    uint32_t last = page[IOAPIC_WINDOW] >> 16 & 0xff;
+    return last > 239 ? 0 : last + 1;
+}
+
 void ioapic_mask(hpa_t base)
 {
-    enum { WINDOW = 4, IOAPIC_VERSION = 1, PINS = 0x10 };
     volatile uint32_t *page = device_map(base, 32, CACHE_NONE);
     if (!page)
         return;
-    page[0] = IOAPIC_VERSION;
-    uint32_t last = page[WINDOW] >> 16 & 0xff;
-    if (last > 239) // nothing answers there
-        return;
-    for (uint32_t pin = 0; pin <= last; pin++) {
-        page[0] = PINS + 2 * pin;
-        page[WINDOW] = LVT_MASKED;
-    }
+    for (uint32_t pin = 0, pins = ioapic_pins(page); pin < pins; pin++)
+        ioapic_write(page, IOAPIC_PINS + 2 * pin, LVT_MASKED);
+}
+
+// ACPI specification, "MPS INTI Flags": where nothing is said, as the ISA bus has it: high, edge.
+bool ioapic_route(hpa_t base, uint32_t pin, uint16_t flags, uint8_t vector)
+{
+    enum {
+        POLARITY = 3,
+        TRIGGER = 3 << 2,
+        ACTIVE_LOW = 3,
+        LEVEL = 3 << 2,
+        ENTRY_LOW = 1 << 13,
+        ENTRY_LEVEL = 1 << 15
+    };
+    volatile uint32_t *page = device_map(base, 32, CACHE_NONE);
+    if (!page || pin >= ioapic_pins(page))
+        return false;
+    uint32_t low = (flags & POLARITY) == ACTIVE_LOW ? ENTRY_LOW : 0;
+    uint32_t level = (flags & TRIGGER) == LEVEL ? ENTRY_LEVEL : 0;
+    ioapic_write(page, IOAPIC_PINS + 2 * pin + 1, lapic_id() << 24);
+    ioapic_write(page, IOAPIC_PINS + 2 * pin, low | level | vector);
+    return true;
 }

@@ -1,5 +1,5 @@
 // The local APIC, as x2APIC where the processor has it, else through its page. Each processor touches its
-// own only. The legacy PIC and the I/O APICs are masked: no device interrupts the hypervisor yet.
+// own only. The legacy PIC and the I/O APICs are masked, but for what ioapic_route() lets through.
 #pragma once
 #include "arch/pcpu.h"
 #include "arch/types.h"
@@ -25,3 +25,6 @@ void lapic_timer_calibrate(void);
 
 void pic_mask(void);
 void ioapic_mask(hpa_t base);
+// Lets `pin` of the I/O APIC at `base` interrupt this processor by `vector`. Flags as in the MADT's overrides. Boot
+// processor. False: it has no such pin.
+bool ioapic_route(hpa_t base, uint32_t pin, uint16_t flags, uint8_t vector);

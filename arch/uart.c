@@ -3,6 +3,7 @@
 #include "arch/cpu.h"
 
 enum uart_register {
+    RBR = 0,
     THR = 0,
     DLL = 0,
     IER = 1,
@@ -25,6 +26,8 @@ enum {
     MCR_OUT2 = 1 << 3,
     MCR_LOOP = 1 << 4,
     MSR_LINES = 0xf0,
+    IER_RECEIVED = 1 << 0,
+    LSR_DATA = 1 << 0,
     LSR_THR_EMPTY = 1 << 5,
     LSR_ALL_SENT = 1 << 6,
 };
@@ -102,6 +105,21 @@ size_t uart_put_fifo(struct uart *u, const char *bytes, size_t n)
     for (size_t i = 0; i < n; i++)
         set(u, THR, (uint8_t)bytes[i]);
     return n;
+}
+
+// OUT2 connects the interrupt to its line, on a PC.
+void uart_listen(const struct uart *u)
+{
+    set(u, MCR, MCR_READY | MCR_OUT2);
+    set(u, IER, IER_RECEIVED);
+}
+
+size_t uart_get(const struct uart *u, char *bytes, size_t n)
+{
+    size_t got = 0;
+    while (got < n && get(u, LSR) & LSR_DATA)
+        bytes[got++] = (char)get(u, RBR);
+    return got;
 }
 
 static void wait_for(struct uart *u, uint8_t status)

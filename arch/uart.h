@@ -1,5 +1,6 @@
-// A 16550 serial port (or an 8250 that has a scratch register), found rather than assumed. Port I/O only,
-// never interrupts. No locking: the caller holds the drain lock (kernel/report.c).
+// A 16550 serial port (or an 8250 that has a scratch register), found rather than assumed. Port I/O only. No locking:
+// who sends holds the drain lock (kernel/report.c); receiving uses other registers, but for the line status, whose
+// read takes nothing from the sender.
 #pragma once
 #include "arch/types.h"
 
@@ -20,6 +21,12 @@ size_t uart_put_fifo(struct uart *u, const char *bytes, size_t n);
 
 // Puts all bytes, waiting for the FIFO in between; a UART that stands still for too long is dead and ignored.
 void uart_put_all(struct uart *u, const char *bytes, size_t n);
+
+// From now on it interrupts when it has received something.
+void uart_listen(const struct uart *u);
+// Takes what was received, `n` bytes at most. Behind fewer than `n`, the next one received interrupts; behind `n`, call
+// again.
+size_t uart_get(const struct uart *u, char *bytes, size_t n);
 
 // Waits until the last byte has left the shift register (LSR.TEMT).
 void uart_settle(struct uart *u);

@@ -25,6 +25,7 @@ struct dev_host {
     void (*reset)(void *owner);                                  // reset requested by port 64h/92h/CF9h
     // Have devices_expire() called at `deadline` in `now` ticks, or soon after; replaces the last one, ~0:
     // never. Only for devices whose line is connected.
+    void (*room)(void *owner); // the serial receiver, which had refused a byte, has room
     void (*arm)(void *owner, enum device_timer which, tsc_t deadline);
 };
 

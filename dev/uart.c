@@ -42,6 +42,15 @@ static void receive(struct uart *u, uint8_t byte)
         u->rx[u->rx_first] = byte;
 }
 
+// There may be room again for what comes from outside.
+static void make_room(struct uart *u)
+{
+    if (likely(!u->refused))
+        return;
+    u->refused = false;
+    u->host->room(u->owner);
+}
+
 static uint8_t read_rbr(struct uart *u)
 {
     if (u->lcr & LCR_DLAB)
@@ -51,6 +60,7 @@ static uint8_t read_rbr(struct uart *u)
     uint8_t byte = u->rx[u->rx_first];
     u->rx_first = (u->rx_first + 1) % UART_FIFO;
     u->rx_count--;
+    make_room(u);
     return byte;
 }
 
@@ -124,6 +134,7 @@ static void write_fcr(struct uart *u, uint8_t value)
     if ((value & FCR_CLEAR_RX) || ((value ^ u->fcr) & FCR_ENABLE))
         u->rx_count = 0;
     u->fcr = value & FCR_ENABLE ? value & (FCR_ENABLE | FCR_TRIGGER) : 0;
+    make_room(u);
 }
 
 static uint8_t read_lcr(struct uart *u)
@@ -158,6 +169,7 @@ static void write_mcr(struct uart *u, uint8_t value)
     if (changed & u->msr & MSR_RI)
         delta |= MSR_TRAILING_RI;
     u->msr = lines | (u->msr & 15) | delta;
+    make_room(u);
 }
 
 static uint8_t read_lsr(struct uart *u)
@@ -237,11 +249,13 @@ size_t uart_input(struct uart *u, const char *bytes, size_t n)
 {
     size_t room = (u->fcr & FCR_ENABLE ? UART_FIFO : 1) - u->rx_count;
     if (u->mcr & MCR_LOOP) // the input pin is cut off
-        return 0;
-    for (size_t i = 0; i < n && i < room; i++)
+        room = 0;
+    size_t taken = min_u64(n, room);
+    for (size_t i = 0; i < taken; i++)
         receive(u, (uint8_t)bytes[i]);
+    u->refused = taken < n;
     uart_expire(u);
-    return n < room ? n : room;
+    return taken;
 }
 
 static uint32_t uart_in(struct device *d, uint16_t port, unsigned width)

@@ -15,12 +15,14 @@ struct uart {
     uint8_t ier, fcr, lcr, mcr, scr; // as last written, reserved bits gone
     uint8_t msr;                     // lines in the upper, changes since the last read in the lower half
     bool overrun, thre_pending;      // LSR.OE; THR became empty and nobody was told yet
+    bool refused;                    // uart_input() had more than there was room for
     uint8_t rx_first, rx_count;
     uint8_t rx[UART_FIFO];
 };
 
 // Looks again whether the transmitter is empty, for the interrupt that says so.
 void uart_expire(struct uart *u);
-// Bytes from outside; returns how many the receiver had room for.
+// Bytes from outside; returns how many the receiver had room for. If that are not all, the host's `room` tells when
+// there is some again.
 size_t uart_input(struct uart *u, const char *bytes, size_t n);
 void uart_init(struct uart *u, const struct dev_host *host, void *owner);

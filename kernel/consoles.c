@@ -1,7 +1,9 @@
 #include "kernel/consoles.h"
+#include "arch/exception.h"
 #include "arch/screen.h"
 #include "arch/uart.h"
 #include "kernel/drain.h"
+#include "kernel/input.h"
 #include "kernel/options.h"
 #include "kernel/report.h"
 #include "kernel/report_panic.h"
@@ -61,16 +63,46 @@ static void nowhere_settle(void *self)
     (void)self;
 }
 
+static const struct {
+    enum console console;
+    uint16_t port;
+    uint8_t irq;
+} places[] = {
+    {CONSOLE_COM1, UART_COM1, 4},
+    {CONSOLE_COM2, UART_COM2, 3}
+};
+static struct uart uarts[array_size(places)];
+static bool open[array_size(places)], listening[array_size(places)];
+
+// A port that has always something, because it is none any more, does not keep the processor here.
+static void received(void)
+{
+    enum { PIECES = 16 };
+    for (size_t i = 0; i < array_size(places); i++) {
+        char bytes[16];
+        size_t n = sizeof bytes;
+        for (unsigned piece = 0; listening[i] && n == sizeof bytes; piece++) {
+            n = uart_get(&uarts[i], bytes, sizeof bytes);
+            input_put(bytes, n);
+            listening[i] = piece < PIECES;
+        }
+    }
+}
+
+void consoles_listen(bool (*route)(uint8_t irq, uint8_t vector))
+{
+    interrupt_set(VECTOR_SERIAL, received);
+    for (size_t i = 0; i < array_size(places); i++) {
+        listening[i] = open[i] && route(places[i].irq, VECTOR_SERIAL);
+        if (!listening[i])
+            continue;
+        uart_listen(&uarts[i]);
+        log_info("input: from the UART at %xh", places[i].port);
+    }
+}
+
 static bool open_serial(uint32_t wanted)
 {
-    static const struct {
-        enum console console;
-        uint16_t port;
-    } places[] = {
-        {CONSOLE_COM1, UART_COM1},
-        {CONSOLE_COM2, UART_COM2}
-    };
-    static struct uart uarts[array_size(places)];
     bool any = false;
     for (size_t i = 0; i < array_size(places); i++) {
         if (!(wanted & places[i].console))
@@ -81,7 +113,7 @@ static bool open_serial(uint32_t wanted)
         }
         log_info("console: UART at %xh, 115200 8N1, FIFO of %u", places[i].port, uarts[i].depth);
         report_add_sink(&(struct sink){serial_put, NULL, serial_put_all, serial_settle, &uarts[i]});
-        any = true;
+        open[i] = any = true;
     }
     return any;
 }

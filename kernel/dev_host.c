@@ -39,6 +39,11 @@ static void interrupt(void *owner, bool asserted)
         cpu_look(vm->cpus[0]);
 }
 
+static void room(void *owner)
+{
+    vm_want_input(owner);
+}
+
 static void arm(void *owner, enum device_timer which, tsc_t deadline)
 {
     vm_arm_device(owner, which, deadline);
@@ -60,6 +65,7 @@ struct dev_host dev_host = {
     .console = console,
     .console_ready = console_ready,
     .interrupt = interrupt,
+    .room = room,
     .arm = arm,
     .end = end,
     .reset = reset,

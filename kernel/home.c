@@ -4,6 +4,7 @@
 #include "arch/pcpu.h"
 #include "kernel/control.h"
 #include "kernel/ending.h"
+#include "kernel/input.h"
 #include "kernel/ipc.h"
 #include "kernel/vm.h"
 #include "vmx/vmx.h"
@@ -102,6 +103,7 @@ static void start(struct cpu *c)
     if (c->vcpu.index)
         return;
     vm_start_timeouts(c->vcpu.vm);
+    input_start(c->vcpu.vm);
     sched_wake(&c->vcpu.sched);
 }
 
@@ -111,6 +113,7 @@ static void last_round(struct vm *vm)
 {
     control_forget(vm);
     ipc_forget(vm);
+    input_forget(vm);
     for (uint32_t i = 0; i < vm->cpu_count; i++)
         home_take(vm->cpus[i]);
 }

@@ -109,6 +109,12 @@ static enum error console_parse(const struct key *key, const char *value, struct
     return E_OK;
 }
 
+static enum error input_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
+{
+    m->input = text_is(value, "serial");
+    return m->input || text_is(value, "none") ? E_OK : bad_value(key, value, "serial or none", why);
+}
+
 static enum error screen_parse(const struct key *key, const char *value, struct machine *m,
                                struct reason *why)
 {
@@ -298,6 +304,7 @@ static const struct key keys[] = {
     {"fail",    fail_parse,        FIELD(fail_screen)},
     {"flip",    flip_parse,        FIELD(flip)},
     {"initrd",  module_name_parse, FIELD(initrd)},
+    {"input",   input_parse,       FIELD(input)},
     {"ipc",     ipc_parse,         FIELD(ipc)},
     {"mem",     mem_parse,         FIELD(mem)},
     {"screen",  screen_parse,      FIELD(dump_screen)},

@@ -20,6 +20,7 @@ struct machine {
     uint64_t timeout_ms;             // 0: none
     uint32_t rights;                 // enum right
     bool console;                    // console=log (default) or none
+    bool input;                      // input=serial
     bool dump_screen;                // screen=dump
     enum ending expect;              // default END_EXIT
     uint64_t expect_code;            // with END_EXIT: the exit code that counts as ok, default 0

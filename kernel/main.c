@@ -162,6 +162,13 @@ static void init_interrupts(void)
     lapic_timer_calibrate();
 }
 
+static bool route_isa(uint8_t irq, uint8_t vector)
+{
+    struct acpi_override o = acpi_isa_irq(&acpi, irq);
+    const struct acpi_ioapic *a = acpi_ioapic_of(&acpi, o.gsi);
+    return a && ioapic_route(a->base, o.gsi - a->gsi_base, o.flags, vector);
+}
+
 static void log_environment(void)
 {
     log_info("Micronova " MICRONOVA_VERSION ", started by %s", boot.loader_name);
@@ -289,7 +296,7 @@ static void bring_up(void)
     start_processors();
     report_use_timeouts(tsc_hz);
     log_info("bring-up took %lu ticks", rdtsc().v - tsc_boot.v);
-    run_modules(&boot);
+    run_modules(&boot, route_isa);
 }
 
 // The other processors stand still by now: nobody is asked to leave VMX operation.

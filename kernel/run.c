@@ -10,6 +10,8 @@
 #include "arch/power.h"
 #include "arch/string.h"
 #include "arch/tsc.h"
+#include "kernel/consoles.h"
+#include "kernel/input.h"
 #include "kernel/machines.h"
 #include "kernel/options.h"
 #include "kernel/peers.h"
@@ -149,6 +151,8 @@ static void all_ended(void)
     report_memory_returned();
     report_tags();
     report_strays();
+    if (input_lost())
+        log_warn("%u bytes of input were lost: no machine had room", input_lost());
     uint32_t failures = report_end();
     power_end((enum power_way)options.exit, failures ? 1 : 0);
 }
@@ -219,7 +223,15 @@ static void start_hooks(void)
     }
 }
 
-_Noreturn void run_modules(const struct boot_info *boot)
+static bool wants_input(const struct verdict *verdicts, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (verdicts[i].role == MODULE_MACHINE && verdicts[i].machine.input)
+            return true;
+    return false;
+}
+
+_Noreturn void run_modules(const struct boot_info *boot, bool (*route)(uint8_t irq, uint8_t vector))
 {
     static struct module modules[BOOT_MODULES_MAX];
     struct verdict *verdicts = judge(boot, modules);
@@ -230,6 +242,8 @@ _Noreturn void run_modules(const struct boot_info *boot)
     if (options.report & REPORT_MEMORY)
         mm_report();
     frames_before = frames.total - buddy_owned(&frames, OWNER_KERNEL); // others fill their caches meanwhile
+    if (wants_input(verdicts, boot->module_count))
+        consoles_listen(route);
     if (!boot->module_count)
         log_warn("no modules: nothing to run");
     if (boot->modules_dropped)

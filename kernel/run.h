@@ -13,5 +13,6 @@ void run_processor(struct pcpu *p);
 void run_wait_for_processors(void);
 // Stands still for good, out of VMX operation, when the box is about to end. From the scheduling loop.
 void run_stop_if_asked(void);
-// Builds a machine from each module that is one and runs them to the end.
-_Noreturn void run_modules(const struct boot_info *boot);
+// Builds a machine from each module that is one and runs them to the end. `route` leads an ISA interrupt to a vector of
+// the boot processor, or returns false.
+_Noreturn void run_modules(const struct boot_info *boot, bool (*route)(uint8_t irq, uint8_t vector));

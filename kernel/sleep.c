@@ -1,4 +1,5 @@
 #include "kernel/sleep.h"
+#include "kernel/input.h"
 #include "kernel/ipc.h"
 #include "kernel/vm.h"
 
@@ -34,7 +35,7 @@ static bool can_wake(struct vm *vm)
     if (end_is_near(vm))
         return true;
     struct outlook o = look_at_devices(vm);
-    bool wakes = o.armed && o.signals, comes = o.armed || ipc_can_interrupt(vm);
+    bool wakes = o.armed && o.signals, comes = o.armed || ipc_can_interrupt(vm) || input_is_for(vm);
     for (uint32_t i = 0; i < vm->cpu_count; i++) {
         const struct cpu *c = vm->cpus[i];
         bool interrupts = comes || (o.pic && lapic_takes_extint(&c->lapic));

@@ -108,4 +108,6 @@ void vm_cancel_timeouts(struct vm *vm);
 void vm_home_work(struct vm *vm);
 // From any processor, under the lock: the console has a partial line; a device wants a call at `deadline`.
 void vm_want_partial(struct vm *vm);
+// Any processor: bytes for its serial port wait, or that has room again.
+void vm_want_input(struct vm *vm);
 void vm_arm_device(struct vm *vm, enum device_timer which, tsc_t deadline);

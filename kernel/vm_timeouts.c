@@ -1,6 +1,7 @@
 #include "arch/cpu.h"
 #include "arch/pcpu.h"
 #include "arch/tsc.h"
+#include "kernel/input.h"
 #include "kernel/vm.h"
 #include "kernel/watch.h"
 
@@ -55,7 +56,8 @@ static void flip_bit(struct timeout *t)
 // What is asked for by other processors, and what is put off: done when the first vCPU looks at its events.
 enum vm_want {
     WANT_PARTIAL = 1,
-    WANT_DEVICE = 2,                            // shifted by enum device_timer
+    WANT_INPUT = 2,
+    WANT_DEVICE = 4,                            // shifted by enum device_timer
     WANT_EXPIRED = WANT_DEVICE << DEVICE_TIMERS // likewise
 };
 
@@ -134,6 +136,12 @@ void vm_want_partial(struct vm *vm)
         set_timeout(vm, &vm->partial, vm->console.deadline);
 }
 
+void vm_want_input(struct vm *vm)
+{
+    __atomic_fetch_or(&vm->wanted, WANT_INPUT, __ATOMIC_RELEASE);
+    cpu_look(vm->cpus[0]);
+}
+
 // The vCPU that runs has its own deadline set anew.
 static void arm_device(struct vm *vm, struct device_timeout *d)
 {
@@ -161,6 +169,8 @@ void vm_home_work(struct vm *vm)
     vm_lock(vm);
     if (wanted & WANT_PARTIAL)
         vm_want_partial(vm);
+    if (wanted & WANT_INPUT)
+        input_deliver(vm);
     for (unsigned i = 0; i < DEVICE_TIMERS; i++) {
         if (wanted & WANT_DEVICE << i)
             arm_device(vm, &vm->device[i]);

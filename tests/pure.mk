@@ -30,6 +30,7 @@ PURE += kernel/elf.c
 PURE += kernel/ending.c
 PURE += kernel/guest_console.c
 PURE += kernel/home.c
+PURE += kernel/input.c
 PURE += kernel/load_elf.c
 PURE += kernel/load_linux.c
 PURE += kernel/load_multiboot1.c

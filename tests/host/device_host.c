@@ -35,6 +35,11 @@ static void reset(void *owner)
     ((struct fake_machine *)owner)->resets++;
 }
 
+static void room(void *owner)
+{
+    ((struct fake_machine *)owner)->rooms++;
+}
+
 static void arm(void *owner, enum device_timer which, tsc_t deadline)
 {
     ((struct fake_machine *)owner)->armed[which] = deadline.v;
@@ -48,5 +53,6 @@ struct dev_host fake_host = {
     .console_ready = console_ready,
     .end = end,
     .reset = reset,
+    .room = room,
     .arm = arm,
 };

@@ -8,7 +8,7 @@ struct fake_machine {
     bool busy; // the console has no room
     char console[64];
     size_t console_len; // all bytes ever sent; the first ones are in `console`
-    unsigned ends, resets;
+    unsigned ends, resets, rooms;
     uint32_t end_code;
     uint64_t armed[DEVICE_TIMERS]; // zero: never asked for
 };

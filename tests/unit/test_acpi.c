@@ -169,6 +169,15 @@ static void all_is_well(void **state)
     assert_int_equal(info.ioapics[0].base.v, 0xfec00000);
     assert_int_equal(info.override_count, 1);
     assert_int_equal(info.overrides[0].gsi, 2);
+    assert_int_equal(acpi_isa_irq(&info, 0).gsi, 2);
+    assert_int_equal(acpi_isa_irq(&info, 4).gsi, 4); // no override: itself
+    assert_ptr_equal(acpi_ioapic_of(&info, 4), &info.ioapics[0]);
+    info.ioapics[info.ioapic_count++] = (struct acpi_ioapic){.gsi_base = 24};
+    assert_ptr_equal(acpi_ioapic_of(&info, 23), &info.ioapics[0]);
+    assert_ptr_equal(acpi_ioapic_of(&info, 24), &info.ioapics[1]);
+    info.ioapic_count = 0;
+    assert_null(acpi_ioapic_of(&info, 4));
+    info.ioapic_count = 1;
     assert_int_equal(info.pm_timer.space, ACPI_IO);
     assert_int_equal(info.pm_timer.address, 0x608);
     assert_true(info.pm_timer_32);

@@ -225,8 +225,15 @@ static void uart_receives_by_interrupt(void **state)
     assert_int_equal(devices_console_input(&devices, "xy", 2), 1); // no FIFO yet
     assert_int_equal(served(), UART_IRQ);
     assert_int_equal(io_in(io, 0x3fa, 1), 4);
+    assert_int_equal(machine.rooms, 0);
     assert_int_equal(io_in(io, 0x3f8, 1), 'x');
+    assert_int_equal(machine.rooms, 1); // for the one that was refused
     io_out(io, 0x3fa, 1, 1);
+    assert_int_equal(machine.rooms, 1);
+    io_out(io, 0x3fc, 1, 0x18); // loopback
+    assert_int_equal(devices_console_input(&devices, "z", 1), 0);
+    io_out(io, 0x3fc, 1, 8);
+    assert_int_equal(machine.rooms, 2);
     assert_int_equal(devices_console_input(&devices, "0123456789abcdefgh", 18), UART_FIFO);
     assert_int_equal(devices_console_input(&devices, "!", 1), 0);
     assert_int_equal(served(), UART_IRQ);

@@ -47,7 +47,7 @@ static void every_key(void **state)
     (void)state;
     good("a.b_c+d-1 \"cmdline=console=ttyS0 quiet\" mem=192M backing=eager vcpus=1 cpu=0,2-3 slice=2ms "
          "timeout=30s console=none caps=probe,control,log initrd=rootfs expect=exit:0x10 "
-         "\"fail=screen:Errors: *[1-9]\" screen=dump flip=0x200000 weight=7 break=GUEST_RFLAGS,2");
+         "\"fail=screen:Errors: *[1-9]\" screen=dump flip=0x200000 weight=7 break=GUEST_RFLAGS,2 input=serial");
     assert_string_equal(m.name, "a.b_c+d-1");
     assert_string_equal(m.cmdline, "console=ttyS0 quiet");
     assert_int_equal(m.mem, 192 << 20);
@@ -59,6 +59,7 @@ static void every_key(void **state)
     assert_int_equal(m.rights, RIGHT_PROBE | RIGHT_CONTROL | RIGHT_LOG);
     assert_false(m.console);
     assert_true(m.dump_screen);
+    assert_true(m.input);
     assert_string_equal(m.initrd, "rootfs");
     assert_int_equal(m.expect, END_EXIT);
     assert_int_equal(m.expect_code, 16);
@@ -66,8 +67,9 @@ static void every_key(void **state)
     assert_int_equal(m.flip, 0x200000);
     assert_string_equal(m.break_field, "GUEST_RFLAGS");
     assert_int_equal(m.break_xor, 2);
-    good("x cpu=any timeout=none caps= console=log cmdline=");
+    good("x cpu=any timeout=none caps= console=log cmdline= input=none");
     assert_int_equal(m.cpus, 0);
+    assert_false(m.input);
     assert_int_equal(m.rights, 0);
 }
 

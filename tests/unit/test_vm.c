@@ -17,6 +17,7 @@
 #include "kernel/control.h"
 #include "kernel/dev_host.h"
 #include "kernel/home.h"
+#include "kernel/input.h"
 #include "kernel/ipc.h"
 #include "kernel/options.h"
 #include "kernel/report.h"
@@ -60,7 +61,28 @@ static void arm(void *owner, enum device_timer which, tsc_t deadline)
     vm_arm_device(owner, which, deadline);
 }
 
-struct dev_host dev_host = {.now = device_now, .wall_us = wall_us, .arm = arm};
+static void room(void *owner)
+{
+    vm_want_input(owner);
+}
+
+static bool console_ready(void *owner)
+{
+    (void)owner;
+    return true;
+}
+
+static void interrupt(void *owner, bool asserted)
+{
+    (void)owner, (void)asserted;
+}
+
+struct dev_host dev_host = {.now = device_now,
+                            .wall_us = wall_us,
+                            .console_ready = console_ready,
+                            .room = room,
+                            .interrupt = interrupt,
+                            .arm = arm};
 static bool no_room;
 static char told[4096];
 static unsigned described;
@@ -726,9 +748,62 @@ static void devices_act_in_their_machines_turns(void **state)
     check_all_is_back();
 }
 
+// What the guest finds in its receiver, after its FIFO was enabled.
+static void check_received(struct vm *vm, const char *expected)
+{
+    char got[INPUT_RING + 1];
+    size_t n = 0;
+    while (n < INPUT_RING && io_in(devices_io(vm->devices), 0x3fd, 1) & 1)
+        got[n++] = (char)io_in(devices_io(vm->devices), 0x3f8, 1);
+    got[n] = '\0';
+    assert_string_equal(got, expected);
+}
+
+// Bytes wait for a machine, go to one alone, and for the next one when that has ended.
+static void input_goes_to_one_machine(void **state)
+{
+    (void)state;
+    struct verdict v[2];
+    assert_true(create(&v[0], 0, "deaf mem=1088K cpu=0"));
+    struct vm *deaf = adopt();
+    input_put("ab", 2);
+    assert_int_equal(deaf->wanted, 0);
+    assert_true(create(&v[1], 1, "hears mem=1088K cpu=1 input=serial"));
+    vm_all_built();
+    on(1);
+    struct vm *hears = adopt();
+    assert_true(input_is_for(hears) && !input_is_for(deaf));
+    io_out(devices_io(hears->devices), 0x3fa, 1, 1);
+    vm_home_work(hears);
+    check_received(hears, "ab");
+    char much[INPUT_RING + 20];
+    memset(much, 'x', sizeof much);
+    input_put(much, sizeof much); // from the box's interrupt
+    assert_int_equal(input_lost(), 20);
+    vm_home_work(hears);
+    check_received(hears, "xxxxxxxxxxxxxxxx"); // one FIFO full
+    assert_int_not_equal(hears->wanted, 0);    // and it has asked for more
+    for (unsigned i = 1; i < INPUT_RING / 16; i++) {
+        vm_home_work(hears);
+        check_received(hears, "xxxxxxxxxxxxxxxx");
+    }
+    vm_home_work(hears);
+    check_received(hears, "");
+    vm_end(hears, END_EXIT, 0, NULL);
+    reap();
+    on(0);
+    reap();
+    input_put("c", 1); // for whoever comes
+    assert_false(input_is_for(deaf));
+    vm_end(deaf, END_EXIT, 0, NULL);
+    reap();
+    check_all_is_back();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(input_goes_to_one_machine, start),
         cmocka_unit_test_setup(devices_act_in_their_machines_turns, start),
         cmocka_unit_test_setup(wrong_requests_are_refused, start),
         cmocka_unit_test_setup(a_machine_is_paused_and_destroyed_from_elsewhere, start),

@@ -32,6 +32,7 @@ info: action=report
 debug: action=ignore
 log: {folder}/bochs.log
 com1: enabled=1, mode=file, dev={serial}
+{com2}
 {drive}
 """
 DRIVES = {
@@ -64,8 +65,9 @@ def command(job, image, folder, serial):
         raise Problem("bochs is missing: run `make install-deps`, or use --on qemu or --on kvm")
     if job.boot not in DRIVES:
         raise Problem(f"Bochs does not boot from {job.boot}: use --boot cd or disk, or --on qemu")
+    com2 = f"com2: enabled=1, mode=socket-client, dev=127.0.0.1:{job.input_port}" if job.input_port else ""
     rc = RC.format(mem=job.mem, host=min(job.mem, 2048), model=cpu(job.model or "haswell"), cpus=job.cpus, ips=job.ips or IPS,
-                   folder=folder, serial=serial, drive=DRIVES[job.boot].format(image=image))
+                   folder=folder, serial=serial, com2=com2, drive=DRIVES[job.boot].format(image=image))
     (folder / "bochsrc").write_text(rc)
     (folder / "commands").write_text("c\n")
     return ["bochs", "-q", "-f", str(folder / "bochsrc"), "-rc", str(folder / "commands")]

@@ -5,6 +5,7 @@ import os
 import pathlib
 import select
 import shutil
+import socket
 import signal
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ import time
 from . import BUILD, bochs, image, qemu, screen
 
 ON = {"bochs": bochs, "kvm": qemu, "qemu": qemu}
+WAITS = "waits for input"  # what a line of the log has in it then
 GRACE = 4  # seconds between the end of the log and the end of the machine
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -31,6 +33,8 @@ class Job:
     kernel: pathlib.Path = BUILD / "micronova.elf"
     screen: pathlib.Path = None
     ips: int = None
+    input: str = None  # typed at the second serial port once somebody waits for it
+    input_port: int = None
 
 
 def die_with_parent():
@@ -43,6 +47,7 @@ class Emulator:
 
     def __init__(self, job):
         self.job, self.trouble, self.process = job, None, None
+        self.typist, self.keyboard = None, None
         self.start = time.monotonic()
 
     def __enter__(self):
@@ -59,6 +64,9 @@ class Emulator:
     def _launch(self):
         iso = image.build(self.folder / "micronova.iso", self.job.scenarios, self.job.kernel)
         self.pipe, writer = os.pipe()
+        if self.job.input is not None:
+            self.keyboard = socket.create_server(("127.0.0.1", 0))
+            self.job.input_port = self.keyboard.getsockname()[1]
         args = ON[self.job.on].command(self.job, iso, self.folder, f"/dev/fd/{writer}")
         with open(self.folder / "emulator.log", "wb") as out:
             self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
@@ -71,11 +79,27 @@ class Emulator:
             self.process.kill()
         if self.process:
             self.process.wait()
+        for s in (self.typist, self.keyboard):
+            if s:
+                s.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def seconds(self):
         return time.monotonic() - self.start
+
+    def _type(self, text):
+        """Its port also prints the log: nobody reads that, and Bochs drops what it cannot send."""
+        if self.keyboard and not self.typist:
+            self.typist, _ = self.keyboard.accept()
+            self.typist.setblocking(False)
+        if self.typist:
+            try:
+                self.typist.recv(1 << 16)
+            except BlockingIOError:
+                pass
+        if self.typist and WAITS in text:
+            self.typist.sendall(self.job.input.encode())
 
     def lines(self, log, tick=lambda: None):
         """Yields (kind, text) for each line of serial output, fed to `log`; calls tick() now and then."""
@@ -91,6 +115,7 @@ class Emulator:
                 *whole, rest = (rest + block).split(b"\n")
                 for raw in whole:
                     text = raw.decode("utf-8", "replace").rstrip("\r")
+                    self._type(text)
                     yield log.feed(text), text
                 if log.ended and deadline > time.monotonic() + GRACE:
                     self._screen()

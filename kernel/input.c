@@ -1,0 +1,74 @@
+#include "kernel/input.h"
+#include "arch/lock.h"
+#include "kernel/vm.h"
+
+static struct {
+    struct lock lock; // guards `listener` against its end
+    struct vm *listener;
+    uint32_t head, tail, lost; // free-running; head is the taker's, the others the putter's
+    char ring[INPUT_RING];
+} input;
+
+static void tell(void)
+{
+    lock_take(&input.lock);
+    if (input.listener)
+        vm_want_input(input.listener);
+    lock_release(&input.lock);
+}
+
+void input_put(const char *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (input.tail - __atomic_load_n(&input.head, __ATOMIC_ACQUIRE) == INPUT_RING) {
+            input.lost += (uint32_t)(n - i);
+            break;
+        }
+        input.ring[input.tail % INPUT_RING] = bytes[i];
+        __atomic_store_n(&input.tail, input.tail + 1, __ATOMIC_RELEASE);
+    }
+    tell();
+}
+
+uint32_t input_lost(void)
+{
+    return input.lost;
+}
+
+void input_start(struct vm *vm)
+{
+    if (!vm->machine->input)
+        return;
+    lock_take(&input.lock);
+    if (!input.listener)
+        input.listener = vm;
+    lock_release(&input.lock);
+    tell(); // something may have arrived before
+}
+
+void input_forget(struct vm *vm)
+{
+    lock_take(&input.lock);
+    if (input.listener == vm)
+        input.listener = NULL;
+    lock_release(&input.lock);
+}
+
+bool input_is_for(const struct vm *vm)
+{
+    return __atomic_load_n(&input.listener, __ATOMIC_RELAXED) == vm;
+}
+
+// In two pieces where it goes round the ring's end.
+void input_deliver(struct vm *vm)
+{
+    for (;;) {
+        uint32_t waiting = __atomic_load_n(&input.tail, __ATOMIC_ACQUIRE) - input.head,
+                 at = input.head % INPUT_RING;
+        size_t n = min_u64(waiting, INPUT_RING - at);
+        size_t taken = n ? devices_console_input(vm->devices, input.ring + at, n) : 0;
+        __atomic_store_n(&input.head, input.head + (uint32_t)taken, __ATOMIC_RELEASE);
+        if (!n || taken < n)
+            return;
+    }
+}
