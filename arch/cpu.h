@@ -181,6 +181,17 @@ static inline void wait_for_interrupt(void)
 {
     __asm__ volatile("sti; hlt; cli" ::: "memory");
 }
+// IRET to the next instruction: NMIs are no longer blocked.
+static inline void iret_here(void)
+{
+    uint64_t saved;
+    __asm__ volatile(
+        "mov %%rsp, %0; mov %%ss, %%ecx; push %%rcx; push %0; pushfq; mov %%cs, %%ecx; push %%rcx;"
+        "lea 1f(%%rip), %%rcx; push %%rcx; iretq; 1:"
+        : "=&r"(saved)
+        :
+        : "rcx", "memory", "cc");
+}
 // Interrupts on for one instruction: whatever is pending is taken now.
 static inline void take_interrupts(void)
 {

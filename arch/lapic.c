@@ -17,6 +17,7 @@ enum reg {
     EOI = 0x0b,
     LDR = 0x0d,
     SPURIOUS = 0x0f,
+    IN_SERVICE = 0x10, // eight of 32 vectors each
     ESR = 0x28,
     LVT_CMCI = 0x2f,
     ICR = 0x30,
@@ -71,6 +72,16 @@ uint32_t lapic_id(void)
 void lapic_eoi(void)
 {
     write_reg(EOI, 0);
+}
+
+int lapic_in_service(void)
+{
+    for (unsigned n = 8; n-- > 0;) {
+        uint32_t vectors = read_reg((enum reg)(IN_SERVICE + n));
+        if (vectors)
+            return (int)(n * 32 + 31) - __builtin_clz(vectors);
+    }
+    return -1;
 }
 
 // The highest LVT entry decides which exist: SDM, "Local APIC Version Register".

@@ -10,6 +10,7 @@ bool lapic_init(hpa_t base);
 void lapic_init_cpu(void); // every processor: mode, spurious vector, LVTs masked, task priority 0
 uint32_t lapic_id(void);
 void lapic_eoi(void);
+int lapic_in_service(void); // the highest vector that was taken and has had no EOI; -1: none
 
 void lapic_send(uint32_t apic_id, uint8_t vector); // fixed
 void lapic_send_nmi(uint32_t apic_id);

@@ -22,8 +22,6 @@ _Static_assert(offsetof(struct probe, gpr) == 0 && offsetof(struct probe, rsp) =
 
 // ---- The way in and out: vmx/probe_entry.asm ----
 
-uint64_t probe_enter(struct probe *p, uint64_t way);
-void probe_exit(void);
 void probe_restore_host(struct probe *p);
 extern char probe_landings[], probe_landing_efer[], probe_landing_cr3[], probe_landing_cr0[],
     probe_landing_cr4[];
@@ -244,11 +242,24 @@ static bool attempt_once(struct probe *p, struct probe_attempt *a, struct probe_
     return !intruded(a);
 }
 
-// Whatever was raised for an attempt and not taken in it is taken now.
-static void settle(const struct probe_attempt *a)
+// Whatever was raised for an attempt and not taken in it is taken now; what the entered code took by its own IDT is
+// served here, the box's own interrupts among it.
+static void settle(const struct probe *p, const struct probe_attempt *a)
 {
+    int vector;
+    if (!(p->now[AT_PIN_BASED_CONTROLS] & PIN_EXTERNAL_INTERRUPT_EXITING))
+        while ((vector = lapic_in_service()) >= 0)
+            interrupt_dispatch((uint8_t)vector);
     if (a->flags & PROBE_INTERRUPT)
         take_interrupts();
+}
+
+static bool may_block_nmis(const struct probe *p, const struct probe_attempt *a)
+{
+    struct event e = decode_event((uint32_t)p->now[AT_VM_ENTRY_INTERRUPTION_INFO]);
+    bool delivered = !(p->now[AT_PIN_BASED_CONTROLS] & PIN_NMI_EXITING);
+    return (e.valid && e.type == EVENT_NMI) || delivered ||
+           (p->now[AT_GUEST_INTERRUPTIBILITY_STATE] | a->interruptibility) & BLOCKING_BY_NMI;
 }
 
 enum { TRIES = 8 };
@@ -260,11 +271,13 @@ static void attempt(struct vcpu *v, struct probe_attempt *a, struct probe_field 
     for (unsigned tries = a->flags & PROBE_KEEP ? 1 : TRIES; tries-- > 0;)
         if (attempt_once(p, a, fields))
             break;
-    settle(a);
+    settle(p, a);
     if (!(a->flags & PROBE_NO_VMCS))
         read_back(p, fields + a->writes, a->reads);
     if (may_change_msrs(p))
         restore_msrs(v, kernel_gs_base);
+    if (!(a->flags & PROBE_KEEP_NMIS) && may_block_nmis(p, a))
+        probe_unblock_nmis(p);
     vmcs_bind(v->vmcs);
 }
 
@@ -291,10 +304,19 @@ enum error probe_attempt(struct vcpu *v, struct probe_attempt *a, struct probe_f
 
 // ---- Life ----
 
+static void make_region(struct vmcs *m, hpa_t at)
+{
+    uint32_t *revision = hpa_to_virt(at);
+    memset(revision, 0, PAGE_SIZE);
+    *revision = vmx_basic_revision(vmx_caps.basic);
+    m->region = at;
+    vmcs_clear(m);
+}
+
 static enum error create(struct vcpu *v, uint16_t owner)
 {
-    enum { ORDER = sizeof(struct probe) > PAGE_SIZE };
-    pfn_t f = buddy_alloc(&frames, ORDER, owner), region = buddy_alloc(&frames, 0, owner);
+    enum { ORDER = sizeof(struct probe) > PAGE_SIZE, TWO = 1 };
+    pfn_t f = buddy_alloc(&frames, ORDER, owner), region = buddy_alloc(&frames, TWO, owner);
     if (pfn_is_none(f) || pfn_is_none(region)) {
         if (!pfn_is_none(f))
             buddy_free(&frames, f, owner);
@@ -304,11 +326,9 @@ static enum error create(struct vcpu *v, uint16_t owner)
     }
     struct probe *p = v->probe = pfn_to_virt(f);
     memset(p, 0, sizeof(*p));
-    memset(pfn_to_virt(region), 0, PAGE_SIZE);
-    *(uint32_t *)pfn_to_virt(region) = vmx_basic_revision(vmx_caps.basic);
     p->owner = owner;
-    p->vmcs.region = pfn_to_hpa(region);
-    vmcs_clear(&p->vmcs);
+    make_region(&p->vmcs, pfn_to_hpa(region));
+    make_region(&p->unblocker, hpa(pfn_to_hpa(region).v + PAGE_SIZE));
     return E_OK;
 }
 _Static_assert(sizeof(struct probe) <= 2 * PAGE_SIZE, "a block of order 1");

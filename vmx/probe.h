@@ -10,6 +10,7 @@ struct probe {
     uint64_t gpr[GPR_COUNT]; // first: HOST_RSP points here
     uint64_t rsp;            // of probe_enter() while the entered code runs
     struct vmcs vmcs;
+    struct vmcs unblocker; // probe_unblock_nmis()
     uint16_t owner;
     bool changed_host;            // since the VMCS was filled, fields that the exit loads the host from
     bool filled;                  // the VMCS has been filled, and may be kept
@@ -34,5 +35,14 @@ enum error probe_run(struct vcpu *v, uint16_t owner, struct probe_step *steps, u
 enum error probe_fence(const struct probe *p);
 // Bits of an address that lead to memory name a frame of `owner`.
 bool probe_owns(uint16_t owner, uint64_t address);
+// Ends blocking of NMIs, virtual or not, that an attempt left in the processor: VM entry has to load it (SDM,
+// "Interruptibility State"), but where it only adds to what is there (docs/deviations.md), every vCPU that runs here
+// next inherits it. The current VMCS is another one afterwards.
+void probe_unblock_nmis(struct probe *p);
+// A VM entry of the current VMCS; the first argument of vmx/probe_entry.asm. RFLAGS behind a failed instruction, 0
+// after an exit.
+uint64_t probe_enter(struct probe *p, uint64_t way);
+void probe_exit(void);
+
 // Fills the template from the vCPU's own VMCS, which is current.
 void probe_fill_template(struct probe *p, const struct vcpu *v, uint64_t landing, uint64_t scratch);

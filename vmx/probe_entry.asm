@@ -90,6 +90,13 @@ out:    pop r15
         pop rbx
         ret
 
+; What probe_unblock_nmis() enters, on a stack with the frame for it.
+global probe_iret, probe_iret_done
+probe_iret:
+        iretq
+probe_iret_done:
+        vmcall
+
 ; HOST_RIP of an attempt that may have left anything in host state: one entry a processor, PROBE_LANDING bytes
 ; apart, because nothing else may say which one this is. Until the control registers are right there is no access to
 ; memory but for fetching this; probe_patch() put their values in.

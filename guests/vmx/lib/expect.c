@@ -37,9 +37,9 @@ static const char *words(const char *format, ...)
 
 const char *name_of(const char *format, ...)
 {
-    static char names[4][TAP_NAME_MAX + 1];
+    static char names[16][TAP_NAME_MAX + 1];
     static unsigned n;
-    char *text = names[n++ % 4];
+    char *text = names[n++ % array_size(names)];
     va_list args;
     va_start(args, format);
     format_text_v(text, TAP_NAME_MAX + 1, format, args);

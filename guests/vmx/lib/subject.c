@@ -112,6 +112,14 @@ void vm_user(void)
     }
 }
 
+void vm_unblock_nmis(void)
+{
+    __asm__ volatile(
+        "mov %%rsp, %%rax; mov %%ss, %%ecx; push %%rcx; push %%rax; pushfq; mov %%cs, %%ecx; push %%rcx;"
+        "lea 1f(%%rip), %%rcx; push %%rcx; iretq; 1:" ::
+            : "rax", "rcx", "memory", "cc");
+}
+
 void vm_window(unsigned page, uint64_t entry)
 {
     subject_pages[THIRD][SUBJECT_WINDOW >> 21] = (word_t)subject_pages[WINDOW] | OPEN;
@@ -171,43 +179,30 @@ const struct subject_mode subject_modes[SUBJECT_MODES] = {
 
 enum { PRESENT = 0x80, INTERRUPT_GATE = 0x0e, USERS = 0x60 };
 
-static void build_idt_long(void)
+static uint64_t gate(uint64_t at, uint16_t selector)
 {
-    for (unsigned v = 0; v < 256; v++) {
-        uint64_t at = (word_t)vector_stubs[v];
-        subject_idt[2 * v] = (at & 0xffff) | SUBJECT_CODE << 16 |
-                             (uint64_t)(PRESENT | USERS | INTERRUPT_GATE) << 40 | (at >> 16 & 0xffff) << 48;
-        subject_idt[2 * v + 1] = at >> 32;
-    }
+    return (at & 0xffff) | (uint64_t)selector << 16 | (uint64_t)(PRESENT | USERS | INTERRUPT_GATE) << 40 |
+           (at >> 16 & 0xffff) << 48;
 }
 
-static void build_idt_protected(void)
+void vm_gate(uint8_t vector, const void *code)
 {
-    for (unsigned v = 0; v < 256; v++) {
-        uint64_t at = (word_t)vector_stubs[v];
-        subject_idt[v] = (at & 0xffff) | SUBJECT_CODE32 << 16 |
-                         (uint64_t)(PRESENT | USERS | INTERRUPT_GATE) << 40 | (at >> 16 & 0xffff) << 48;
+    uint64_t at = (word_t)code;
+    if (!(vm_get(GUEST_CR0) & CR0_PE)) {
+        ((uint32_t *)subject_idt)[vector] = (uint32_t)(at >> 4) << 16 | (at & 0xf);
+    } else if (vm_get(VM_ENTRY_CONTROLS) & ENTRY_IA32E_MODE_GUEST) {
+        subject_idt[2 * vector] = gate(at, SUBJECT_CODE);
+        subject_idt[2 * vector + 1] = at >> 32;
+    } else {
+        subject_idt[vector] = gate(at, SUBJECT_CODE32);
     }
-}
-
-// Interrupt vectors of real mode: segment and offset. All have the segment in which the stubs begin.
-static void build_idt_real(void)
-{
-    uint32_t *vectors = (uint32_t *)subject_idt;
-    for (uint32_t v = 0; v < 256; v++)
-        vectors[v] = (uint32_t)((word_t)vector_stubs >> 4) << 16 | v * sizeof *vector_stubs;
 }
 
 static void build_idt(void)
 {
     memset(subject_idt, 0, sizeof subject_idt);
-    if (!(vm_get(GUEST_CR0) & CR0_PE)) {
-        build_idt_real();
-        vm_watch(GUEST_CS_BASE); // for vector_reached()
-    } else if (vm_get(VM_ENTRY_CONTROLS) & ENTRY_IA32E_MODE_GUEST)
-        build_idt_long();
-    else
-        build_idt_protected();
+    for (unsigned v = 0; v < 256; v++)
+        vm_gate((uint8_t)v, vector_stubs[v]);
 }
 
 static void build_gdt(void)
@@ -243,6 +238,7 @@ static void build_tss(void)
 
 void vm_tables(void)
 {
+    vm_watch(GUEST_CS_BASE); // for vector_reached()
     build_idt();
     build_gdt();
     build_tss();
@@ -255,10 +251,19 @@ void vm_tables(void)
     vm_set(GUEST_TR_LIMIT, sizeof subject_tss - 1);
 }
 
+const void *vector_stub(uint8_t vector)
+{
+    return vector_stubs[vector];
+}
+
+int vector_at(uint64_t address)
+{
+    uint64_t offset = address - (word_t)vector_stubs;
+    return offset < sizeof vector_stubs && offset % 16 == 0 ? (int)(offset / 16) : -1;
+}
+
 int vector_reached(void)
 {
-    uint64_t base = vm_get(GUEST_CR0) & CR0_PE ? 0 : vm_saw(GUEST_CS_BASE);
-    uint64_t offset = base + result.rip - (word_t)vector_stubs;
     bool there = result.outcome == PROBE_ENTERED && result.reason == REASON_VMCALL;
-    return there && offset < sizeof vector_stubs && offset % 16 == 0 ? (int)(offset / 16) : -1;
+    return there ? vector_at(vm_saw(GUEST_CS_BASE) + result.rip) : -1;
 }

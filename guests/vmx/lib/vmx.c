@@ -158,6 +158,27 @@ const char *vm_again(void)
     return attempt(vm_flags | PROBE_KEEP, &entered);
 }
 
+static bool failed_with(enum vm_error error)
+{
+    return result.outcome == PROBE_FAIL_VALID && result.error == error;
+}
+
+static bool interrupted(void)
+{
+    return result.outcome == PROBE_ENTERED && result.reason == REASON_EXTERNAL_INTERRUPT;
+}
+
+const char *vm_continue(void)
+{
+    const char *why;
+    do {
+        why = attempt(PROBE_KEEP | PROBE_RESUME, &entered);
+        if (!why && failed_with(VM_ERROR_VMRESUME_NOT_LAUNCHED))
+            why = attempt(PROBE_KEEP, &entered);
+    } while (!why && interrupted());
+    return why;
+}
+
 void log_flush(void)
 {
     probe(PROBE_FLUSH, 0, 0);

@@ -90,6 +90,8 @@ void vm_control(enum vmcs_control_word word, uint64_t bit, bool on);
 const char *vm_mode(enum entry_mode mode);
 // CPL 3, in the mode that the description has; needs page tables of vm_mode().
 void vm_user(void);
+// IRET by the machine itself: ends what a run with PROBE_KEEP_NMIS left, for its own exits have saved it.
+void vm_unblock_nmis(void);
 // Page number `page` behind SUBJECT_WINDOW, beyond the machine's memory: its entry in the page tables. Long and PAE mode.
 void vm_window(unsigned page, uint64_t entry);
 enum { SUBJECT_WINDOW = 0x400000 };
@@ -138,9 +140,12 @@ enum {
 extern uint64_t subject_idt[512], subject_gdt[16];
 extern uint32_t subject_tss[32];
 extern uint8_t subject_stack[8192];
-extern uint64_t subject_pages[4][512]; // long mode: PML4, PDPT, PD; PAE mode: [1] PDPT, [2] PD
+extern uint64_t subject_pages[4][512];          // long mode: PML4, PDPT, PD; PAE mode: [1] PDPT, [2] PD
+void vm_gate(uint8_t vector, const void *code); // another handler, behind vm_tables()
 // Which vector's VMCALL the last attempt ended at; -1: none.
 int vector_reached(void);
+const void *vector_stub(uint8_t vector); // where it leads
+int vector_at(uint64_t address);         // whose VMCALL stands there; -1: none
 // Delivered through the IDT of vm_tables(), to its VMCALL.
 bool expect_delivered(const char *name, uint8_t vector);
 
@@ -170,6 +175,9 @@ extern uint32_t vm_flags;           // enum probe_flag for the next attempts; 0 
 // NULL, or why the hypervisor did not try (as a sentence): the row is to be skipped.
 const char *vm_enter(void);
 const char *vm_again(void); // PROBE_KEEP: only fields that were set since the last attempt are written
+// The same for code that goes on behind its last exit: by VMRESUME, or by VMLAUNCH where the vCPU has moved since and
+// its VMCS was cleared; and past interrupts of the box.
+const char *vm_continue(void);
 // What was printed and delivered has left over the serial port when it returns.
 void log_flush(void);
 // "exit reason 12 (HLT), qualification 0x0"; valid until the next call.
@@ -195,7 +203,7 @@ void skipped(const char *name, const char *why);
 bool stepped_over(const char *name);
 void info(const char *format, ...)
     __attribute__((format(printf, 1, 2))); // what a correct machine may do either way
-// "io-%s" into a buffer that lives until the third call after it.
+// "io-%s" into a buffer that lives until the fifteenth call after it.
 const char *name_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 // ---- VMX instructions in root operation ----

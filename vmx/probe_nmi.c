@@ -1,0 +1,80 @@
+// IRET in VMX non-root operation: the one thing that ends virtual-NMI blocking on every processor. It is the
+// hypervisor's own code, on its own page tables, that is entered for it.
+#include "arch/cpu.h"
+#include "arch/descriptors.h"
+#include "arch/exception.h"
+#include "arch/pcpu.h"
+#include "sdm/exit_reason.h"
+#include "sdm/qualification.h"
+#include "vmx/probe.h"
+
+extern const char probe_iret[], probe_iret_done[]; // vmx/probe_entry.asm
+
+enum {
+    CODE64 = AR_TYPE_CODE | AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P | AR_L | AR_G,
+    DATA = AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P | AR_DB | AR_G,
+    LONG = 0x7fffffff, // preemption timer
+};
+
+static void write_segment(unsigned at, uint16_t selector, uint32_t rights)
+{
+    vmwrite_raw(vmcs_fields[AT_GUEST_ES_SELECTOR + at].encoding, selector);
+    vmwrite_raw(vmcs_fields[AT_GUEST_ES_ACCESS_RIGHTS + at].encoding, rights);
+    vmwrite_raw(vmcs_fields[AT_GUEST_ES_LIMIT + at].encoding, 0xffffffff);
+    vmwrite_raw(vmcs_fields[AT_GUEST_ES_BASE + at].encoding, 0);
+}
+
+// The template, but for the address space, which is the host's.
+static void fill(const struct probe *p, const uint64_t *frame)
+{
+    const struct arch_cpu *arch = this_pcpu()->arch;
+    enum { CS = 1, SS = 2 };
+    const struct {
+        uint32_t field;
+        uint64_t value;
+    } own[] = {
+        {SECONDARY_CONTROLS, vmx_caps_control(&vmx_caps, WORD_SECONDARY).must_be_1},
+        {GUEST_CR0,                  p->initial[AT_HOST_CR0]                                   },
+        {GUEST_CR3,                  p->initial[AT_HOST_CR3]},
+        {GUEST_CR4,                  p->initial[AT_HOST_CR4]                                   },
+        {GUEST_EFER,                  p->initial[AT_HOST_EFER]},
+        {GUEST_GDTR_BASE,                  (uint64_t)(uintptr_t)arch->gdt                              },
+        {GUEST_GDTR_LIMIT,                  GDT_LIMIT},
+        {GUEST_RIP,                  (uint64_t)(uintptr_t)probe_iret                                     },
+        {GUEST_RSP,                  (uint64_t)(uintptr_t)frame},
+        {PREEMPTION_TIMER_VALUE,                  LONG                        },
+        {HOST_RIP,                  (uint64_t)(uintptr_t)probe_exit            },
+    };
+    for (unsigned i = 0; i < p->fields; i++)
+        vmwrite_raw(vmcs_fields[p->at[i]].encoding, p->initial[p->at[i]]);
+    for (unsigned i = 0; i < array_size(own); i++)
+        if (p->exists[image_at(own[i].field)])
+            vmwrite_raw(own[i].field, own[i].value);
+    write_segment(CS, SELECTOR_CODE, CODE64);
+    write_segment(SS, SELECTOR_DATA, DATA);
+}
+
+// An interrupt of the box may come first.
+static bool entered_for_nothing(void)
+{
+    struct event e = decode_event(vmread32(VM_EXIT_INTERRUPTION_INFO));
+    bool interrupted = vmread32(EXIT_REASON) == REASON_EXTERNAL_INTERRUPT && e.valid;
+    if (interrupted)
+        interrupt_dispatch(e.vector);
+    return interrupted;
+}
+
+void probe_unblock_nmis(struct probe *p)
+{
+    const uint64_t frame[] = {(uint64_t)(uintptr_t)probe_iret_done, SELECTOR_CODE, RFLAGS_FIXED1,
+                              (uint64_t)(uintptr_t)frame, SELECTOR_DATA};
+    uint64_t failed;
+    iret_here();
+    do {
+        vmcs_clear(&p->unblocker);
+        vmcs_bind(&p->unblocker);
+        fill(p, frame);
+        failed = probe_enter(p, 0);
+    } while (!failed && entered_for_nothing());
+    vmcs_clear(&p->unblocker);
+}
