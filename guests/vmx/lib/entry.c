@@ -102,6 +102,31 @@ static void make_safe(const struct entry_verdict *v)
         vm.value[AT_GUEST_ACTIVITY_STATE] = ACTIVITY_WAIT_FOR_SIPI + 1;
 }
 
+// Behaves as one that was never launched?
+static bool launch_was_lost(void)
+{
+    if (vm_flags & PROBE_RESUME)
+        return result.outcome == PROBE_FAIL_VALID && result.error == VM_ERROR_VMRESUME_NOT_LAUNCHED;
+    return result.outcome == PROBE_ENTERED;
+}
+
+// Entered before, so that it is launched. Where the vCPU moves to another processor in between, its VMCS has been
+// cleared for that: once more.
+static const char *enter_launched(void)
+{
+    enum { TRIES = 4 };
+    uint32_t flags = vm_flags;
+    const char *why = NULL;
+    for (unsigned n = 0; n < TRIES && !why && (n == 0 || launch_was_lost()); n++) {
+        vm_flags = 0;
+        why = vm_enter();
+        vm_flags = flags;
+        if (!why)
+            why = vm_again();
+    }
+    return why;
+}
+
 // FACT_ATTEMPT as the probe has it. NULL, or why it cannot.
 static const char *enter(void)
 {
@@ -115,11 +140,7 @@ static const char *enter(void)
     put_all_facts();
     if (!(how & ATTEMPT_LAUNCHED))
         return vm_enter();
-    uint32_t flags = vm_flags;
-    vm_flags = 0;
-    const char *why = vm_enter();
-    vm_flags = flags;
-    return why ? why : vm_again();
+    return enter_launched();
 }
 
 static struct entry_outcome outcome(void)
