@@ -78,6 +78,42 @@ static void gate_test(void)
     check(worked.top == 0, "exception-nothing-pushed", "expected 0 on top of the stack\ngot %#x", worked.top);
 }
 
+// What the local APIC delivers: the interrupted task goes on where it was, behind its HLT, too. IRET from the handler's task
+// ends the blocking of NMIs (SDM, "Handling Multiple NMIs").
+static void event_test(void)
+{
+    enum { VECTOR = 0x51 };
+    prepare();
+    apic_enable(false);
+    exception_handle(VECTOR, NULL); // for the IDT's limit
+    set_task_gate(VECTOR, WORK);
+    look_at = apic_at((enum apic_register)(APIC_ISR + VECTOR / 32));
+    apic_self(VECTOR);
+    go(BY_EVENT, WORK);
+    worked_by("interrupt", MAIN, true);
+    check(worked.looked >> VECTOR % 32 & 1, "interrupt-in-service", "expected its bit of ISR set\ngot %#x",
+          worked.looked);
+    apic_eoi();
+    prepare();
+    apic_self(VECTOR);
+    go(BY_HALT, WORK);
+    worked_by("interrupt-ends-halt", MAIN, true);
+    check_equal("interrupt-behind-halt", (word_t)behind_halt, tss_main.eip);
+    apic_eoi();
+    prepare();
+    set_task_gate(VECTOR_NMI, WORK);
+    apic_send(apic_id(), ICR_NMI);
+    __asm__ volatile("nop; nop");
+    worked_by("nmi", MAIN, true);
+    prepare();
+    send_nmi_inside = true;
+    apic_send(apic_id(), ICR_NMI);
+    __asm__ volatile("nop; nop; nop");
+    check(worked.runs == 2 && worked.runs_inside == 1 && faulted.vector == VECTOR_NONE, "nmi-until-iret",
+          "expected 1 run inside, 2 in all, no fault\ngot %u, %u, %s", worked.runs_inside, worked.runs,
+          fault_name(faulted.vector));
+}
+
 static void nested_test(void)
 {
     prepare();
@@ -210,12 +246,13 @@ static void hurt_itself(const char *how)
 
 int main(const struct start_info *start)
 {
-    enum { HERE = 22 };
+    enum { HERE = 28 };
     if (*command_line(start))
         hurt_itself(command_line(start));
     tap_plan(HERE + fault_points() + paging_points());
     call_test();
     gate_test();
+    event_test();
     nested_test();
     narrow_test();
     v86_test();

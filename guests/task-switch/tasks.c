@@ -18,7 +18,7 @@ struct faulted faulted;
 word_t resume;
 uint16_t call_inside;
 const volatile uint32_t *look_at;
-bool leave_by_jump, leave_by_resume;
+bool leave_by_jump, leave_by_resume, send_nmi_inside;
 
 static const uint8_t fault_vectors[TASK_FAULTS] = {VECTOR_DF, VECTOR_TS, VECTOR_NP, VECTOR_SS, VECTOR_GP};
 static struct tss tss_fault[TASK_FAULTS];
@@ -94,6 +94,12 @@ void work_body(const struct snapshot *s)
             .fs = read_fs(),
             .ldt = local_table(),
         };
+    if (send_nmi_inside) {
+        send_nmi_inside = false;
+        apic_send(apic_id(), ICR_NMI);
+        __asm__ volatile("nop; nop");
+        worked.runs_inside = worked.runs;
+    }
     if (leave_by_resume)
         tss_main.eip = resume;
     if (call_inside && tr == WORK) {
@@ -223,7 +229,7 @@ void prepare(void)
     faulted = (struct faulted){.vector = VECTOR_NONE};
     call_inside = 0;
     look_at = NULL;
-    leave_by_jump = leave_by_resume = false;
+    leave_by_jump = leave_by_resume = send_nmi_inside = false;
 }
 
 #define CLOBBERED "eax", "ecx", "edx", "ebx", "esi", "edi", "memory", "cc"
@@ -258,6 +264,12 @@ void go(enum how how, uint16_t selector)
         break;
     case BY_DE:
         ATTEMPT("xorl %%ecx, %%ecx; xorl %%edx, %%edx; divl %%ecx");
+        break;
+    case BY_EVENT:
+        ATTEMPT("sti; nop; nop; cli");
+        break;
+    case BY_HALT:
+        ATTEMPT("sti; hlt; .globl behind_halt; behind_halt: cli");
         break;
     }
 }

@@ -1,6 +1,7 @@
 // Tasks and ways between them. The main task runs the tests; whoever faults ends in a task of its own that
 // tells which vector, error code and task it was and sends the main task on behind what it attempted.
 #pragma once
+#include "guests/lib/apic.h"
 #include "guests/lib/guest.h"
 
 struct tss { // SDM "Task-State Segment"
@@ -45,7 +46,7 @@ enum selector {
 };
 enum { FLAG_NT = 1 << 14, FLAG_VM = 1 << 17, FLAG_IOPL3 = 3 << 12, VECTOR_TS = 10, VECTOR_TASK = 22 };
 
-enum how { BY_CALL, BY_JMP, BY_INT, BY_IRET, BY_GP, BY_UD, BY_DE };
+enum how { BY_CALL, BY_JMP, BY_INT, BY_IRET, BY_GP, BY_UD, BY_DE, BY_EVENT, BY_HALT };
 
 struct worked { // what the worker saw, the first time since prepare()
     unsigned runs;
@@ -53,6 +54,7 @@ struct worked { // what the worker saw, the first time since prepare()
     bool main_busy, self_busy, ts;
     uint32_t flags, ebx, esi, esp, top, cr3, looked;
     uint16_t fs, ldt;
+    unsigned runs_inside; // at its end
 };
 struct faulted { // vector 0xff: nobody
     uint8_t vector;
@@ -68,8 +70,8 @@ extern struct faulted faulted;
 extern word_t resume;        // where the main task goes on
 extern uint16_t call_inside; // selector that the worker calls
 extern const volatile uint32_t *look_at;
-extern bool leave_by_jump, leave_by_resume;
-extern char work_entry[], work_again[], narrow_entry[], narrow_end[];
+extern bool leave_by_jump, leave_by_resume, send_nmi_inside;
+extern char work_entry[], work_again[], narrow_entry[], narrow_end[], behind_halt[];
 
 void prepare(void); // all tasks and descriptors as new
 void go(enum how how, uint16_t selector);

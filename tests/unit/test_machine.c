@@ -47,7 +47,8 @@ static void every_key(void **state)
     (void)state;
     good("a.b_c+d-1 \"cmdline=console=ttyS0 quiet\" mem=192M backing=eager vcpus=1 cpu=0,2-3 slice=2ms "
          "timeout=30s console=none caps=probe,control,log initrd=rootfs expect=exit:0x10 "
-         "\"fail=screen:Errors: *[1-9]\" screen=dump flip=0x200000 weight=7 break=GUEST_RFLAGS,2 input=serial");
+         "\"fail=screen:Errors: *[1-9]\" screen=dump flip=0x200000 weight=7 break=GUEST_RFLAGS,2 "
+         "input=serial");
     assert_string_equal(m.name, "a.b_c+d-1");
     assert_string_equal(m.cmdline, "console=ttyS0 quiet");
     assert_int_equal(m.mem, 192 << 20);
