@@ -1,0 +1,67 @@
+// Channel 2 of the timer, by port B: its gate, its output, and how long a count takes (8254 data sheet, modes 0 and 3).
+#include "guests/devices/devices.h"
+
+enum {
+    GATE = 1,
+    OUTPUT = 0x20,
+    ONE_SHOT_2 = 0xb0,
+    SQUARE_2 = 0xb6,
+    LATCH_2 = 0x80,
+    COUNT = 2000,
+    PIT_HZ = 1193182
+};
+
+unsigned timer_points(void)
+{
+    return 5;
+}
+
+static bool output(void)
+{
+    return inb(PORT_B) & OUTPUT;
+}
+
+static void load(uint8_t mode)
+{
+    outb(PIT_MODE, mode);
+    outb(PIT_2, COUNT & 0xff);
+    outb(PIT_2, COUNT >> 8);
+}
+
+static uint16_t count(void)
+{
+    outb(PIT_MODE, LATCH_2);
+    uint8_t low = inb(PIT_2);
+    return (uint16_t)(inb(PIT_2) << 8 | low);
+}
+
+void timer_test(uint64_t tsc_hz)
+{
+    uint64_t period = divide(COUNT * tsc_hz, PIT_HZ), begin;
+    outb(PORT_B, 0);
+    load(ONE_SHOT_2);
+    uint16_t first = count();
+    for (begin = rdtsc(); rdtsc() - begin < 2 * period;)
+        pause();
+    check(!output() && count() == first, "timer-gate-holds", "expected output low and count %u\ngot %u, %u",
+          first, output(), count());
+    begin = rdtsc();
+    outb(PORT_B, GATE);
+    check(!output(), "timer-low-while-it-counts", "expected output low\ngot it high");
+    while (!output() && rdtsc() - begin < 100 * period)
+        pause();
+    uint64_t took = rdtsc() - begin;
+    check(output(), "timer-high-at-the-end", "expected output high\ngot it low");
+    check(took + took / 8 >= period, "timer-takes-its-time", "expected %llu ticks or more\ngot %llu",
+          (unsigned long long)period, (unsigned long long)took);
+    load(SQUARE_2);
+    unsigned edges = 0;
+    bool before = output();
+    for (begin = rdtsc(); edges < 6 && rdtsc() - begin < 1000 * period;) {
+        bool now = output();
+        edges += now != before;
+        before = now;
+    }
+    check_equal("timer-square", 6, edges);
+    outb(PORT_B, 0);
+}
