@@ -19,7 +19,9 @@
     X(CPUID)    /* (leaf, plus subleaf << 32; gpa of uint32_t[4]): EAX EBX ECX EDX of CPUID on the box */ \
     X(PROCESSOR) /* () -> number of the processor that this vCPU runs on */ \
     X(VMCS)     /* () -> physical address of the VMCS that attempts enter */ \
-    X(FLUSH)    /* (): what is in the log has left when it returns, should the next attempt be the box's last */
+    X(FLUSH)    /* (): what is in the log has left when it returns, should the next attempt be the box's last */ \
+    X(BASE)     /* (gpa of struct probe_field[], count): these values become the template's; E_INVALID for host */ \
+                /* state and VM-exit controls */
 // clang-format on
 
 enum probe_op {

@@ -115,6 +115,17 @@ static int64_t op_PROCESSOR(struct vcpu *v, uint64_t none, uint64_t neither)
     return this_pcpu()->id;
 }
 
+static int64_t op_BASE(struct vcpu *v, uint64_t at, uint64_t count)
+{
+    struct probe_field *f = buffer_of(v);
+    if (!f)
+        return -E_NOT_FOUND;
+    if (count > PROBE_FIELDS_MAX)
+        return -E_TOO_BIG;
+    enum error e = copy_in(v, at, f, count * sizeof(*f));
+    return -(int64_t)(e ? e : probe_base(v->probe, f, (uint32_t)count));
+}
+
 static int64_t op_VMCS(struct vcpu *v, uint64_t none, uint64_t neither)
 {
     (void)none;

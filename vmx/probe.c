@@ -32,6 +32,7 @@ struct probe *probe_inside[PCPU_MAX]; // who has entered on each processor
 
 static void put(char *end, const void *value, size_t bytes)
 {
+    __asm__("" : "+r"(end)); // for the compiler nothing stands before a label
     memcpy(end - bytes, value, bytes);
 }
 
@@ -299,6 +300,20 @@ enum error probe_attempt(struct vcpu *v, struct probe_attempt *a, struct probe_f
         p->filled = false;
     else
         attempt(v, a, fields);
+    return e;
+}
+
+enum error probe_base(struct probe *p, const struct probe_field *fields, uint32_t count)
+{
+    memcpy(p->now, p->initial, sizeof(p->now));
+    p->changed_host = p->filled = false;
+    enum error e = take(p, fields, count);
+    if (!e && p->changed_host)
+        e = E_INVALID; // attempts tell by their own fields whether they need the long way back
+    if (!e)
+        e = probe_fence(p);
+    if (!e)
+        memcpy(p->initial, p->now, sizeof(p->now));
     return e;
 }
 

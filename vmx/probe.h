@@ -28,6 +28,8 @@ void probe_destroy(struct vcpu *v);
 // The vCPU leaves this processor: its second VMCS too.
 void probe_release(struct vcpu *v);
 enum error probe_template(const struct vcpu *v, struct probe_field *f);
+// The fields become the template's, fenced as an attempt is.
+enum error probe_base(struct probe *p, const struct probe_field *fields, uint32_t count);
 enum error probe_attempt(struct vcpu *v, struct probe_attempt *a, struct probe_field *fields);
 enum error probe_run(struct vcpu *v, uint16_t owner, struct probe_step *steps, uint32_t count);
 

@@ -12,11 +12,11 @@
 // Fields of VM-execution, VM-exit and VM-entry controls that lead to memory.
 // clang-format off
 static const uint16_t addresses[] = {
-    IO_BITMAP_A, IO_BITMAP_B, MSR_BITMAP, VM_EXIT_MSR_STORE_ADDRESS, VM_EXIT_MSR_LOAD_ADDRESS,
-    VM_ENTRY_MSR_LOAD_ADDRESS, EXECUTIVE_VMCS_POINTER, PML_ADDRESS, VIRTUAL_APIC_ADDRESS, APIC_ACCESS_ADDRESS,
-    POSTED_INTERRUPT_DESCRIPTOR, EPTP_LIST_ADDRESS, VMREAD_BITMAP, VMWRITE_BITMAP, VE_INFORMATION_ADDRESS,
-    SPPT_POINTER, LOW_PASID_DIRECTORY, HIGH_PASID_DIRECTORY, HLAT_POINTER, PID_POINTER_TABLE_ADDRESS, EPT_POINTER,
-    VMCS_LINK_POINTER,
+    AT_IO_BITMAP_A, AT_IO_BITMAP_B, AT_MSR_BITMAP, AT_VM_EXIT_MSR_STORE_ADDRESS, AT_VM_EXIT_MSR_LOAD_ADDRESS,
+    AT_VM_ENTRY_MSR_LOAD_ADDRESS, AT_EXECUTIVE_VMCS_POINTER, AT_PML_ADDRESS, AT_VIRTUAL_APIC_ADDRESS, AT_APIC_ACCESS_ADDRESS,
+    AT_POSTED_INTERRUPT_DESCRIPTOR, AT_EPTP_LIST_ADDRESS, AT_VMREAD_BITMAP, AT_VMWRITE_BITMAP, AT_VE_INFORMATION_ADDRESS,
+    AT_SPPT_POINTER, AT_LOW_PASID_DIRECTORY, AT_HIGH_PASID_DIRECTORY, AT_HLAT_POINTER, AT_PID_POINTER_TABLE_ADDRESS, AT_EPT_POINTER,
+    AT_VMCS_LINK_POINTER,
 };
 
 enum { PIN_WANTED = PIN_EXTERNAL_INTERRUPT_EXITING | PIN_NMI_EXITING | PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER };
@@ -58,7 +58,7 @@ static void fill_controls(struct probe *p, const struct vcpu *v, uint64_t scratc
         p->initial[words[i].at] = (can.must_be_1 | words[i].offered) & can.may_be_1;
     }
     for (unsigned i = 0; i < array_size(addresses); i++)
-        p->initial[image_at(addresses[i])] = scratch;
+        p->initial[addresses[i]] = scratch;
     p->initial[AT_EXECUTIVE_VMCS_POINTER] = 0;
     p->initial[AT_EPT_POINTER] = space_eptp(v->space);
     p->initial[AT_VMCS_LINK_POINTER] = ~0ull;
@@ -108,20 +108,19 @@ bool probe_owns(uint16_t owner, uint64_t address)
     return f < frames.count && frames.frames[f].owner == owner;
 }
 
-static bool is_list(uint16_t field) // fence_list() has these
+static bool is_list(unsigned at) // fence_list() has these
 {
-    return field == VM_ENTRY_MSR_LOAD_ADDRESS || field == VM_EXIT_MSR_LOAD_ADDRESS ||
-           field == VM_EXIT_MSR_STORE_ADDRESS;
+    return at == AT_VM_ENTRY_MSR_LOAD_ADDRESS || at == AT_VM_EXIT_MSR_LOAD_ADDRESS ||
+           at == AT_VM_EXIT_MSR_STORE_ADDRESS;
 }
 
 // 0 and all ones are what rows about "no address" use: they have to be refused, or are not looked at.
 static enum error fence_addresses(const struct probe *p)
 {
     for (unsigned i = 0; i < array_size(addresses); i++) {
-        unsigned at = image_at(addresses[i]);
+        unsigned at = addresses[i];
         uint64_t value = p->now[at];
-        if (value != p->initial[at] && value != ~0ull && !probe_owns(p->owner, value) &&
-            !is_list(addresses[i]))
+        if (value != p->initial[at] && value != ~0ull && !probe_owns(p->owner, value) && !is_list(at))
             return E_DENIED;
     }
     return E_OK;

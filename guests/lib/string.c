@@ -1,16 +1,30 @@
 #include "guests/lib/string.h"
 
+// By words first: where every iteration counts as an instruction there are fewer of them.
+#ifdef __x86_64__
+#define REP_MOVS_WORD "rep movsq"
+#define REP_STOS_WORD "rep stosq"
+#else
+#define REP_MOVS_WORD "rep movsl"
+#define REP_STOS_WORD "rep stosl"
+#endif
+
 void *memset(void *to, int byte, size_t n)
 {
     void *d = to;
-    __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(byte) : "memory");
+    uintptr_t pattern = (uintptr_t)0x0101010101010101ull * (uint8_t)byte;
+    size_t words = n / sizeof(uintptr_t), bytes = n % sizeof(uintptr_t);
+    __asm__ volatile(REP_STOS_WORD : "+D"(d), "+c"(words) : "a"(pattern) : "memory");
+    __asm__ volatile("rep stosb" : "+D"(d), "+c"(bytes) : "a"(pattern) : "memory");
     return to;
 }
 
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
     void *d = to;
-    __asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(n) : : "memory");
+    size_t words = n / sizeof(uintptr_t), bytes = n % sizeof(uintptr_t);
+    __asm__ volatile(REP_MOVS_WORD : "+D"(d), "+S"(from), "+c"(words) : : "memory");
+    __asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(bytes) : : "memory");
     return to;
 }
 

@@ -192,11 +192,18 @@ static void paging_modes(void)
 #define BASE_HIGH(name, NAME) \
     {#name "-base", GUEST_##NAME##_BASE, SECTION_GUEST_SEGMENTS, MODE_LONG, HIGH_EDGES, NULL},
 
+static void null_ss(void)
+{
+    vm_set(GUEST_SS_SELECTOR, 0); // usable all the same: that is a matter of the access rights alone
+}
+
 static const struct sweep segments[] = {
     SEGMENTS_IN(RIGHTS) SEGMENTS_IN(PARTS)
     UNUSABLE_RIGHTS(es, ES) UNUSABLE_RIGHTS(ss, SS) UNUSABLE_RIGHTS(ds, DS) UNUSABLE_RIGHTS(fs, FS) UNUSABLE_RIGHTS(gs, GS)
     UNUSABLE_RIGHTS(ldtr, LDTR)
     BASE_HIGH(es, ES) BASE_HIGH(cs, CS) BASE_HIGH(ss, SS) BASE_HIGH(ds, DS)
+    {"ss-rights-null", GUEST_SS_ACCESS_RIGHTS, SECTION_GUEST_SEGMENTS, MODE_LONG, 0x1f1ff,     null_ss},
+    {"ss-limit-null",  GUEST_SS_LIMIT,         SECTION_GUEST_SEGMENTS, MODE_LONG, LIMIT_EDGES, null_ss},
     {"tr-rights",           GUEST_TR_ACCESS_RIGHTS,   SECTION_GUEST_SEGMENTS, MODE_LONG,      EVERY_BIT, NULL},
     {"tr-rights-protected", GUEST_TR_ACCESS_RIGHTS,   SECTION_GUEST_SEGMENTS, MODE_PROTECTED, 0x1f1ff, NULL},
     {"ldtr-rights",         GUEST_LDTR_ACCESS_RIGHTS, SECTION_GUEST_SEGMENTS, MODE_LONG,      EVERY_BIT, usable_ldtr},

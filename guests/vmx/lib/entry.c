@@ -32,14 +32,11 @@ static void pages_clear(void)
 static void put_facts(uint32_t field, unsigned offset, unsigned at, unsigned bytes)
 {
     uint64_t to = (vm_get(field) & ~15ull) + offset - entry_pages;
-    bool any = false;
-    for (unsigned i = 0; i * sizeof(uint64_t) < bytes; i++)
-        any |= vm.value[at + i] != 0;
-    if (any && to < (uint64_t)ENTRY_CASE_PAGES * PAGE - bytes)
+    if (to < (uint64_t)ENTRY_CASE_PAGES * PAGE - bytes)
         memcpy(pages + to, &vm.value[at], bytes);
 }
 
-static void put_all_facts(void)
+void entry_put_facts(void)
 {
     put_facts(VIRTUAL_APIC_ADDRESS, 0x80, AT_VTPR, 4);
     put_facts(VMCS_LINK_POINTER, 0, AT_LINK_REVISION, 4);
@@ -94,7 +91,7 @@ static enum rule_kind kind_of(const struct entry_verdict *v)
 
 // The same without EPT, where addresses are the box's; and what must be refused for its controls gets an activity state
 // that does not exist, lest a level below that takes the controls delivers an event or runs on.
-static void make_safe(const struct entry_verdict *v)
+void entry_make_safe(const struct entry_verdict *v)
 {
     if (!has_ept() && vm.value[AT_GUEST_CR3] < entry_pages)
         vm.value[AT_GUEST_CR3] = entry_pages;
@@ -137,13 +134,13 @@ static const char *enter(void)
                                           : "bucket vmx-instructions has it";
     vm_flags = (how & ATTEMPT_VMRESUME ? PROBE_RESUME : 0) | (how & ATTEMPT_MOV_SS ? PROBE_MOV_SS : 0) |
                (how & ATTEMPT_NO_VMCS ? PROBE_NO_VMCS : 0);
-    put_all_facts();
+    entry_put_facts();
     if (!(how & ATTEMPT_LAUNCHED))
         return vm_enter();
     return enter_launched();
 }
 
-static struct entry_outcome outcome(void)
+struct entry_outcome entry_got(void)
 {
     static const uint8_t ends[] = {[PROBE_FAIL_INVALID] = ENTRY_VMFAIL_INVALID,
                                    [PROBE_FAIL_VALID] = ENTRY_VMFAIL_VALID,
@@ -156,21 +153,22 @@ static struct entry_outcome outcome(void)
         .qualification = result.qualification};
 }
 
-static void add_expected(struct text *t, const struct entry_verdict *v)
+void entry_expected(char *buf, size_t size, const struct entry_verdict *v)
 {
+    struct text t = text_in(buf, size);
     if (v->kind == VERDICT_OBEYS) {
-        text_add(t, "an entry");
+        text_add(&t, "an entry");
         return;
     }
     enum entry_rule rule = entry_next_broken(v, 0);
     const struct entry_rule_info *r = &entry_rules[rule];
-    text_add(t, rule_kind_words((enum rule_kind)r->kind));
+    text_add(&t, rule_kind_words((enum rule_kind)r->kind));
     if (r->kind == KIND_GUEST || r->kind == KIND_MSR_LOAD) {
-        text_add(t, ", qualification ");
-        text_dec(t, r->kind == KIND_GUEST ? r->number : v->msr_entry);
+        text_add(&t, ", qualification ");
+        text_dec(&t, r->kind == KIND_GUEST ? r->number : v->msr_entry);
     }
-    text_add(t, ": ");
-    entry_rule_id(t, rule);
+    text_add(&t, ": ");
+    entry_rule_id(&t, rule);
 }
 
 // For rows that may be the last thing a box does.
@@ -185,9 +183,8 @@ static void announce(const char *name)
 static bool compare(const char *name, const struct entry_verdict *v)
 {
     char expected[100];
-    struct text t = text_in(expected, sizeof expected);
-    add_expected(&t, v);
-    make_safe(v);
+    entry_expected(expected, sizeof expected, v);
+    entry_make_safe(v);
     if (stepped_over(name))
         return true;
     announce(name);
@@ -196,7 +193,7 @@ static bool compare(const char *name, const struct entry_verdict *v)
         skipped(name, why);
         return true;
     }
-    return expect_true(name, result.outcome != PROBE_NOTHING && entry_agrees(v, outcome()),
+    return expect_true(name, result.outcome != PROBE_NOTHING && entry_agrees(v, entry_got()),
                        "expected %s\ngot %s", expected, result_words());
 }
 

@@ -23,6 +23,14 @@ bool expect_broken(const char *name, enum entry_rule rule);
 // "# try NAME" leaves before each attempt: for rows that may be the last thing a box does.
 extern bool entry_dangerous;
 
+// The parts of a point, for who has points of his own. Makes `vm`, of which the doctor says `v`, one that harms nobody if
+// the processor does not agree: without EPT CR3 leads to a page of its own, and what is to be refused for its controls
+// has an activity state that does not exist.
+void entry_make_safe(const struct entry_verdict *v);
+void entry_put_facts(void); // puts the facts of `vm` where it points to
+struct entry_outcome entry_got(void);
+void entry_expected(char *buf, size_t size, const struct entry_verdict *v);
+
 // All cases of the rules from `first` to before `end`: points RULE[-N] and, where it is not just a valid state,
 // RULE[-N]-good.
 void entry_cases(enum entry_rule first, enum entry_rule end);

@@ -133,9 +133,10 @@ static unsigned differences(const struct vmcs_image *from)
     return n;
 }
 
-static const char *attempt(uint32_t flags, const struct vmcs_image *from)
+// With the first `writes` of fields[].
+static const char *send(uint32_t flags, unsigned writes)
 {
-    result = (struct probe_attempt){.flags = flags, .writes = differences(from), .fields = (word_t)fields};
+    result = (struct probe_attempt){.flags = flags, .writes = writes, .fields = (word_t)fields};
     for (unsigned i = 0; i < watches && result.writes + result.reads < array_size(fields); i++)
         fields[result.writes + result.reads++] = watched[i];
     memcpy(result.gpr, vm_gpr, sizeof vm_gpr);
@@ -144,8 +145,22 @@ static const char *attempt(uint32_t flags, const struct vmcs_image *from)
         return why;
     memcpy(vm_gpr, result.gpr, sizeof vm_gpr);
     memcpy(watched, fields + result.writes, result.reads * sizeof *watched);
-    entered = vm;
     return NULL;
+}
+
+static const char *attempt(uint32_t flags, const struct vmcs_image *from)
+{
+    const char *why = send(flags, differences(from));
+    if (!why)
+        entered = vm;
+    return why;
+}
+
+const char *vm_enter_changed(const uint32_t *changed, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        fields[i] = (struct probe_field){.field = changed[i], .value = vm_get(changed[i])};
+    return send(vm_flags, n);
 }
 
 const char *vm_enter(void)
@@ -284,11 +299,30 @@ static void read_template(void)
 const struct start_info *start;
 CODE(landing, "");
 
+const char *vm_base(void)
+{
+    const char *why = refusal(probe(PROBE_BASE, (word_t)fields, differences(&template)));
+    if (!why)
+        template = vm;
+    return why;
+}
+
+static const char *open(void)
+{
+    return refusal(probe(PROBE_OPEN, (word_t)landing, (word_t)scratch_page));
+}
+
+void vm_open(void)
+{
+    open();
+    read_template();
+}
+
 int main(const struct start_info *information)
 {
     start = information;
     memory_touch();
-    const char *why = refusal(probe(PROBE_OPEN, (word_t)landing, (word_t)scratch_page));
+    const char *why = open();
     if (why) {
         print("no probe: %s (is caps=probe on the module line?)\n", why);
         return 1;

@@ -172,6 +172,13 @@ void ept_use(uint64_t pointer);
 
 extern struct probe_attempt result; // of the last one; flags and gpr of the next are the library's
 extern uint32_t vm_flags;           // enum probe_flag for the next attempts; 0 after vm_reset()
+// Makes `vm` the state that vm_reset() comes back to, until vm_open(): attempts that change little of it cost less. Host
+// state and VM-exit controls have to be the probe's. NULL, or why not.
+const char *vm_base(void);
+// The probe's own template again.
+void vm_open(void);
+// An attempt of which it is known what differs from that state.
+const char *vm_enter_changed(const uint32_t *changed, unsigned n);
 // NULL, or why the hypervisor did not try (as a sentence): the row is to be skipped.
 const char *vm_enter(void);
 const char *vm_again(void); // PROBE_KEEP: only fields that were set since the last attempt are written
