@@ -100,6 +100,7 @@ enum query {
     QUERY_VMREADS,     // VMREADs executed on this processor, when the build counts them, else -E_UNSUPPORTED
     QUERY_VMWRITES,
     QUERY_RUN_TICKS, // TSC ticks this vCPU has run
+    QUERY_PROCESSOR, // the processor that it runs on, which may be another one next time
 };
 
 // What a machine with caps=control asks of another: 0, or an error. The other one's processors do it at their next

@@ -82,12 +82,6 @@ void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id)
         sleep_fall(c, false);
 }
 
-void cpu_stop_timers(struct cpu *c)
-{
-    timeout_cancel(c->vcpu.sched.home->timeouts, &c->timer);
-    timeout_cancel(c->vcpu.sched.home->timeouts, &c->receive.patience);
-}
-
 // ---- Delivery ----
 
 static struct pic *pic_of(struct cpu *c)

@@ -40,8 +40,6 @@ static inline struct cpu *cpu_of(struct vcpu *v)
 void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id);
 // Has the vCPU look at its events before it enters its guest, whatever it does now. Any processor.
 void cpu_look(struct cpu *c);
-// The home's heap forgets its timers. On its home.
-void cpu_stop_timers(struct cpu *c);
 // Whether an interrupt or NMI waits that the guest would take. Its VMCS is current.
 bool cpu_is_interrupted(struct cpu *c);
 

@@ -10,7 +10,7 @@
 #include "vmx/vmx.h"
 
 static struct home {
-    struct lock lock;              // guards `arriving` and `leaving`
+    struct lock lock;              // guards `arriving` and `leaving`; homes change under those of both
     struct list arriving, leaving; // given and taken by any processor
     struct list ended;             // they run no more; this processor's
     uint32_t vcpus;                // ever placed here; the boot processor's
@@ -45,14 +45,33 @@ static void kick(struct pcpu *p)
         pcpu_kick(p);
 }
 
+// Locks the home of `c`, which may change until then. Any processor.
+static struct pcpu *lock_home_of(struct cpu *c)
+{
+    for (;;) {
+        struct pcpu *p = sched_home(&c->vcpu.sched);
+        lock_take(&homes[p->id].lock);
+        if (p == sched_home(&c->vcpu.sched))
+            return p;
+        lock_release(&homes[p->id].lock);
+    }
+}
+
 void home_give(struct cpu *c)
 {
-    struct pcpu *p = c->vcpu.sched.home;
-    struct home *home = &homes[p->id];
-    lock_take(&home->lock);
-    list_push_back(&home->arriving, &c->link);
-    lock_release(&home->lock);
+    struct pcpu *p = lock_home_of(c);
+    list_push_back(&homes[p->id].arriving, &c->link);
+    lock_release(&homes[p->id].lock);
     kick(p);
+}
+
+// Its timers, and with the first vCPU the machine's.
+static void for_timeouts(struct cpu *c, void (*act)(struct timeouts *ts, struct timeout *t))
+{
+    act(this_pcpu()->timeouts, &c->timer);
+    act(this_pcpu()->timeouts, &c->receive.patience);
+    if (!c->vcpu.index)
+        vm_for_timeouts(c->vcpu.vm, act);
 }
 
 // The vCPU leaves the ring and its timers the heap, at once.
@@ -60,9 +79,7 @@ static void stop(struct cpu *c)
 {
     if (!c->left) {
         sched_end(&c->vcpu.sched, rdtsc());
-        cpu_stop_timers(c);
-        if (!c->vcpu.index)
-            vm_cancel_timeouts(c->vcpu.vm);
+        for_timeouts(c, timeout_cancel);
     }
     list_push_back(&homes[this_pcpu()->id].ended, &c->link);
     this_pcpu()->kick = 1;
@@ -72,9 +89,8 @@ static void stop(struct cpu *c)
 // It may not even have been started: it is in one list at a time.
 void home_take(struct cpu *c)
 {
-    struct pcpu *p = c->vcpu.sched.home;
+    struct pcpu *p = lock_home_of(c);
     struct home *home = &homes[p->id];
-    lock_take(&home->lock);
     list_remove(&c->link);
     if (p != this_pcpu())
         list_push_back(&home->leaving, &c->link);
@@ -105,6 +121,72 @@ static void start(struct cpu *c)
     vm_start_timeouts(c->vcpu.vm);
     input_start(c->vcpu.vm);
     sched_wake(&c->vcpu.sched);
+}
+
+// ---- Moves ----
+
+// What hangs on its home but the ring: timers, and what of it the processor holds.
+static void uproot(struct cpu *c)
+{
+    for_timeouts(c, timeout_suspend);
+    vcpu_unload(&c->vcpu);
+}
+
+static void settle(struct cpu *c)
+{
+    for_timeouts(c, timeout_resume);
+    sched_arrive(&c->vcpu.sched);
+}
+
+// One that was woken while it waits for a message may get it from another vCPU of this processor, into its registers,
+// until it has looked at its events.
+static bool may_move(const struct sched_node *n)
+{
+    return container_of(n, struct cpu, vcpu.sched)->state != CPU_RECEIVES;
+}
+
+// Both locks, the lower id's first: nobody who looks for the home of a vCPU finds it between two.
+static void lock_both(const struct pcpu *a, const struct pcpu *b)
+{
+    lock_take(&homes[a->id < b->id ? a->id : b->id].lock);
+    lock_take(&homes[a->id < b->id ? b->id : a->id].lock);
+}
+
+static void unlock_both(const struct pcpu *a, const struct pcpu *b)
+{
+    lock_release(&homes[a->id].lock);
+    lock_release(&homes[b->id].lock);
+}
+
+// A vCPU that waits for its turn here goes to a processor that asks for one. Whose machine has been ended meanwhile
+// stays: it has been told to leave.
+static bool give_away(void)
+{
+    struct pcpu *here = this_pcpu(), *to;
+    struct sched_node *n = sched_depart(here->runq, may_move, &to);
+    if (!n)
+        return false;
+    struct cpu *c = cpu_of(container_of(n, struct vcpu, sched));
+    uproot(c);
+    lock_both(here, to);
+    bool told = !list_empty(&c->link);
+    sched_set_home(n, told ? here : to);
+    if (!told)
+        list_push_back(&homes[to->id].arriving, &c->link);
+    unlock_both(here, to);
+    if (told)
+        settle(c);
+    else
+        kick(to);
+    return true;
+}
+
+static void arrive(struct cpu *c)
+{
+    if (c->vcpu.sched.state == SCHED_MOVING)
+        settle(c);
+    else
+        start(c);
 }
 
 // All vCPUs of the machine have stopped: nobody wakes one of them any more, but a home may still have one in its
@@ -152,10 +234,10 @@ bool home_step(void)
         stop(c);
     struct cpu *c = pop(home, &home->arriving);
     if (c)
-        start(c);
+        arrive(c);
     else if (!list_empty(&home->ended))
         let_go(list_entry(home->ended.next, struct cpu, link));
     else
-        return false;
+        return give_away();
     return true;
 }

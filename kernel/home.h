@@ -10,5 +10,6 @@ struct pcpu *home_choose(uint64_t allowed);
 void home_give(struct cpu *c);
 // `c` is to leave its home, for good. Any processor, once.
 void home_take(struct cpu *c);
-// One chore of this processor: starts a vCPU, or a step of letting one go. False: there is none.
+// One chore of this processor: starts a vCPU, a step of letting one go, or a move to a processor that asks for work.
+// False: there is none.
 bool home_step(void);

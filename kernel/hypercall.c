@@ -2,6 +2,7 @@
 #include "abi/micronova.h"
 #include "arch/cpu.h"
 #include "arch/log.h"
+#include "arch/pcpu.h"
 #include "arch/tsc.h"
 #include "kernel/call.h"
 #include "kernel/control.h"
@@ -139,6 +140,8 @@ static int64_t call_QUERY(const struct call *c)
         return microscope_vmwrites();
     case QUERY_RUN_TICKS:
         return (int64_t)sched_run_ticks(&c->v->sched, rdtsc());
+    case QUERY_PROCESSOR:
+        return this_pcpu()->id;
     }
     return -E_INVALID;
 }

@@ -32,7 +32,10 @@ static enum error copy_out(struct vcpu *v, uint64_t at, const void *from, size_t
 
 static int64_t op_OPEN(struct vcpu *v, uint64_t landing, uint64_t scratch)
 {
-    return -(int64_t)probe_open(v, owner_of(v), landing, gpa(scratch));
+    enum error e = probe_open(v, owner_of(v), landing, gpa(scratch));
+    if (!e)
+        sched_stay(&v->sched); // its second VMCS is active here
+    return -(int64_t)e;
 }
 
 static int64_t op_TEMPLATE(struct vcpu *v, uint64_t at, uint64_t count)

@@ -2,6 +2,7 @@
 #include "arch/cpu.h"
 #include "arch/lapic.h"
 #include "arch/pcpu.h"
+#include "arch/tsc.h"
 #include "kernel/control.h"
 #include "kernel/cpu.h"
 #include "kernel/home.h"
@@ -22,18 +23,35 @@ static bool idle_work(struct pcpu *p)
     return frame_cache_refill_idle(p->frames) || p->kick;
 }
 
+// While others have more than one, work is asked for again after this time: who was asked may just then have had none
+// to give.
+enum { ASK_AGAIN_US = 10000 };
+
+// Asks for work. Returns when to ask again.
+static tsc_t ask(struct pcpu *p)
+{
+    tsc_t again;
+    struct pcpu *busy = sched_ask(p, rdtsc(), tsc_from_us(ASK_AGAIN_US).v, &again);
+    if (busy) {
+        busy->kick = 1;
+        pcpu_kick(busy);
+    }
+    return again;
+}
+
 static void idle(struct pcpu *p)
 {
     if (idle_work(p)) {
         take_interrupts();
         return;
     }
-    lapic_timer_arm(timeouts_next(p->timeouts));
+    tsc_t again = ask(p);
+    lapic_timer_arm(tsc(min_u64(timeouts_next(p->timeouts).v, again.v)));
     wait_for_interrupt();
     lapic_timer_arm(tsc(~0ull));
 }
 
-// What comes seldom: machines that were built for this processor or ended on it, their memory, the end.
+// What comes seldom: machines that were built for this processor or ended on it, vCPUs that move, memory, the end.
 static noinline_cold void chores(struct pcpu *p)
 {
     __atomic_store_n(&p->kick, 0, __ATOMIC_SEQ_CST);
@@ -71,8 +89,10 @@ static noinline_cold struct vcpu *wait_for_vcpu(struct pcpu *p)
             chores(p);
         tsc_t now = rdtsc();
         struct sched_node *n = sched_pick(p->runq, now);
-        if (n)
+        if (n) {
+            sched_ask_no_more(p);
             return enter_after(p, n, begun, now);
+        }
         vcpu_leave();
         idle(p);
     }

@@ -99,7 +99,7 @@ static enum error build_cpu(struct vm *vm, uint32_t index, const struct guest_st
     v->vpid = (uint16_t)(vm->id * MACHINE_VCPUS_MAX + index + 1);
     list_init(&c->link);
     sched_node_init(&v->sched, home, tsc(min_u64(tsc_from_us(slice).v, vcpu_longest_turn().v)),
-                    vm->machine->weight);
+                    vm->machine->weight, vm->machine->cpus ? vm->machine->cpus : ~0ull);
     if (vcpu_create(v, owner_of(vm), start))
         return reason_set(why, E_NO_MEMORY, "no memory left for vCPU %u", index);
     vm->lapics[index] = &c->lapic;
@@ -222,7 +222,7 @@ static struct cpu *cpu_here(struct vm *vm)
     for (uint32_t i = 0; i < vm->cpu_count; i++)
         if (this_pcpu()->current == &vm->cpus[i]->vcpu)
             return vm->cpus[i];
-        else if (vm->cpus[i]->vcpu.sched.home == this_pcpu())
+        else if (sched_home(&vm->cpus[i]->vcpu.sched) == this_pcpu())
             c = vm->cpus[i];
     return c;
 }

@@ -1,8 +1,8 @@
 // struct vm: a running machine. Owns its space, vCPUs and devices, and every frame charged to it; all of it
 // goes back when it ends, after which the buddy has what it had before.
 //
-// Each vCPU lives on a processor, its home: only that runs it, fires its timeouts and lets go of it. The machine's
-// own timeouts live where its first vCPU does. A machine ends on whatever processor that happens; the homes of its
+// Each vCPU lives on a processor, its home: only that runs it, fires its timeouts, gives it to another processor and
+// lets go of it. The machine's own timeouts live where its first vCPU does. A machine ends on whatever processor that happens; the homes of its
 // other vCPUs are told, and the last vCPU that leaves its home takes the machine down.
 //
 // Locking: `lock` guards devices and console of a machine with several vCPUs; with one it is not taken. It is
@@ -103,7 +103,8 @@ size_t vm_console_write(struct vm *vm, const char *bytes, size_t n);
 // The machine's timeouts (kernel/vm_timeouts.c), all on the home of its first vCPU, where these are called.
 void vm_init_timeouts(struct vm *vm);
 void vm_start_timeouts(struct vm *vm);
-void vm_cancel_timeouts(struct vm *vm);
+// timeout_cancel(), timeout_suspend() or timeout_resume() for each of them.
+void vm_for_timeouts(struct vm *vm, void (*act)(struct timeouts *ts, struct timeout *t));
 // What other processors asked for.
 void vm_home_work(struct vm *vm);
 // From any processor, under the lock: the console has a partial line; a device wants a call at `deadline`.

@@ -7,7 +7,7 @@
 
 static struct pcpu *home_of(const struct vm *vm)
 {
-    return vm->cpus[0]->vcpu.sched.home;
+    return sched_home(&vm->cpus[0]->vcpu.sched);
 }
 
 static void set_timeout(struct vm *vm, struct timeout *t, tsc_t deadline)
@@ -109,13 +109,13 @@ void vm_start_timeouts(struct vm *vm)
         set_timeout(vm, &vm->flip, tsc(now + tsc_from_us(FLIP_US).v));
 }
 
-void vm_cancel_timeouts(struct vm *vm)
+void vm_for_timeouts(struct vm *vm, void (*act)(struct timeouts *ts, struct timeout *t))
 {
     struct timeout *const all[] = {&vm->deadline, &vm->partial, &vm->look, &vm->flip};
     for (unsigned i = 0; i < array_size(all); i++)
-        timeout_cancel(home_of(vm)->timeouts, all[i]);
+        act(this_pcpu()->timeouts, all[i]);
     for (unsigned i = 0; i < DEVICE_TIMERS; i++)
-        timeout_cancel(home_of(vm)->timeouts, &vm->device[i].timeout);
+        act(this_pcpu()->timeouts, &vm->device[i].timeout);
 }
 
 // ---- On its behalf, from elsewhere ----

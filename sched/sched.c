@@ -11,17 +11,22 @@ static inline void change_state(struct sched_node *n, unsigned from, enum sched_
 
 enum {
     ASLEEP = 1 << SCHED_CREATED | 1 << SCHED_PARKED,
-    ALIVE = ASLEEP | 1 << SCHED_RUNNABLE,
+    ALIVE = ASLEEP | 1 << SCHED_RUNNABLE | 1 << SCHED_MOVING,
 };
+
+static uint64_t asking; // processors that have nothing to run, bit per id
+_Static_assert(PCPU_MAX <= 64, "a bit for each");
 
 void runq_init(struct runq *q)
 {
     *q = (struct runq){0};
 }
 
-void sched_node_init(struct sched_node *n, struct pcpu *home, tsc_t quantum, uint32_t weight)
+void sched_node_init(struct sched_node *n, struct pcpu *home, tsc_t quantum, uint32_t weight,
+                     uint64_t allowed)
 {
-    *n = (struct sched_node){.home = home, .state = SCHED_CREATED, .quantum = quantum, .weight = weight};
+    *n = (struct sched_node){.home = home, .quantum = quantum, .weight = weight, .allowed = allowed};
+    n->state = SCHED_CREATED;
     n->measure = max_u64(quantum.v / weight, 1);
     list_init(&n->link);
 }
@@ -40,7 +45,7 @@ static struct sched_node *behind(struct sched_node *n)
 
 static void note_plain(struct runq *q)
 {
-    q->plain = q->current && !q->mixed;
+    q->plain = q->current && q->alike;
 }
 
 // The processor goes from one to the other, either of which may be nobody; the turn goes on.
@@ -54,25 +59,26 @@ static void switch_in(struct runq *q, struct sched_node *to, tsc_t now)
     note_plain(q);
 }
 
-// `n` comes into the ring behind `place` (NULL: the ring is empty), where this round is over. The first one that is
-// not like the others begins a new reckoning of rounds; where it begins does not matter.
-static void join(struct runq *q, struct sched_node *n, struct list *place)
+// Not like the others. The first one begins a new reckoning of rounds; where it begins does not matter.
+static noinline_cold void join_unlike(struct runq *q, struct sched_node *n)
 {
-    if (!q->count++) {
-        q->mixed = false;
-        q->least = q->most = n->measure;
-    } else {
-        list_insert(&n->link, place);
-        q->least = min_u64(q->least, n->measure);
-        q->most = max_u64(q->most, n->measure);
-    }
-    if (!q->mixed && q->least != q->most) {
-        q->mixed = true;
+    if (q->alike) {
         q->round++;
-        q->unit = n->measure == q->least ? q->most : q->least; // the others'
+        q->unit = q->least = q->most = q->alike;
+        q->alike = 0;
         note_plain(q);
     }
+    q->least = min_u64(q->least, n->measure);
+    q->most = max_u64(q->most, n->measure);
     n->round = q->round;
+}
+
+// `n` comes into a ring with others, behind `place`, where this round is over.
+static inline void join(struct runq *q, struct sched_node *n, struct list *place)
+{
+    list_insert(&n->link, place);
+    if (unlikely(n->measure != q->alike))
+        join_unlike(q, n);
 }
 
 // Once all had their turn a new round begins. All who are in it were seen in the last one, or came.
@@ -81,7 +87,7 @@ static void see_in_round(struct runq *q, struct sched_node *n)
     if (n->round == q->round) {
         q->round++;
         q->unit = q->least;
-        q->mixed = q->least != q->most;
+        q->alike = q->least == q->most ? q->least : 0;
         q->least = q->most = n->measure;
     }
     q->least = min_u64(q->least, n->measure);
@@ -93,7 +99,7 @@ static void see_in_round(struct runq *q, struct sched_node *n)
 static uint64_t length_of_turn(struct runq *q, struct sched_node *n)
 {
     see_in_round(q, n);
-    uint64_t turn = q->mixed ? n->weight * q->unit : n->quantum.v, paid = min_u64(n->debt, turn);
+    uint64_t turn = q->alike ? n->quantum.v : n->weight * q->unit, paid = min_u64(n->debt, turn);
     n->debt -= paid;
     return turn - paid;
 }
@@ -104,7 +110,7 @@ enum { TURNS_PASSED = 4 };
 // The turn of `n`, or of one behind it.
 static struct sched_node *start_turn(struct runq *q, struct sched_node *n, tsc_t now)
 {
-    uint64_t turn = q->mixed ? length_of_turn(q, n) : n->quantum.v;
+    uint64_t turn = q->alike ? n->quantum.v : length_of_turn(q, n);
     for (unsigned passed = 0; unlikely(!turn) && passed < TURNS_PASSED; passed++)
         turn = length_of_turn(q, n = behind(n));
     n->turn_end = tsc(now.v + turn);
@@ -114,36 +120,61 @@ static struct sched_node *start_turn(struct runq *q, struct sched_node *n, tsc_t
     return n;
 }
 
-// The tail of a ring is the place before whose turn it is.
-static void wake_here(struct sched_node *n)
+// The tail of a ring is the place before whose turn it is. Who has to wait there may find somebody who asks.
+static void join_tail(struct sched_node *n)
 {
     struct runq *q = n->home->runq;
+    struct sched_node *head = q->first ? q->first : q->next;
+    __atomic_fetch_add(&q->count, 1, __ATOMIC_SEQ_CST); // before we look who asks
+    if (!head) {
+        q->next = n;
+        q->alike = n->measure;
+        return;
+    }
+    join(q, n, head->link.prev);
+    if (unlikely(n->allowed & __atomic_load_n(&asking, __ATOMIC_SEQ_CST)))
+        __atomic_store_n(&n->home->kick, 1, __ATOMIC_RELAXED);
+}
+
+static void wake_here(struct sched_node *n)
+{
     if (!(ASLEEP >> n->state & 1))
         return;
     change_state(n, ASLEEP, SCHED_RUNNABLE);
-    struct sched_node *head = q->first ? q->first : q->next;
-    join(q, n, head ? head->link.prev : NULL);
-    if (!head)
-        q->next = n;
+    join_tail(n);
 }
 
-// The exchange decides between several wakers: one of them puts the node in the inbox, and until the home has
-// taken it out the wake of the others is that same one.
+// Who finds `waking` clear holds the node: its place in an inbox and its home are its affair alone.
+static bool hold(struct sched_node *n)
+{
+    return !__atomic_exchange_n(&n->waking, 1, __ATOMIC_ACQ_REL);
+}
+
+static void let_go(struct sched_node *n)
+{
+    (void)__atomic_exchange_n(&n->waking, 0,
+                              __ATOMIC_ACQ_REL); // what who came meanwhile wrote before is seen
+}
+
+// Of several wakers one puts the node in the inbox, and until the home has
+// taken it out the wake of the others is that same one. Meanwhile the home does not change; while it changes, a wake
+// is as good as done, for who moves is runnable.
 static void wake_there(struct sched_node *n)
 {
-    struct runq *q = n->home->runq;
-    if (__atomic_exchange_n(&n->waking, 1, __ATOMIC_ACQ_REL))
+    if (!hold(n))
         return;
+    struct pcpu *home = sched_home(n);
+    struct runq *q = home->runq;
     n->inbox = __atomic_load_n(&q->inbox, __ATOMIC_RELAXED);
     while (!__atomic_compare_exchange_n(&q->inbox, &n->inbox, n, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         ;
-    __atomic_store_n(&n->home->kick, 1, __ATOMIC_RELEASE);
-    pcpu_kick(n->home);
+    __atomic_store_n(&home->kick, 1, __ATOMIC_RELEASE);
+    pcpu_kick(home);
 }
 
 void sched_wake(struct sched_node *n)
 {
-    if (n->home == this_pcpu())
+    if (sched_home(n) == this_pcpu())
         wake_here(n);
     else
         wake_there(n);
@@ -154,8 +185,7 @@ void sched_take_inbox(struct runq *q)
     struct sched_node *n = __atomic_exchange_n(&q->inbox, NULL, __ATOMIC_ACQUIRE);
     while (n) {
         struct sched_node *next = n->inbox;
-        (void)__atomic_exchange_n(&n->waking, 0,
-                                  __ATOMIC_ACQ_REL); // what who came too late wrote before is seen
+        let_go(n);
         wake_here(n);
         n = next;
     }
@@ -188,7 +218,8 @@ static void leave(struct sched_node *n, unsigned from, enum sched_state to, tsc_
         leave_turn(q, n, now);
     else if (q->next == n)
         q->next = list_empty(&n->link) ? NULL : behind(n);
-    q->count -= n->state == SCHED_RUNNABLE;
+    if (n->state == SCHED_RUNNABLE)
+        __atomic_store_n(&q->count, q->count - 1, __ATOMIC_RELAXED);
     change_state(n, from, to);
     list_remove(&n->link);
 }
@@ -206,7 +237,7 @@ seldom void sched_end(struct sched_node *n, tsc_t now)
 // A turn that was given up ended at 0.
 static void end_turn(struct runq *q, tsc_t now)
 {
-    if (q->mixed && q->current->turn_end.v)
+    if (!q->alike && q->current->turn_end.v)
         q->first->debt += now.v - q->current->turn_end.v;
 }
 
@@ -221,39 +252,110 @@ struct sched_node *sched_pick(struct runq *q, tsc_t now)
     return start_turn(q, behind(n), now);
 }
 
-// join() and switch_in() for what is the rule: all in the ring are alike, so that nothing has to be reckoned.
-static inline void lend(struct runq *q, struct sched_node *from, struct sched_node *to, tsc_t now)
-{
-    if (unlikely(q->mixed || to->measure != q->least)) {
-        join(q, to, &from->link);
-        switch_in(q, to, now);
-        return;
-    }
-    q->count++;
-    list_insert(&to->link, &from->link);
-    to->round = q->round;
-    from->ran += now.v;
-    to->ran -= now.v;
-    q->current = to;
-}
-
 bool sched_handoff(struct sched_node *from, struct sched_node *to, bool parks, tsc_t now)
 {
     struct runq *q = from->home->runq;
-    assert(q->current == from);
-    if (to->home != from->home || to->state != SCHED_PARKED)
+    if (sched_home(to) != from->home || to->state != SCHED_PARKED)
         return false;
     change_state(to, 1 << SCHED_PARKED, SCHED_RUNNABLE);
+    join(q, to, &from->link);
     to->turn_end = from->turn_end;
-    lend(q, from, to, now);
     if (parks) { // it leaves its place to `to`
         list_remove(&from->link);
-        q->count--;
         change_state(from, 1 << SCHED_RUNNABLE, SCHED_PARKED);
         if (q->first == from)
             q->first = to;
+    } else {
+        q->count++;
     }
+    from->ran += now.v;
+    to->ran -= now.v;
+    q->current = to;
     return true;
+}
+
+// ---- Moves ----
+
+static uint64_t bit_of(const struct pcpu *p)
+{
+    return 1ull << p->id;
+}
+
+struct pcpu *sched_ask(struct pcpu *p, tsc_t now, uint64_t again, tsc_t *next)
+{
+    struct pcpu *busy = NULL;
+    uint32_t most = 1;
+    __atomic_fetch_or(&asking, bit_of(p), __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < pcpu_count; i++) {
+        uint32_t count = pcpus[i].runq ? __atomic_load_n(&pcpus[i].runq->count, __ATOMIC_SEQ_CST) : 0;
+        if (count > most) {
+            busy = &pcpus[i];
+            most = count;
+        }
+    }
+    bool due = !p->runq->asked.v || now.v >= p->runq->asked.v + again;
+    if (due)
+        p->runq->asked = now;
+    *next = tsc(busy ? p->runq->asked.v + again : ~0ull);
+    return due ? busy : NULL;
+}
+
+void sched_ask_no_more(struct pcpu *p)
+{
+    if (!p->runq->asked.v)
+        return;
+    p->runq->asked = tsc(0);
+    __atomic_fetch_and(&asking, ~bit_of(p), __ATOMIC_SEQ_CST);
+}
+
+// One of those who ask gets `n`: its id, or -1. Of several givers, who clears the bit gives.
+static int claim(const struct sched_node *n)
+{
+    uint64_t who = n->allowed & __atomic_load_n(&asking, __ATOMIC_SEQ_CST) & ~bit_of(n->home);
+    if (!who)
+        return -1;
+    int id = __builtin_ctzll(who);
+    return __atomic_fetch_and(&asking, ~(1ull << id), __ATOMIC_SEQ_CST) >> id & 1 ? id : -1;
+}
+
+// The next in line and a few behind it, but who is being woken from elsewhere; who has a part in the present turn stays.
+struct sched_node *sched_depart(struct runq *q, bool (*may_move)(const struct sched_node *n),
+                                struct pcpu **to)
+{
+    enum { LOOKED_AT = 8 };
+    struct sched_node *n = q->current ? behind(q->current) : q->next;
+    for (unsigned i = 0; i < LOOKED_AT && i + 1 < q->count && n != q->first; i++, n = behind(n)) {
+        if (!may_move(n) || !hold(n))
+            continue;
+        int id = claim(n);
+        if (id < 0) {
+            let_go(n);
+            continue;
+        }
+        *to = &pcpus[id];
+        leave(n, 1 << SCHED_RUNNABLE, SCHED_MOVING, tsc(0)); // it does not run, so the time does not matter
+        return n;
+    }
+    return NULL;
+}
+
+void sched_set_home(struct sched_node *n, struct pcpu *to)
+{
+    __atomic_store_n(&n->home, to, __ATOMIC_RELEASE);
+    let_go(n);
+}
+
+void sched_arrive(struct sched_node *n)
+{
+    if (n->state != SCHED_MOVING)
+        return;
+    change_state(n, 1 << SCHED_MOVING, SCHED_RUNNABLE);
+    join_tail(n);
+}
+
+void sched_stay(struct sched_node *n)
+{
+    n->allowed = bit_of(n->home);
 }
 
 // One read, so that it is right whatever another processor does with `n` meanwhile.

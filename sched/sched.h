@@ -15,16 +15,17 @@
 #include "arch/list.h"
 #include "arch/types.h"
 
-// States of a vCPU: CREATED -> RUNNABLE <-> PARKED; anything -> ENDED.
-enum sched_state { SCHED_CREATED, SCHED_RUNNABLE, SCHED_PARKED, SCHED_ENDED };
+// States of a vCPU: CREATED -> RUNNABLE <-> PARKED; RUNNABLE <-> MOVING; anything -> ENDED.
+enum sched_state { SCHED_CREATED, SCHED_RUNNABLE, SCHED_PARKED, SCHED_MOVING, SCHED_ENDED };
 
 struct pcpu;
 
 struct sched_node {
-    struct list link; // in the ring, or alone
-    struct pcpu *home;
+    struct list link;  // in the ring, or alone
+    struct pcpu *home; // read by sched_home(); changed under `waking`
+    uint64_t allowed;  // where it may live, bit per processor id
     enum sched_state state;
-    uint32_t waking;          // in the inbox of its home
+    uint32_t waking;          // in the inbox of its home, or on its way there; or its home is changing
     struct sched_node *inbox; // next one there
     tsc_t quantum;            // the longest turn, TSC ticks
     uint32_t weight;          // its share; from 1
@@ -40,16 +41,23 @@ struct runq {
     struct sched_node *first;   // whose turn it is, NULL with current; `current` unless the turn is lent
     struct sched_node *next;    // with current NULL: who runs next
     bool plain;                 // somebody runs, and everybody's turn is a quantum: sched_next() does
-    bool mixed;                 // not everybody's turn is a quantum
-    uint32_t count;             // in the ring
-    uint64_t round, unit;       // mixed: the present round, and its ticks a unit of weight
-    uint64_t least, most;       // `measure` of those who were seen in this round
+    uint64_t alike;             // `measure` of everybody in the ring; 0: they differ
+    uint32_t count;             // in the ring; read by others
+    tsc_t asked;                // when its processor asked for work; 0: it has some
+    uint64_t round, unit;       // while they differ: the present round, and its ticks a unit of weight
+    uint64_t least, most;       // likewise: `measure` of those who were seen in this round
     struct sched_node *inbox;   // pushed by any processor, taken whole by the home
 };
 
 void runq_init(struct runq *q);
 enum { SCHED_WEIGHT_MAX = 100 };
-void sched_node_init(struct sched_node *n, struct pcpu *home, tsc_t quantum, uint32_t weight);
+void sched_node_init(struct sched_node *n, struct pcpu *home, tsc_t quantum, uint32_t weight,
+                     uint64_t allowed);
+// Where it lives. Any processor; for the one that it names it is true until that gives the vCPU away itself.
+static inline struct pcpu *sched_home(const struct sched_node *n)
+{
+    return __atomic_load_n(&n->home, __ATOMIC_ACQUIRE);
+}
 
 // Makes a CREATED or PARKED vCPU runnable at the tail of its home's queue; harmless for one that is runnable
 // already or has ended. Any processor: from another one it takes effect when the home does its chores.
@@ -103,6 +111,23 @@ static inline void sched_end_turn(struct sched_node *n)
 {
     n->turn_end = tsc(0);
 }
+
+// ---- Moves. A processor with nothing to run asks; one that has a vCPU waiting for its turn gives it away. ----
+
+// This processor has nobody to run: asks for work, now and again when `again` ticks have passed. Returns a processor
+// that has more than one vCPU and should be kicked, or NULL; `*next`: when to ask again, ~0 when nobody has.
+struct pcpu *sched_ask(struct pcpu *p, tsc_t now, uint64_t again, tsc_t *next);
+// This processor has work.
+void sched_ask_no_more(struct pcpu *p);
+// Takes a vCPU that waits for its turn, and of which may_move() says so, out of this processor's ring for one that asks
+// and that the vCPU may live on, `*to`. It is MOVING then: nobody runs it, and a wake does nothing, for it will be runnable. NULL: there is none.
+// What hangs on its home can be moved now; sched_set_home() and, there, sched_arrive() have to follow.
+struct sched_node *sched_depart(struct runq *q, bool (*may_move)(const struct sched_node *n),
+                                struct pcpu **to);
+void sched_set_home(struct sched_node *n, struct pcpu *to);
+void sched_arrive(struct sched_node *n);
+// From now on it lives where it is. Own processor only.
+void sched_stay(struct sched_node *n);
 
 // TSC ticks that `n` has run up to `now`. Any processor.
 uint64_t sched_run_ticks(const struct sched_node *n, tsc_t now);

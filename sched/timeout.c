@@ -60,24 +60,40 @@ static void note_next(struct timeouts *ts)
 
 bool timeout_set(struct timeouts *ts, struct timeout *t, tsc_t deadline)
 {
-    if (t->index == TIMEOUT_IDLE && ts->count == ts->capacity)
+    bool is_new = t->index < 0;
+    if (is_new && ts->count == ts->capacity)
         return false;
     t->deadline = deadline;
-    settle(ts, t, t->index == TIMEOUT_IDLE ? ts->count++ : (uint32_t)t->index);
+    settle(ts, t, is_new ? ts->count++ : (uint32_t)t->index);
     note_next(ts);
     return true;
 }
 
 void timeout_cancel(struct timeouts *ts, struct timeout *t)
 {
-    if (t->index == TIMEOUT_IDLE)
-        return;
-    uint32_t hole = (uint32_t)t->index;
-    struct timeout *last = ts->heap[--ts->count];
+    int32_t index = t->index;
     t->index = TIMEOUT_IDLE;
+    if (index < 0)
+        return;
+    uint32_t hole = (uint32_t)index;
+    struct timeout *last = ts->heap[--ts->count];
     if (last != t)
         settle(ts, last, hole);
     note_next(ts);
+}
+
+void timeout_suspend(struct timeouts *ts, struct timeout *t)
+{
+    bool was_set = t->index >= 0;
+    timeout_cancel(ts, t);
+    if (was_set)
+        t->index = TIMEOUT_SUSPENDED;
+}
+
+void timeout_resume(struct timeouts *ts, struct timeout *t)
+{
+    if (t->index == TIMEOUT_SUSPENDED)
+        timeout_set(ts, t, t->deadline);
 }
 
 void timeouts_run(struct timeouts *ts, tsc_t now)

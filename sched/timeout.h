@@ -4,13 +4,13 @@
 #pragma once
 #include "arch/types.h"
 
-enum { TIMEOUT_IDLE = -1 };
+enum { TIMEOUT_IDLE = -1, TIMEOUT_SUSPENDED = -2 };
 
 struct timeout {
     tsc_t deadline;
     void (*fire)(
         struct timeout *t); // runs on the owning processor, out of the heap already; may set it again
-    int32_t index;          // place in the heap, TIMEOUT_IDLE when not set
+    int32_t index;          // place in the heap; TIMEOUT_IDLE: not set; TIMEOUT_SUSPENDED: between two heaps
 };
 
 struct timeouts {
@@ -25,6 +25,9 @@ void timeout_init(struct timeout *t, void (*fire)(struct timeout *));
 // Sets or moves `t`. False when the heap is full (its capacity is sized for all machines of the box).
 bool timeout_set(struct timeouts *ts, struct timeout *t, tsc_t deadline);
 void timeout_cancel(struct timeouts *ts, struct timeout *t);
+// Takes `t` out of a heap to put it, if it was set, into another one, where it may be set and cancelled meanwhile.
+void timeout_suspend(struct timeouts *ts, struct timeout *t);
+void timeout_resume(struct timeouts *ts, struct timeout *t);
 // The nearest deadline, or ~0 when none is set.
 static inline tsc_t timeouts_next(const struct timeouts *ts)
 {

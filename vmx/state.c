@@ -235,6 +235,12 @@ static void switch_all(struct vcpu *from, struct vcpu *to)
     load_all(&to->state);
 }
 
+void state_unload(struct vcpu *v)
+{
+    save_all(&v->state);
+    this_vmx()->loaded = NULL;
+}
+
 // XCR0 in the processor is xcr0_ever of both, and nothing rare is there.
 static inline bool switches_plainly(const struct guest_state *old, const struct guest_state *new)
 {

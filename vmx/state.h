@@ -33,6 +33,8 @@ void state_init(void); // boot processor, once
 enum error state_create(struct vcpu *v, uint16_t owner);
 void state_restart(struct vcpu *v); // INIT of the current vCPU
 void state_destroy(struct vcpu *v, uint16_t owner);
+// The state of `v`, which this processor holds, goes to memory; it holds nobody's then.
+void state_unload(struct vcpu *v);
 uint64_t state_bytes(void);
 
 // XSETBV of the current vCPU with a legal value: see "XSAVE state" in state.c.

@@ -85,6 +85,15 @@ void vcpu_restart(struct vcpu *v, const struct guest_start *start)
     flush_guest_tlb(v);
 }
 
+void vcpu_unload(struct vcpu *v)
+{
+    if (this_pcpu()->current == v)
+        vcpu_leave();
+    if (this_vmx()->loaded == v)
+        state_unload(v);
+    vmcs_clear(v->vmcs);
+}
+
 void vcpu_retire(struct vcpu *v)
 {
     if (this_vmx()->loaded == v)

@@ -98,6 +98,8 @@ extern const struct vcpu_upcalls vcpu_upcalls;
 enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start *start);
 // Puts the current vCPU into state `start`; what INIT leaves alone stays (SDM, "Processor State After Reset").
 void vcpu_restart(struct vcpu *v, const struct guest_start *start);
+// Another processor may enter it from now on: its VMCS is clear, its state is in memory. On its home.
+void vcpu_unload(struct vcpu *v);
 // Its VMCS is active nowhere any more and its state in no processor. On its home; not the current one.
 void vcpu_retire(struct vcpu *v);
 // Gives its memory back. After vcpu_retire(), or before it ever ran.

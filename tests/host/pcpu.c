@@ -1,6 +1,8 @@
 // Processors for tests: each thread says which one it is; a kick is only counted.
 #include "arch/pcpu.h"
 
+struct pcpu pcpus[PCPU_MAX];
+uint32_t pcpu_count = 1;
 _Thread_local struct pcpu *host_pcpu;
 unsigned host_kicks;
 

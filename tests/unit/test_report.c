@@ -13,7 +13,6 @@ static struct pcpu *processor;
 #include "kernel/report.c"
 
 void (*log_sink)(enum log_level level, const char *line, size_t len);
-struct pcpu pcpus[PCPU_MAX];
 
 static char wire[1 << 20];
 static size_t wire_length;
