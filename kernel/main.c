@@ -274,6 +274,8 @@ static void init_vmx(void)
     if (vmx_init_cpu(&why))
         refuse(why.text);
     microscope_init(options.report & REPORT_STATS);
+    if (options.report & REPORT_STATS)
+        sched_watch();
 }
 
 static void bring_up(void)

@@ -20,6 +20,7 @@
 #include "kernel/vm.h"
 #include "mm/mm.h"
 #include "mm/quarantine.h"
+#include "sched/sched.h"
 #include "vmx/tags_check.h"
 #include "vmx/vmx.h"
 
@@ -143,6 +144,21 @@ static void report_strays(void)
     }
 }
 
+// With report=stats, for each processor.
+static void report_waits(void)
+{
+    for (uint32_t i = 0; options.report & REPORT_STATS && i < pcpu_count; i++) {
+        const struct runq *q = pcpus[i].runq;
+        char text[300];
+        size_t n = format(text, sizeof text,
+                          "processor %u: %u vCPUs came, from wake to turn log2 of ticks:", i, q->came);
+        for (unsigned b = 0; b < SCHED_BUCKETS; b++)
+            if (q->waits[b] && n < sizeof text)
+                n += format(text + n, sizeof text - n, " %u:%u", b, q->waits[b]);
+        log_info("%s", text);
+    }
+}
+
 // ---- The run ----
 
 static void all_ended(void)
@@ -153,6 +169,7 @@ static void all_ended(void)
     report_strays();
     if (input_lost())
         log_warn("%u bytes of input were lost: no machine had room", input_lost());
+    report_waits();
     uint32_t failures = report_end();
     power_end((enum power_way)options.exit, failures ? 1 : 0);
 }

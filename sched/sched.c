@@ -1,4 +1,5 @@
 #include "sched/sched.h"
+#include "arch/cpu.h"
 #include "arch/panic.h"
 #include "arch/pcpu.h"
 
@@ -14,6 +15,7 @@ enum {
     ALIVE = ASLEEP | 1 << SCHED_RUNNABLE | 1 << SCHED_MOVING,
 };
 
+static bool watching;
 static uint64_t asking; // processors that have nothing to run, bit per id
 _Static_assert(PCPU_MAX <= 64, "a bit for each");
 
@@ -45,7 +47,7 @@ static struct sched_node *behind(struct sched_node *n)
 
 static void note_plain(struct runq *q)
 {
-    q->plain = q->current && q->alike;
+    q->plain = q->current && q->alike && !watching;
 }
 
 // The processor goes from one to the other, either of which may be nobody; the turn goes on.
@@ -136,11 +138,17 @@ static void join_tail(struct sched_node *n)
         __atomic_store_n(&n->home->kick, 1, __ATOMIC_RELAXED);
 }
 
-static void wake_here(struct sched_node *n)
+static tsc_t stamp(void)
+{
+    return unlikely(watching) ? rdtsc() : tsc(0);
+}
+
+static void wake_here(struct sched_node *n, tsc_t when)
 {
     if (!(ASLEEP >> n->state & 1))
         return;
     change_state(n, ASLEEP, SCHED_RUNNABLE);
+    n->woken = when;
     join_tail(n);
 }
 
@@ -165,6 +173,7 @@ static void wake_there(struct sched_node *n)
         return;
     struct pcpu *home = sched_home(n);
     struct runq *q = home->runq;
+    n->posted = stamp();
     n->inbox = __atomic_load_n(&q->inbox, __ATOMIC_RELAXED);
     while (!__atomic_compare_exchange_n(&q->inbox, &n->inbox, n, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         ;
@@ -175,7 +184,7 @@ static void wake_there(struct sched_node *n)
 void sched_wake(struct sched_node *n)
 {
     if (sched_home(n) == this_pcpu())
-        wake_here(n);
+        wake_here(n, stamp());
     else
         wake_there(n);
 }
@@ -185,8 +194,9 @@ void sched_take_inbox(struct runq *q)
     struct sched_node *n = __atomic_exchange_n(&q->inbox, NULL, __ATOMIC_ACQUIRE);
     while (n) {
         struct sched_node *next = n->inbox;
+        tsc_t posted = n->posted;
         let_go(n);
-        wake_here(n);
+        wake_here(n, posted);
         n = next;
     }
 }
@@ -241,15 +251,33 @@ static void end_turn(struct runq *q, tsc_t now)
         q->first->debt += now.v - q->current->turn_end.v;
 }
 
+void sched_watch(void)
+{
+    watching = true;
+}
+
+// Processors' clocks may differ a little.
+static void count_wait(struct runq *q, struct sched_node *n, tsc_t now)
+{
+    uint64_t wait = now.v > n->woken.v ? now.v - n->woken.v : 1;
+    q->waits[min_u64(log2_floor(wait), SCHED_BUCKETS - 1)]++;
+    n->woken = tsc(0);
+}
+
 struct sched_node *sched_pick(struct runq *q, tsc_t now)
 {
-    struct sched_node *n = q->current;
+    struct sched_node *n = q->current ? q->current : q->next;
     if (!n)
-        return q->next ? start_turn(q, q->next, now) : NULL;
-    if (now.v < n->turn_end.v)
-        return n;
-    end_turn(q, now);
-    return start_turn(q, behind(n), now);
+        return NULL;
+    if (!q->current) {
+        n = start_turn(q, n, now);
+    } else if (now.v >= n->turn_end.v) {
+        end_turn(q, now);
+        n = start_turn(q, behind(n), now);
+    }
+    if (unlikely(n->woken.v))
+        count_wait(q, n, now);
+    return n;
 }
 
 bool sched_handoff(struct sched_node *from, struct sched_node *to, bool parks, tsc_t now)
@@ -350,6 +378,7 @@ void sched_arrive(struct sched_node *n)
     if (n->state != SCHED_MOVING)
         return;
     change_state(n, 1 << SCHED_MOVING, SCHED_RUNNABLE);
+    n->home->runq->came++;
     join_tail(n);
 }
 

@@ -27,29 +27,37 @@ struct sched_node {
     enum sched_state state;
     uint32_t waking;          // in the inbox of its home, or on its way there; or its home is changing
     struct sched_node *inbox; // next one there
-    tsc_t quantum;            // the longest turn, TSC ticks
-    uint32_t weight;          // its share; from 1
-    uint64_t measure;         // quantum / weight
-    uint64_t round;           // in which it had its last turn, or came: it has none before the next one
-    uint64_t debt;            // ticks that it ran beyond its turns, while the ring was not plain
-    tsc_t turn_end;           // when the present turn is over; meaningful while it runs or has lent it
-    uint64_t ran;             // TSC ticks; while it runs, less when it was switched in, hence negative
+    tsc_t posted,
+        woken;     // with sched_watch(): when it was put there; when woken, and it has not run since; else 0
+    tsc_t quantum; // the longest turn, TSC ticks
+    uint32_t weight;  // its share; from 1
+    uint64_t measure; // quantum / weight
+    uint64_t round;   // in which it had its last turn, or came: it has none before the next one
+    uint64_t debt;    // ticks that it ran beyond its turns, while the ring was not plain
+    tsc_t turn_end;   // when the present turn is over; meaningful while it runs or has lent it
+    uint64_t ran;     // TSC ticks; while it runs, less when it was switched in, hence negative
 };
+
+enum { SCHED_BUCKETS = 40 };
 
 struct runq {
     struct sched_node *current; // who runs
     struct sched_node *first;   // whose turn it is, NULL with current; `current` unless the turn is lent
     struct sched_node *next;    // with current NULL: who runs next
-    bool plain;                 // somebody runs, and everybody's turn is a quantum: sched_next() does
-    uint64_t alike;             // `measure` of everybody in the ring; 0: they differ
-    uint32_t count;             // in the ring; read by others
-    tsc_t asked;                // when its processor asked for work; 0: it has some
-    uint64_t round, unit;       // while they differ: the present round, and its ticks a unit of weight
-    uint64_t least, most;       // likewise: `measure` of those who were seen in this round
-    struct sched_node *inbox;   // pushed by any processor, taken whole by the home
+    bool plain;     // somebody runs, everybody's turn is a quantum, and nobody watches: sched_next() does
+    uint64_t alike; // `measure` of everybody in the ring; 0: they differ
+    uint32_t count; // in the ring; read by others
+    tsc_t asked;    // when its processor asked for work; 0: it has some
+    uint64_t round, unit;          // while they differ: the present round, and its ticks a unit of weight
+    uint64_t least, most;          // likewise: `measure` of those who were seen in this round
+    struct sched_node *inbox;      // pushed by any processor, taken whole by the home
+    uint32_t waits[SCHED_BUCKETS]; // with sched_watch(): how often it took 2^n ticks from a wake to a turn
+    uint32_t came;                 // how many moved here
 };
 
 void runq_init(struct runq *q);
+// From now on the time from a wake to the turn is counted. Once, before there are vCPUs.
+void sched_watch(void);
 enum { SCHED_WEIGHT_MAX = 100 };
 void sched_node_init(struct sched_node *n, struct pcpu *home, tsc_t quantum, uint32_t weight,
                      uint64_t allowed);

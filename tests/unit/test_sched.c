@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "arch/cpu.h"
 #include "arch/pcpu.h"
 
 enum { NODES = 6, STEPS = 200000, QUANTUM = 1000 };
@@ -567,6 +568,31 @@ static void no_wake_is_lost_between_threads(void **state)
         assert_int_equal(done[i], work[i]);
 }
 
+// Behind all others: from now on all rings are watched.
+static void waits_are_counted(void **state)
+{
+    (void)state;
+    sched_watch();
+    uint64_t begun = rdtsc().v;
+    sched_wake(&node[0]);
+    assert_ptr_equal(sched_pick(&q, tsc(rdtsc().v)), &node[0]);
+    assert_false(q.plain);
+    sched_wake(&node[1]);
+    host_pcpu = &elsewhere;
+    sched_wake(&node[2]);
+    host_pcpu = &home;
+    sched_take_inbox(&q);
+    for (unsigned i = 1; i <= 4; i++)
+        sched_pick(&q, tsc(begun + (i << 30)));
+    uint32_t seen = 0, far = 0;
+    for (unsigned i = 0; i < SCHED_BUCKETS; i++) {
+        seen += q.waits[i];
+        far += i >= 29 ? q.waits[i] : 0;
+    }
+    assert_int_equal(seen, 3);
+    assert_int_equal(far, 2);
+}
+
 // ---- Moves ----
 
 enum { CPUS = 3 };
@@ -828,6 +854,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(whose_place_is_here_stays, start_processors, stop_processors),
         cmocka_unit_test_setup_teardown(a_lent_turn_is_not_torn_apart, start_processors, stop_processors),
         cmocka_unit_test_setup_teardown(no_wake_is_lost_between_homes, start_processors, stop_processors),
+        cmocka_unit_test_setup(waits_are_counted, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
