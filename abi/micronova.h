@@ -68,7 +68,8 @@ struct start_info {
     X(PORT, 12)         /* (enum port_op, ...): finds ports and asks for events */                            \
     X(SEND, 13)         /* (port out, 4 words): puts a message into it */                                     \
     X(RECEIVE, 14)      /* (port in or PORT_ANY, microseconds) -> port, and 4 words where SEND has them */    \
-    X(CALL, 15)         /* (port out | port in << 8, 4 words): SEND, then RECEIVE for ever, without a gap */
+    X(CALL, 15)         /* (port out | port in << 8, 4 words): SEND, then RECEIVE for ever, without a gap */  \
+    X(GRANT, 16)        /* (enum grant_op, ...): pages of one machine in another */
 // clang-format on
 
 enum hypercall {
@@ -150,4 +151,14 @@ enum port_op {
     PORT_OUT, // (name gpa, bytes) -> the port out to the machine of that name
     PORT_IN,  // (name gpa, bytes) -> the port in from it
     PORT_EVENT, // (port in, vector): arrival raises that vector in this vCPU's local APIC, from 16 on; 0: does not
+};
+
+// Pages of one machine in another (docs/ipc.md), in pages of 4 KiB by number (gpa >> 12). `window=` on a module line
+// makes room for what others grant; there an access that no grant allows raises #GP(0).
+enum grant_op {
+    GRANT_WINDOW, // () -> the first page of this machine's window; E_NOT_FOUND: it has none
+    GRANT_GIVE,   // (port out, first page, pages, enum memory_right bits) -> the number of the grant
+    GRANT_REVOKE, // (port out, number) -> how many pages are still mapped: ask again, until 0: it is no more
+    GRANT_MAP,    // (port in, number, page of the window) -> how many pages are mapped, from the first on: ask again
+    GRANT_UNMAP,  // (port in, number) -> how many pages are still mapped: ask again
 };

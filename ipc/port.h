@@ -19,6 +19,7 @@
 #include "abi/micronova.h"
 #include "arch/lock.h"
 #include "arch/types.h"
+#include "ipc/grant.h"
 
 enum { PORT_DEPTH = 32, END_CPUS = 16 };
 
@@ -41,6 +42,7 @@ struct port {
     uint32_t head __attribute__((aligned(64)));
     struct lock readers;
     struct message slot[PORT_DEPTH] __attribute__((aligned(64)));
+    struct grants grants; // pages that go the same way
 };
 
 // A vCPU that waits, while its bit in `look` is set.

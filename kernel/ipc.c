@@ -39,20 +39,35 @@ void ipc_init(void)
 
 // ---- Coming and going ----
 
+static void set_spaces(struct end *e, struct space *s)
+{
+    for (unsigned i = 0; i < PORTS; i++) {
+        if (e->out[i])
+            grants_set_owner(&e->out[i]->grants, s);
+        if (e->in[i])
+            grants_set_reader(&e->in[i]->grants, s);
+    }
+}
+
 void ipc_start(struct vm *vm)
 {
     static struct end none; // without ports; nobody writes to it
     struct end *e = peers_end(vm->id);
     for (uint32_t i = 0; i < vm->cpu_count; i++)
         vm->cpus[i]->end = e ? e : &none;
-    if (e)
+    if (e) {
+        set_spaces(e, vm->space);
         end_attach(e, vm);
+    }
 }
 
 void ipc_forget(struct vm *vm)
 {
-    if (peers_end(vm->id))
-        end_detach(peers_end(vm->id));
+    struct end *e = peers_end(vm->id);
+    if (e) {
+        set_spaces(e, NULL);
+        end_detach(e);
+    }
 }
 
 void ipc_refuse(uint32_t id)
@@ -404,6 +419,56 @@ void hypercall_PORT(struct vcpu *v)
     uint64_t op = call_arg(&c, 0);
     int64_t result = op < array_size(ops) ? ops[op](&c) : -E_INVALID;
     v->gpr[RAX] = (uint64_t)result;
+}
+
+// ---- Grants ----
+
+static int64_t op_GRANT_WINDOW(const struct call *c)
+{
+    const struct machine *m = c->v->vm->machine;
+    return m->window ? (int64_t)machine_window(m).v : -E_NOT_FOUND;
+}
+
+static int64_t op_GRANT_GIVE(const struct call *c)
+{
+    struct port *p = port_out(cpu_of(c->v)->end, call_arg(c, 1));
+    return p ? grants_give(&p->grants, call_arg(c, 2), call_arg(c, 3), call_arg(c, 4)) : -E_NOT_FOUND;
+}
+
+static int64_t op_GRANT_REVOKE(const struct call *c)
+{
+    struct port *p = port_out(cpu_of(c->v)->end, call_arg(c, 1));
+    return p ? grants_revoke(&p->grants, call_arg(c, 2)) : -E_NOT_FOUND;
+}
+
+static struct port *port_in(const struct call *c)
+{
+    uint64_t number = call_arg(c, 1);
+    return number < PORTS ? cpu_of(c->v)->end->in[number] : NULL;
+}
+
+static int64_t op_GRANT_MAP(const struct call *c)
+{
+    struct port *p = port_in(c);
+    return p ? grants_map(&p->grants, call_arg(c, 2), call_arg(c, 3)) : -E_NOT_FOUND;
+}
+
+static int64_t op_GRANT_UNMAP(const struct call *c)
+{
+    struct port *p = port_in(c);
+    vcpu_attention(c->v); // it runs in the space that the pages leave
+    return p ? grants_unmap(&p->grants, call_arg(c, 2)) : -E_NOT_FOUND;
+}
+
+void hypercall_GRANT(struct vcpu *v)
+{
+    static int64_t (*const ops[])(const struct call *c) = {
+        [GRANT_WINDOW] = op_GRANT_WINDOW, [GRANT_GIVE] = op_GRANT_GIVE,   [GRANT_REVOKE] = op_GRANT_REVOKE,
+        [GRANT_MAP] = op_GRANT_MAP,       [GRANT_UNMAP] = op_GRANT_UNMAP,
+    };
+    struct call c = {v, vcpu_in_64bit_mode(v)};
+    uint64_t op = call_arg(&c, 0);
+    set_result(v, op < array_size(ops) ? ops[op](&c) : -E_INVALID);
 }
 
 bool ipc_can_interrupt(const struct vm *vm)

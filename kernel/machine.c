@@ -51,6 +51,16 @@ static enum error backing_parse(const struct key *key, const char *value, struct
     return m->eager || text_is(value, "lazy") ? E_OK : bad_value(key, value, "lazy or eager", why);
 }
 
+static enum error window_parse(const struct key *key, const char *value, struct machine *m,
+                               struct reason *why)
+{
+    uint64_t bytes;
+    if (!bytes_parse(value, &bytes) || !bytes || bytes % PAGE_SIZE || bytes > MACHINE_WINDOW_MAX)
+        return bad_value(key, value, "a multiple of 4K, not 0, up to 1G, such as 16M", why);
+    m->window = bytes;
+    return E_OK;
+}
+
 static enum error vcpus_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
 {
     uint64_t count;
@@ -184,6 +194,14 @@ static enum error module_name_parse(const struct key *key, const char *value, st
     return text_parse(key, value, m, why);
 }
 
+gfn_t machine_window(const struct machine *m)
+{
+    enum { ALIGN = 2 << 20 };
+    const uint64_t devices = 0xfe000000, devices_end = 1ull << 32;
+    uint64_t base = align_up(m->mem, ALIGN);
+    return gpa_to_gfn(gpa(base < devices_end && base + m->window > devices ? devices_end : base));
+}
+
 bool machine_peer(const struct machine *m, unsigned n, char name[MACHINE_NAME_MAX + 1])
 {
     const char *at = m->ipc, *comma;
@@ -311,6 +329,7 @@ static const struct key keys[] = {
     {"slice",   slice_parse,       FIELD(slice_us)},
     {"timeout", timeout_parse,     FIELD(timeout_ms)},
     {"vcpus",   vcpus_parse,       FIELD(vcpus)},
+    {"window",  window_parse,      FIELD(window)},
     {"weight",  weight_parse,      FIELD(weight)},
 };
 // clang-format on

@@ -7,6 +7,7 @@
 
 enum { MACHINE_VCPUS_MAX = 16, MACHINE_NAME_MAX = 31, MACHINE_TEXT_MAX = 511, MACHINE_IPC_MAX = 255 };
 enum { MACHINE_MEM_DEFAULT = 4 << 20 };
+enum { MACHINE_WINDOW_MAX = 1 << 30 };
 #define MACHINE_MEM_MAX (64ull << 30)
 
 struct machine {
@@ -29,6 +30,7 @@ struct machine {
     uint64_t break_xor;
     char cmdline[MACHINE_TEXT_MAX + 1];
     char initrd[MACHINE_NAME_MAX + 1]; // name of another module, "" if none
+    uint64_t window;                   // bytes, multiple of PAGE_SIZE; 0: none
     char ipc[MACHINE_IPC_MAX + 1];     // names of the machines it may send to, commas between, "" if none
     char expect_screen[128];           // regex of expect=screen:REGEX, "" if none
     char fail_screen[128];             // regex of fail=screen:REGEX, "" if none
@@ -39,6 +41,8 @@ struct machine {
 // line had one.
 enum error machine_parse(struct machine *m, const char *line, struct reason *why);
 
+// Where its window begins, behind its memory and clear of the local APICs' pages.
+gfn_t machine_window(const struct machine *m);
 // Copies the n-th name (from 0) of its ipc=. False: there are not so many.
 bool machine_peer(const struct machine *m, unsigned n, char name[MACHINE_NAME_MAX + 1]);
 

@@ -58,6 +58,9 @@ static enum error build_memory(struct vm *vm, struct reason *why)
     if (e)
         return reason_set(why, e, "mem=%luK with its page tables does not fit: %luK of the box are left",
                           vm->machine->mem >> 10, buddy_available(&frames) << (PAGE_SHIFT - 10));
+    if (vm->machine->window)
+        space_add_slot(vm->space, machine_window(vm->machine), vm->machine->window >> PAGE_SHIFT,
+                       SLOT_WINDOW);
     if (vm->machine->eager)
         space_populate(vm->space, gfn(0));
     return E_OK;

@@ -42,7 +42,8 @@ static enum error find(struct space *s, const struct slot *t, gfn_t page, bool l
         return E_UNSUPPORTED;
     if (!there && !space_back(s, t, page.v))
         return E_NO_MEMORY;
-    ept_lookup(&s->ept, gfn_to_gpa(page), &leaf);
+    if (!there)
+        ept_lookup(&s->ept, gfn_to_gpa(page), &leaf);
     *f = hpa_to_pfn(leaf.at);
     return E_OK;
 }

@@ -288,6 +288,7 @@ int main(const struct start_info *start)
     report_query("vm-bytes", QUERY_VM_BYTES, "bytes");
     report_query("vm-create", QUERY_VM_CREATE, "ticks");
     report("first-guest", first - (uint64_t)hypercall1(HC_TIME, TIME_TSC_BOOT), "ticks");
+    measure_grants(empty);
     measure_max_handler();
     return tap_end();
 }

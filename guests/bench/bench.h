@@ -31,3 +31,5 @@ static inline void end_interrupt(void)
 void measure_ipi(void);
 // Messages to bench-peer and to itself, after interrupts were set up. `empty`: ticks around nothing.
 void measure_ipc(uint32_t empty);
+// Pages that bench-peer has granted, after what this machine costs was reported.
+void measure_grants(uint32_t empty);

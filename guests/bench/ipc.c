@@ -85,6 +85,31 @@ static void measure_oneself(uint32_t empty, word_t out, word_t in)
     report_median("event", events, empty + INSTRUCTION);
 }
 
+// A part of what bench-peer has granted, of pages that it has touched.
+static void measure_grant(uint32_t empty, word_t in)
+{
+    enum { PAGES = 64 };
+    sword_t window = hypercall1(HC_GRANT, GRANT_WINDOW), mapped = 0, got = 0;
+    uint64_t sum = 0;
+    while (window >= 0 && mapped < PAGES && got >= 0) {
+        uint64_t begun = rdtsc();
+        got = hypercall(HC_GRANT, GRANT_MAP, in, 0, (word_t)window, 0);
+        sum += rdtsc() - begun - empty;
+        mapped = got;
+    }
+    if (mapped == PAGES)
+        report("grant-map", sum / PAGES, "ticks");
+    else
+        print("grant-map: %ld\n", (long)got);
+}
+
+void measure_grants(uint32_t empty)
+{
+    sword_t in = port_in("bench-peer");
+    if (in >= 0)
+        measure_grant(empty, (word_t)in);
+}
+
 void measure_ipc(uint32_t empty)
 {
     sword_t out = port_out("bench-peer"), in = port_in("bench-peer"), to_me = port_out("bench"),

@@ -23,6 +23,14 @@ int serve(const struct role *r);
 int source(const struct role *r);
 int sink(const struct role *r);
 int ring(const struct role *r);
+int lend_server(const struct role *r);
+int lend_client(const struct role *r);
+int hostile(const struct role *r);
+int alone(const struct role *r);
+int dies(const struct role *r);
+int widow(const struct role *r);
+int flood(const struct role *r);
+int slow(const struct role *r);
 
 // ---- Messages that can be checked: {who, number, what follows from both} ----
 

@@ -41,11 +41,19 @@ static const struct {
     int (*play)(const struct role *r);
     unsigned points; // beside the one that its ports are found
 } roles[] = {
-    {"ping",   ping,   2},
-    {"serve",  serve,  1},
-    {"source", source, 1},
-    {"sink",   sink,   2},
-    {"ring",   ring,   1},
+    {"ping",        ping,        2 },
+    {"serve",       serve,       1 },
+    {"source",      source,      1 },
+    {"sink",        sink,        2 },
+    {"ring",        ring,        1 },
+    {"lend-server", lend_server, 1 },
+    {"lend-client", lend_client, 8 },
+    {"hostile",     hostile,     42},
+    {"alone",       alone,       3 },
+    {"dies",        dies,        1 },
+    {"widow",       widow,       3 },
+    {"flood",       flood,       1 },
+    {"slow",        slow,        1 },
 };
 
 int main(const struct start_info *start)

@@ -141,6 +141,14 @@ static void refusals_name_key_and_value(void **state)
     bad("x caps=root", E_MALFORMED, "caps=root: expected a list of probe, control, log");
     bad("x caps=probe,", E_MALFORMED, "caps=probe,: expected a list of probe, control, log");
     bad("x caps=probes", E_MALFORMED, "caps=probes: expected a list of probe, control, log");
+    good("x mem=5M window=64K");
+    assert_int_equal(m.window, 0x10000);
+    assert_int_equal(machine_window(&m).v, 0x600);
+    good("x mem=0xfd000000 window=32M");
+    assert_int_equal(machine_window(&m).v, 0x100000);
+    bad("x window=0", E_MALFORMED, "window=0: expected a multiple of 4K, not 0, up to 1G, such as 16M");
+    bad("x window=5000", E_MALFORMED, "window=5000: expected a multiple of 4K, not 0, up to 1G, such as 16M");
+    bad("x window=2G", E_MALFORMED, "window=2G: expected a multiple of 4K, not 0, up to 1G, such as 16M");
     char peer[MACHINE_NAME_MAX + 1];
     good("x ipc=a,b.c,x");
     assert_true(machine_peer(&m, 0, peer));
