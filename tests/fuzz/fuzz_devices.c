@@ -1,5 +1,5 @@
-// Random reads and writes over all ports of a machine's devices while its clock runs, jumps and runs
-// backwards.
+// Random reads and writes over all ports of a machine's devices while its clock runs, jumps and runs backwards, and bytes
+// arrive at its serial port.
 #include "dev/devices_impl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +29,14 @@ static void check(const struct devices *d, uint32_t value, unsigned width, bool 
         abort();
 }
 
+// What is refused is told, once there is room.
+static void type(struct devices *d, const uint32_t *bytes, size_t n)
+{
+    size_t taken = devices_console_input(d, (const char *)bytes, n);
+    if (taken > n || d->uart.refused != (taken < n))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fake_machine machine = {.wall_us = 1795338867000000};
@@ -47,6 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         machine.tsc += s.what & 0x40 ? (uint64_t)s.value << 24 : s.raw_port;
         machine.wall_us += s.what & 0x20 ? s.value : 100;
         devices_expire(&d, (enum device_timer)(s.value % DEVICE_TIMERS));
+        if (s.what & 0x10)
+            type(&d, &s.value, s.what & 8 ? sizeof s.value : 1);
         if (s.what & 1)
             io_out(io, port, width, s.value);
         uint32_t value = io_in(io, port, width);
