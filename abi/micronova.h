@@ -102,6 +102,7 @@ enum query {
     QUERY_VMWRITES,
     QUERY_RUN_TICKS, // TSC ticks this vCPU has run
     QUERY_PROCESSOR, // the processor that it runs on, which may be another one next time
+    QUERY_EXITS,     // VM exits of this vCPU so far, the query's own included
 };
 
 // What a machine with caps=control asks of another: 0, or an error. The other one's processors do it at their next

@@ -92,6 +92,11 @@ static void end_reboot(uint8_t code)
     __asm__ volatile("int3");
 }
 
+bool power_on_bochs(void)
+{
+    return on_bochs;
+}
+
 static enum power_way pick(void)
 {
     return on_bochs ? POWER_BOCHS : on_qemu ? POWER_QEMU : POWER_HALT;

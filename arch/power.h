@@ -11,6 +11,8 @@ extern void (*power_prepare)(void);
 
 // `acpi` must stay; `oem_id`: six bytes of the Root System Description Pointer, or NULL.
 void power_init(const struct acpi_info *acpi, const char *oem_id);
+// Whether the emulator that is recognised is Bochs. After power_init().
+bool power_on_bochs(void);
 // `code` reaches whoever can read it (isa-debug-exit). POWER_DEFAULT picks by the emulator recognised; on
 // hardware it is halt. Ports 8900H and F4H are written only when named or when their emulator is recognised.
 _Noreturn void power_end(enum power_way way, uint8_t code);

@@ -81,10 +81,15 @@ void lapic_request(struct lapic *l, uint8_t vector)
     request(l, vector);
 }
 
+bool lapic_is_enabled(const struct lapic *l)
+{
+    return l->mode != LAPIC_OFF && lapic_get(l, LAPIC_SVR) & SVR_ENABLE;
+}
+
 // Tells senders how to find this APIC.
 static void publish(struct lapic *l)
 {
-    uint64_t enabled = l->mode != LAPIC_OFF && (lapic_get(l, LAPIC_SVR) & SVR_ENABLE);
+    uint64_t enabled = lapic_is_enabled(l);
     uint64_t address = lapic_get(l, LAPIC_LDR) | (uint64_t)l->mode << ADDRESS_MODE_SHIFT |
                        (uint64_t)(lapic_get(l, LAPIC_DFR) >> 28) << ADDRESS_MODEL_SHIFT |
                        enabled << ADDRESS_ENABLED_SHIFT;
@@ -103,10 +108,10 @@ static void write_tpr(struct lapic *l, uint64_t value)
     renew_ppr(l);
 }
 
-static noinline_cold void end_level(struct lapic *l, unsigned vector)
+static noinline_cold void broadcast_eoi(struct lapic *l, uint8_t vector)
 {
     if (!(lapic_get(l, LAPIC_SVR) & SVR_NO_BROADCAST))
-        l->bus->ops->eoi(l, (uint8_t)vector);
+        l->bus->ops->eoi(l, vector);
 }
 
 // Spelled out because it is hot: the word, the bit in it and TMR's bit are found once.
@@ -125,7 +130,7 @@ static void write_eoi(struct lapic *l, uint64_t value)
         l->isr_words ^= (uint8_t)(1u << w);
     renew_ppr(l);
     if (unlikely(isr[TO_TMR] & bit))
-        end_level(l, w * 32 + n);
+        broadcast_eoi(l, (uint8_t)(w * 32 + n));
 }
 
 static void write_ldr(struct lapic *l, uint64_t value)
@@ -147,6 +152,7 @@ static void mask_lvts(struct lapic *l)
 {
     for (unsigned i = 0; i < array_size(lvts); i++)
         *lapic_reg(l, lvts[i]) |= LVT_MASKED;
+    l->timer_lvt |= LVT_MASKED;
 }
 
 // SDM, "Local APIC State After It Has Been Software Disabled".
@@ -259,7 +265,8 @@ enum access { NO, X1, X2, BOTH };
 #define X1_WRITE(first, last, name, read, write, ...) | ((write) & X1 ? NUMBERS(first, last) : 0)
 #define X2_WRITE(first, last, name, read, write, ...) | ((write) & X2 ? NUMBERS(first, last) : 0)
 static const uint64_t xapic_readable = 0 LAPIC_REGISTERS(X1_READ), xapic_writable = 0 LAPIC_REGISTERS(X1_WRITE);
-static const uint64_t x2apic_readable = 0 LAPIC_REGISTERS(X2_READ), x2apic_writable = 0 LAPIC_REGISTERS(X2_WRITE);
+static const uint64_t x2apic_writable = 0 LAPIC_REGISTERS(X2_WRITE);
+const uint64_t lapic_x2apic_readable = 0 LAPIC_REGISTERS(X2_READ);
 
 static const struct {
     uint64_t accepted, kept;
@@ -317,6 +324,42 @@ void lapic_mmio_write(struct lapic *l, uint32_t offset, unsigned width, uint32_t
         rows[reg].write(l, value & rows[reg].kept);
 }
 
+static void put_id(struct lapic *l)
+{
+    put(l, LAPIC_ID, l->mode == LAPIC_X2APIC ? l->id : l->id << 24);
+}
+
+// Of what is not to be written the processor lets through the ID alone.
+void lapic_written(struct lapic *l, uint32_t offset)
+{
+    uint32_t reg = offset >> 4 & (LAPIC_MSRS - 1);
+    uint64_t writable = l->mode == LAPIC_X2APIC ? x2apic_writable : xapic_writable;
+    if (likely(writable >> reg & 1))
+        rows[reg].write(l, lapic_get(l, reg) & rows[reg].kept);
+    put_id(l);
+}
+
+void lapic_ended(struct lapic *l, uint8_t vector)
+{
+    if (lapic_get(l, LAPIC_TMR + vector / 32) >> vector % 32 & 1)
+        broadcast_eoi(l, vector);
+}
+
+uint64_t lapic_levels(const struct lapic *l, unsigned quarter)
+{
+    return lapic_get(l, LAPIC_TMR + 2 * quarter) | (uint64_t)lapic_get(l, LAPIC_TMR + 2 * quarter + 1) << 32;
+}
+
+void lapic_add_requests(struct lapic *l, uint8_t highest)
+{
+    uint32_t words = l->irr_words;
+    if (highest)
+        words |= 1u << highest / 32;
+    while (words && !lapic_get(l, LAPIC_IRR + lapic_bsr(words)))
+        words ^= 1u << lapic_bsr(words);
+    l->irr_words = (uint8_t)words;
+}
+
 void lapic_set_cr8(struct lapic *l, uint64_t value)
 {
     write_tpr(l, value << 4 & 0xf0);
@@ -333,9 +376,9 @@ static void enter_mode(struct lapic *l, enum lapic_mode mode)
 {
     bool x2apic = mode == LAPIC_X2APIC;
     l->mode = (uint8_t)mode;
-    l->msr_readable = x2apic ? x2apic_readable : 0;
+    l->msr_readable = x2apic ? lapic_x2apic_readable : 0;
     l->msr_writable = x2apic ? x2apic_writable : 0;
-    put(l, LAPIC_ID, x2apic ? l->id : l->id << 24);
+    put_id(l);
     if (x2apic) {
         put(l, LAPIC_LDR, l->id >> 4 << 16 | 1u << (l->id & 15)); // SDM, "Deriving Logical x2APIC ID"
         lapic_reg(l, LAPIC_ICR)[1] = 0;
@@ -353,6 +396,7 @@ static void power_up(struct lapic *l)
     put(l, LAPIC_VERSION, 0x01050014);
     put(l, LAPIC_DFR, ~0u);
     put(l, LAPIC_SVR, 0xff);
+    l->timer_lvt = 0;
     mask_lvts(l);
     l->irr_words = l->isr_words = 0;
     l->errors = 0;

@@ -112,12 +112,15 @@ struct lapic {
     uint8_t mode;                 // enum lapic_mode
     uint8_t errors;               // ESR bits since it was written last
     bool error_told;              // the error interrupt was raised since then
+    bool new_levels;              // TMR may have got bits since this was cleared
     bool counting;                // the timer runs, in whichever mode
     uint8_t shift;                // the timer counts once in 1 << shift TSC ticks
     uint32_t id;
     uint64_t msr_readable, msr_writable; // bit n: MSR 800h + n; all zero unless in x2APIC mode
     struct lapic_bus *bus;
-    uint64_t base;         // IA32_APIC_BASE
+    uint64_t base;      // IA32_APIC_BASE
+    uint32_t timer_lvt; // LVT_TIMER and INITIAL_COUNT, as the timer goes by them
+    uint32_t initial_count;
     uint64_t start;        // counting down: host TSC when the present period began
     uint64_t deadline;     // counting: host TSC of the next expiry
     uint64_t tsc_deadline; // IA32_TSC_DEADLINE as written
@@ -183,6 +186,8 @@ void lapic_post_lint(struct lapic *l, unsigned pin);
 // Delivers a message; returns how many APICs accepted it. Lowest priority goes to one that may be any.
 unsigned lapic_bus_send(struct lapic_bus *bus, const struct apic_message *m);
 
+// On, and enabled by software (SVR).
+bool lapic_is_enabled(const struct lapic *l);
 // Would an ExtINT from the PIC reach this vCPU now?
 bool lapic_takes_extint(const struct lapic *l);
 
@@ -206,6 +211,12 @@ static inline unsigned lapic_top(const uint32_t *regs, enum lapic_register first
     return w * 32 + lapic_bsr(regs[(first + w) * 4]);
 }
 
+// The highest request, whatever its priority; LAPIC_NONE.
+static inline int lapic_top_request(const struct lapic *l)
+{
+    return l->irr_words ? (int)lapic_top(l->regs, LAPIC_IRR, l->irr_words) : LAPIC_NONE;
+}
+
 // The vector to deliver now: the highest request, if its class is above the processor priority; else
 // LAPIC_NONE. Nothing is changed. SDM, "Task and Processor Priorities".
 static inline int lapic_highest(const struct lapic *l)
@@ -223,5 +234,19 @@ void lapic_self_ipi(struct lapic *l, uint8_t vector);
 // The latter and lapic_accept() in one, when no other request waits. False: nothing has happened, because that vector
 // is not to be delivered now.
 bool lapic_accept_self(struct lapic *l, uint8_t vector);
+
+// ---- For processors that virtualize APICs, on the same page ----
+
+// Bit n: x2APIC mode has register n to be read.
+extern const uint64_t lapic_x2apic_readable;
+// The processor has written to the page at `offset` what the guest wrote, whatever that was: what comes of it.
+void lapic_written(struct lapic *l, uint32_t offset);
+// The processor has carried out the EOI of `vector`: tells the I/O APIC if it came by level, unless SVR forbids.
+void lapic_ended(struct lapic *l, uint8_t vector);
+// Vectors that came by level, 64 * `quarter` on.
+uint64_t lapic_levels(const struct lapic *l, unsigned quarter);
+// The processor has `highest` requested (0: nothing) and maybe lower ones: the summary of IRR has its word, and then no
+// empty word above all that are not.
+void lapic_add_requests(struct lapic *l, uint8_t highest);
 // The page changed behind our back: summaries anew.
 void lapic_resync(struct lapic *l);

@@ -167,6 +167,8 @@ static void merge_word(struct lapic *l, unsigned w)
     if (!taken || l->mode == LAPIC_OFF)
         return;
     uint32_t *tmr = lapic_reg(l, LAPIC_TMR + w);
+    if (unlikely(level))
+        l->new_levels = true;
     *tmr = (*tmr & ~taken) | level;
     *lapic_reg(l, LAPIC_IRR + w) |= taken;
     l->irr_words |= (uint8_t)(1u << w);

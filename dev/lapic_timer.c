@@ -1,6 +1,9 @@
 // The local APIC's timer. Nothing ticks: it knows when its period began and when it expires, in TSC ticks of
 // the host, and asks to be called then. It counts at the rate of the TSC, divided as software says. SDM,
 // "APIC Timer", "TSC-Deadline Mode".
+//
+// What it goes by is in struct lapic; the page has copies for the guest, which APIC-register virtualization overwrites
+// before we know.
 #include "dev/lapic.h"
 #include "dev/lapic_impl.h"
 
@@ -9,7 +12,7 @@ enum { LVT_MODE_SHIFT = 17 };
 
 static enum timer_mode timer_mode(const struct lapic *l)
 {
-    return (enum timer_mode)(lapic_get(l, LAPIC_LVT_TIMER) >> LVT_MODE_SHIFT & 3);
+    return (enum timer_mode)(l->timer_lvt >> LVT_MODE_SHIFT & 3);
 }
 
 static bool counts_down(const struct lapic *l)
@@ -24,7 +27,7 @@ static uint64_t now(struct lapic *l)
 
 static uint64_t period(const struct lapic *l)
 {
-    return (uint64_t)lapic_get(l, LAPIC_INITIAL_COUNT) << l->shift;
+    return (uint64_t)l->initial_count << l->shift;
 }
 
 // Brings the timer to the present: what is due fires, if it is not masked. A periodic timer that was not
@@ -33,7 +36,7 @@ static void settle(struct lapic *l, uint64_t at)
 {
     if (!l->counting || at < l->deadline)
         return;
-    uint32_t lvt = lapic_get(l, LAPIC_LVT_TIMER);
+    uint32_t lvt = l->timer_lvt;
     if (timer_mode(l) == PERIODIC) {
         l->start += (at - l->start) / period(l) * period(l);
         l->deadline = max_u64(l->start + period(l), at + l->bus->least_period.v);
@@ -46,7 +49,7 @@ static void settle(struct lapic *l, uint64_t at)
 
 void lapic_timer_update(struct lapic *l)
 {
-    bool fires = l->counting && !(lapic_get(l, LAPIC_LVT_TIMER) & LVT_MASKED);
+    bool fires = l->counting && !(l->timer_lvt & LVT_MASKED);
     l->bus->ops->arm(l, tsc(fires ? l->deadline : ~0ull));
 }
 
@@ -60,6 +63,7 @@ void lapic_timer_reset(struct lapic *l)
 {
     bool armed = l->counting;
     l->counting = false;
+    l->initial_count = 0;
     l->shift = 1; // a divide configuration of 0
     if (armed)
         lapic_timer_update(l);
@@ -74,17 +78,18 @@ uint32_t lapic_timer_count(struct lapic *l)
     uint64_t elapsed = at - l->start;
     if (timer_mode(l) == PERIODIC)
         elapsed %= period(l);
-    return lapic_get(l, LAPIC_INITIAL_COUNT) - (uint32_t)(elapsed >> l->shift);
+    return l->initial_count - (uint32_t)(elapsed >> l->shift);
 }
 
 // In TSC-deadline mode writes to the initial count are ignored.
 void lapic_timer_start(struct lapic *l, uint32_t count)
 {
+    *lapic_reg(l, LAPIC_INITIAL_COUNT) = l->initial_count;
     if (!counts_down(l))
         return;
     uint64_t at = now(l);
     settle(l, at);
-    *lapic_reg(l, LAPIC_INITIAL_COUNT) = count;
+    *lapic_reg(l, LAPIC_INITIAL_COUNT) = l->initial_count = count;
     l->counting = count != 0;
     l->start = at;
     l->deadline = at + period(l);
@@ -103,7 +108,7 @@ void lapic_timer_divide(struct lapic *l, uint32_t divide)
         return;
     uint64_t elapsed = at - l->start;
     if (timer_mode(l) == PERIODIC)
-        elapsed %= (uint64_t)lapic_get(l, LAPIC_INITIAL_COUNT) << before;
+        elapsed %= (uint64_t)l->initial_count << before;
     l->start = at - (elapsed >> before << l->shift);
     l->deadline = l->start + period(l);
     lapic_timer_update(l);
@@ -114,7 +119,7 @@ void lapic_timer_lvt(struct lapic *l, uint32_t lvt)
 {
     settle(l, now(l));
     bool counted = counts_down(l);
-    *lapic_reg(l, LAPIC_LVT_TIMER) = lvt;
+    *lapic_reg(l, LAPIC_LVT_TIMER) = l->timer_lvt = lvt;
     if (counted != counts_down(l))
         l->counting = false;
     lapic_timer_update(l);

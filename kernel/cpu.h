@@ -12,6 +12,12 @@ enum cpu_state { CPU_RUNS, CPU_HALTED, CPU_WAITS_FOR_SIPI, CPU_RECEIVES };
 
 struct end;
 
+// What makes offering events more than a look at the local APIC's requests.
+enum cpu_rare {
+    CPU_NMI = 1,    // one waits
+    CPU_HELPED = 2, // the processor helps with the local APIC: IRR, ISR and PPR change behind our back
+};
+
 struct cpu {
     struct vcpu vcpu; // first
     struct list link; // in a list of its home (kernel/home.c)
@@ -20,8 +26,9 @@ struct cpu {
     struct timeout timer; // the local APIC's
     enum cpu_state state;
     struct end *end;               // its machine's ports (ipc/port.h), never NULL
-    bool nmi;                      // one waits
     bool asleep, takes_interrupts; // kernel/sleep.h
+    uint8_t rare;                  // enum cpu_rare
+    bool apic_elsewhere;           // it is not in xAPIC mode at the usual place, and counted so (struct vm)
     struct {
         uint64_t from;  // ports in
         bool wide;      // it called in 64-bit mode
@@ -36,7 +43,8 @@ static inline struct cpu *cpu_of(struct vcpu *v)
     return container_of(v, struct cpu, vcpu);
 }
 
-// The local APIC and all that hangs on it; `bus` has a place for it. After vcpu_create().
+// The local APIC and all that hangs on it; `bus` has a place for it. After vcpu_create(). The registers' page is the
+// virtual-APIC page where the processor helps, else `apic_page`.
 void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id);
 // Has the vCPU look at its events before it enters its guest, whatever it does now. Any processor.
 void cpu_look(struct cpu *c);
@@ -51,6 +59,8 @@ bool cpu_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool cpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 void cpu_eoi(struct vcpu *v);
 void cpu_self_ipi(struct vcpu *v, uint8_t vector, bool interrupts_on);
+void cpu_apic_written(struct vcpu *v, uint32_t offset);
+void cpu_apic_ended(struct vcpu *v, uint8_t vector);
 uint64_t cpu_cr8_read(struct vcpu *v);
 void cpu_cr8_write(struct vcpu *v, uint64_t value);
 bool cpu_mmio_covers(struct vcpu *v, gpa_t at);

@@ -124,6 +124,14 @@ static int64_t call_BENCH(const struct call *c)
     return 0;
 }
 
+static int64_t exits_of(const struct vcpu *v)
+{
+    int64_t n = 0;
+    for (unsigned reason = 0; reason < EXIT_REASONS_COUNTED; reason++)
+        n += v->exits[reason];
+    return n;
+}
+
 static int64_t call_QUERY(const struct call *c)
 {
     const struct vm *vm = c->v->vm;
@@ -138,6 +146,8 @@ static int64_t call_QUERY(const struct call *c)
         return microscope_vmreads();
     case QUERY_VMWRITES:
         return microscope_vmwrites();
+    case QUERY_EXITS:
+        return exits_of(c->v);
     case QUERY_RUN_TICKS:
         return (int64_t)sched_run_ticks(&c->v->sched, rdtsc());
     case QUERY_PROCESSOR:

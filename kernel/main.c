@@ -260,10 +260,29 @@ static void log_line(void *context, const char *line)
     log_info("%s", line);
 }
 
+static uint32_t processors_wanted(void)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < acpi.cpu_count; i++)
+        count += acpi.cpus[i].enabled;
+    return options.cpus ? (uint32_t)min_u64(count, options.cpus) : count;
+}
+
+// Why the processor is not to virtualize local APICs; NULL: it may. Bochs 2.7 delivers a virtual interrupt to a guest that
+// has interrupts off when an interrupt of the box comes in: processors that kick each other bring that about.
+static const char *no_apicv(void)
+{
+    if (options.apicv == APICV_OFF)
+        return "apicv=off";
+    if (options.apicv == APICV_AUTO && power_on_bochs() && processors_wanted() > 1)
+        return "Bochs goes wrong with it on several processors";
+    return NULL;
+}
+
 static void init_vmx(void)
 {
     struct reason why;
-    enum error e = vmx_init(&why);
+    enum error e = vmx_init(no_apicv(), &why);
     if (cpu_has(FEATURE_VMX))
         vmx_caps_text(&vmx_caps, log_line, NULL);
     if (e)

@@ -157,6 +157,19 @@ static bool tap_parse(const char *value, struct options *o)
     return c;
 }
 
+static bool apicv_parse(const char *value, struct options *o)
+{
+    static const struct choice choices[] = {
+        {"auto", APICV_AUTO},
+        {"on",   APICV_ON  },
+        {"off",  APICV_OFF }
+    };
+    const struct choice *c = choice_find(choices, array_size(choices), value);
+    if (c)
+        o->apicv = (enum apicv_option)c->value;
+    return c;
+}
+
 struct option {
     const char *key; // with the equals sign
     bool (*parse)(const char *value, struct options *o);
@@ -165,6 +178,7 @@ struct option {
 
 // clang-format off
 static const struct option table[] = {
+    {"apicv=",    apicv_parse,    "auto, on or off"},
     {"console=",  console_parse,  "com1, com2, vga (several with commas) or none"},
     {"cpus=",     cpus_parse,     "a number from 1"},
     {"dirty=",    dirty_parse,    "pml, bits or protect"},

@@ -29,6 +29,13 @@ enum exit_method {
 #undef X
 };
 
+// Whether the processor virtualizes local APICs, where it can.
+enum apicv_option {
+    APICV_AUTO, // unless that is known to go wrong: kernel/main.c
+    APICV_ON,
+    APICV_OFF
+};
+
 struct options {
     uint32_t console; // bits of enum console; each is used only where it is found. Default COM1 and screen
     enum log_level loglevel;   // default LOG_INFO
@@ -42,6 +49,7 @@ struct options {
     enum dirty_method dirty;   // how writes are logged; default DIRTY_METHOD_COUNT: the best there is
     uint32_t report;           // bits of enum report_extra; default none
     bool tap;                  // default on; off: no TAP on serial, only the log
+    enum apicv_option apicv;   // default APICV_AUTO
 };
 
 extern struct options options; // of this run; constant after start-up

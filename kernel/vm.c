@@ -119,6 +119,15 @@ static enum error break_entry(struct vm *vm, struct reason *why)
     return reason_set(why, E_NOT_FOUND, "break=%s: this processor has no such VMCS field", m->break_field);
 }
 
+// All APICs start in xAPIC mode at the usual place. What a machine enters by the probe would reach that page as memory,
+// one page for all machines: it never gets it.
+static void show_apic_page(struct vm *vm)
+{
+    vm->apics_elsewhere = vm->machine->rights & RIGHT_PROBE ? 1 : 0;
+    if (!vm->apics_elsewhere)
+        (void)vcpu_show_apic_page(vm->space, true); // E_EXISTS: memory of the machine's is thereabouts
+}
+
 static enum error build_cpus(struct vm *vm, const struct guest_start *start, struct reason *why)
 {
     enum error e = vm->cpu_count > 1 ? shared_io_create(&vm->shared, vm, owner_of(vm), why) : E_OK;
@@ -132,6 +141,8 @@ static enum error build_cpus(struct vm *vm, const struct guest_start *start, str
     devices_connect(vm->devices, &vm->bus);
     for (uint32_t i = 0; !e && i < vm->cpu_count; i++)
         e = build_cpu(vm, i, start, why);
+    if (!e && vm->cpus[0]->vcpu.apic_page)
+        show_apic_page(vm);
     return e ? e : break_entry(vm, why);
 }
 

@@ -48,6 +48,7 @@ struct vm {
     struct cpu *cpus[MACHINE_VCPUS_MAX];
     struct lapic_bus bus;
     struct lapic *lapics[MACHINE_VCPUS_MAX];
+    uint32_t apics_elsewhere; // APICs not in xAPIC mode at the usual place; under `lock` (kernel/cpu.c)
     struct guest_console console;
     enum ending device_ending; // with END_COUNT: no device ended it
     uint64_t device_code;

@@ -270,6 +270,18 @@ enum error ept_protect(struct ept *e, gpa_t at, uint64_t rights)
     return E_OK;
 }
 
+enum error ept_link(struct ept *e, gpa_t at, hpa_t directory)
+{
+    uint64_t *entry;
+    enum error error = descend(e, at, PDPT, &entry);
+    if (error != E_OK)
+        return error;
+    if (is_present(*entry) && !(*entry & EPT_LINK))
+        return E_EXISTS;
+    __atomic_store_n(entry, directory.v ? directory.v | EPT_RIGHTS | EPT_LINK : 0, __ATOMIC_RELEASE);
+    return E_OK;
+}
+
 // ---- Taking a dead tree apart ----
 
 struct reaper {
@@ -283,7 +295,7 @@ static bool reap_table(struct reaper *r, uint64_t *table, unsigned level)
 {
     for (unsigned i = 0; i < 512; i++) {
         uint64_t entry = table[i];
-        if (!is_present(entry))
+        if (!is_present(entry) || entry & EPT_LINK)
             continue;
         if (is_leaf(entry, level)) {
             if (r->leaves <= 0)

@@ -25,6 +25,7 @@ enum ept_level { EPT_4K, EPT_2M, EPT_1G }; // of a leaf; tables are named PT, PD
 // Ignored by the processor, for struct space.
 #define EPT_FOREIGN  (1ull << 52) // leaf: the frame belongs to another space
 #define EPT_NO_WRITE (1ull << 53) // leaf: the page itself may not be written, whatever its slot allows
+#define EPT_LINK     (1ull << 54) // to a page directory that many trees share
 
 // What the box can do, set once at start by the vmx room (IA32_VMX_EPT_VPID_CAP).
 struct ept_features {
@@ -113,6 +114,11 @@ uint64_t *ept_peek(const struct ept *e, gpa_t at);
 // Takes a dead tree apart, `max_leaves` leaves and a few tables a call; `gone` gets each leaf's first frame
 // and level. Returns true when nothing is left, the root included.
 bool ept_reap(struct ept *e, unsigned max_leaves, void (*gone)(struct ept *e, pfn_t f, enum ept_level level));
+
+// Links the page directory `directory`, which many trees may share and none of them owns, at the GiB that begins at
+// `at`, or with hpa(0) takes it out; while linked its leaves translate, and nothing else may be done in that GiB.
+// E_EXISTS: something of the tree's own is there; E_NO_MEMORY.
+enum error ept_link(struct ept *e, gpa_t at, hpa_t directory);
 
 // Value of the EPTP field: SDM "Extended-Page-Table Pointer (EPTP)".
 uint64_t ept_pointer(const struct ept *e);

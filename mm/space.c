@@ -38,6 +38,7 @@ struct space *space_create(uint16_t owner)
     if (!s)
         return NULL;
     s->owner = owner;
+    s->link = ~0ull;
     list_init(&s->quarantine);
     if (ept_init(&s->ept, space_take_table, give_table) != E_OK) {
         object_free(&space_cache, s, owner);
@@ -91,6 +92,18 @@ static enum error check_slot(const struct space *s, uint64_t first, uint64_t pag
     return E_OK;
 }
 
+enum { GIB_PAGES = 1 << 18 };
+
+// Slots are dealt with as if nothing but their own were in the tables.
+static void unlink_before(struct space *s, uint64_t first, uint64_t pages)
+{
+    if (s->link == ~0ull || s->link >= first + pages || first >= s->link + GIB_PAGES)
+        return;
+    ept_link(&s->ept, gpa(s->link << PAGE_SHIFT), hpa(0));
+    s->link = ~0ull;
+    __atomic_store_n(&s->generation, generation_draw(), __ATOMIC_SEQ_CST);
+}
+
 enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot_flags flags)
 {
     lock_take(&s->lock);
@@ -100,6 +113,7 @@ enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot
         e = buddy_reserve(&frames, promise);
         if (e == E_OK) {
             s->promised += promise;
+            unlink_before(s, base.v, pages);
             struct slot *t = &s->slot[s->slot_count++];
             *t = (struct slot){base.v, pages, flags, 0, NULL};
             t->leaf = slot_leaf(t);
@@ -376,6 +390,28 @@ enum error space_unmap(struct space *s, gfn_t first, uint64_t pages, uint64_t *d
     }
     if (gone)
         space_changed(s);
+    lock_release(&s->lock);
+    return e;
+}
+
+static bool has_slot_in(const struct space *s, uint64_t first, uint64_t pages)
+{
+    for (unsigned i = 0; i < s->slot_count; i++)
+        if (s->slot[i].first < first + pages && first < s->slot[i].first + s->slot[i].pages)
+            return true;
+    return false;
+}
+
+enum error space_link(struct space *s, gpa_t at, hpa_t directory)
+{
+    uint64_t first = at.v >> PAGE_SHIFT;
+    lock_take(&s->lock);
+    enum error e = has_slot_in(s, first, GIB_PAGES) ? E_EXISTS : ept_link(&s->ept, at, directory);
+    if (e == E_OK) {
+        s->link = directory.v ? first : ~0ull;
+        if (!directory.v)
+            __atomic_store_n(&s->generation, generation_draw(), __ATOMIC_SEQ_CST);
+    }
     lock_release(&s->lock);
     return e;
 }

@@ -79,6 +79,12 @@ enum error guest_zero(struct space *s, gpa_t to, size_t len); // lazily backed p
 // Valid until the space is destroyed or the page unmapped.
 void *guest_map(struct space *s, gpa_t at, size_t len);
 
+// Links a page directory of EPT that spaces share and none owns (ept_link) at a GiB in which this one has no slot, or
+// with hpa(0) takes it out: whoever runs `s` reaches it no more as soon as it has passed the new generation, so call
+// vcpu_attention() when the current vCPU runs there. A slot that is added there takes it out, too. E_EXISTS: there is
+// one; E_NO_MEMORY.
+enum error space_link(struct space *s, gpa_t at, hpa_t directory);
+
 uint64_t space_eptp(const struct space *s);  // value for the EPTP field
 uint64_t space_bytes(const struct space *s); // hypervisor memory it costs, its RAM aside
 uint64_t space_ram(const struct space *s);   // bytes of RAM slots

@@ -25,6 +25,8 @@ struct space {
     struct ept ept;
     uint64_t promised; // pages promised to this space by the buddy and not taken yet
     struct slot slot[SPACE_SLOTS];
+    uint64_t
+        link; // first gfn of the GiB where a shared directory is linked, none of which is in a slot; ~0: none
     bool queued;            // the quarantine has something to do with this space
     struct list quarantine; // on its list, except while somebody works on it; guarded by its lock
     uint32_t waiting;       // frames that wait for `waiting_for`: chain through struct frame's next; 0: none

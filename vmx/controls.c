@@ -17,8 +17,8 @@ static const struct control_policy primary_policy[] = {
     {PRIMARY_MWAIT_EXITING,            CONTROL_REQUIRED, "MWAIT is hidden"                                     },
     {PRIMARY_MONITOR_EXITING,          CONTROL_REQUIRED, "MONITOR is hidden"                                   },
     {PRIMARY_RDPMC_EXITING,            CONTROL_REQUIRED, "the PMU is hidden"                                   },
-    {PRIMARY_CR8_LOAD_EXITING,         CONTROL_REQUIRED, "CR8 is the box's task priority"                      },
-    {PRIMARY_CR8_STORE_EXITING,        CONTROL_REQUIRED, "CR8 is the box's task priority"                      },
+    {PRIMARY_CR8_LOAD_EXITING,         CONTROL_REQUIRED, "CR8 is the box's task priority without a TPR shadow" },
+    {PRIMARY_CR8_STORE_EXITING,        CONTROL_REQUIRED, "CR8 is the box's task priority without a TPR shadow" },
     {PRIMARY_UNCONDITIONAL_IO_EXITING, CONTROL_REQUIRED, "ports of the box are out of reach"                   },
     {PRIMARY_IO_BITMAPS,               CONTROL_AVOIDED,  "they would replace unconditional exiting"            },
     {PRIMARY_MSR_BITMAPS,              CONTROL_REQUIRED, "harmless MSRs need no exit"                          },
@@ -29,7 +29,7 @@ static const struct control_policy primary_policy[] = {
     {PRIMARY_RDTSC_EXITING,            CONTROL_AVOIDED,  "the TSC is the guest's clock"                        },
     {PRIMARY_MOV_DR_EXITING,           CONTROL_REQUIRED, "debug registers are switched from their first use on"},
     {PRIMARY_PAUSE_EXITING,            CONTROL_AVOIDED,  "spinning is the guest's business"                    },
-    {PRIMARY_TPR_SHADOW,               CONTROL_AVOIDED,  "no virtual-APIC page exists"                         },
+    {PRIMARY_TPR_SHADOW,               CONTROL_AVOIDED,  "set in some modes of a local APIC only"              },
     {PRIMARY_MONITOR_TRAP_FLAG,        CONTROL_AVOIDED,  "single steps are the guest's own"                    },
     {PRIMARY_ACTIVATE_TERTIARY,        CONTROL_AVOIDED,  "nothing there is used"                               },
 };
@@ -42,16 +42,43 @@ static const struct control_policy secondary_policy[] = {
     {SECONDARY_INVPCID,                    CONTROL_WANTED,   "INVPCID is shown to guests"                  },
     {SECONDARY_WBINVD_EXITING,             CONTROL_WANTED,   "WBINVD would empty everybody's caches"       },
     {SECONDARY_CONCEAL_FROM_PT,            CONTROL_UNWANTED, "nothing is traced"                           },
-    {SECONDARY_APIC_ACCESSES,              CONTROL_AVOIDED,  "no local APIC is virtualized"                },
-    {SECONDARY_X2APIC_MODE,                CONTROL_AVOIDED,  "no local APIC is virtualized"                },
-    {SECONDARY_APIC_REGISTERS,             CONTROL_AVOIDED,  "no local APIC is virtualized"                },
-    {SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, CONTROL_AVOIDED,  "no local APIC is virtualized"                },
+    {SECONDARY_APIC_ACCESSES,              CONTROL_AVOIDED,  "set in some modes of a local APIC only"      },
+    {SECONDARY_X2APIC_MODE,                CONTROL_AVOIDED,  "set in some modes of a local APIC only"      },
+    {SECONDARY_APIC_REGISTERS,             CONTROL_AVOIDED,  "set in some modes of a local APIC only"      },
+    {SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, CONTROL_AVOIDED,  "set in some modes of a local APIC only"      },
     {SECONDARY_VM_FUNCTIONS,               CONTROL_AVOIDED,  "VMFUNC is hidden"                            },
     {SECONDARY_VMCS_SHADOWING,             CONTROL_AVOIDED,  "VMX is hidden"                               },
     {SECONDARY_PML,                        CONTROL_WANTED,   "the dirty log is noted by the processor"     },
     {SECONDARY_EPT_VIOLATION_VE,           CONTROL_AVOIDED,  "no #VE page exists"                          },
     {SECONDARY_XSAVES,                     CONTROL_AVOIDED,  "XSAVES is hidden: IA32_XSS is not switched"  },
     {SECONDARY_TSC_SCALING,                CONTROL_AVOIDED,  "guests see the box's TSC frequency"          },
+};
+
+// What APIC virtualization is made of: all of it or nothing, so that there are two ways to test and not many.
+static const struct control_policy apicv_primary_policy[] = {
+    {PRIMARY_TPR_SHADOW,        CONTROL_REQUIRED, "the virtual-APIC page hangs on it"},
+    {PRIMARY_CR8_LOAD_EXITING,  CONTROL_AVOIDED,  "the TPR shadow takes CR8"         },
+    {PRIMARY_CR8_STORE_EXITING, CONTROL_AVOIDED,  "the TPR shadow takes CR8"         },
+};
+
+static const struct control_policy apicv_secondary_policy[] = {
+    {SECONDARY_APIC_ACCESSES,              CONTROL_REQUIRED, "guests start in xAPIC mode"           },
+    {SECONDARY_X2APIC_MODE,                CONTROL_REQUIRED, "guests see x2APIC"                    },
+    {SECONDARY_APIC_REGISTERS,             CONTROL_REQUIRED, "registers are read in memory"         },
+    {SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, CONTROL_REQUIRED, "EOI and self-IPI are to make no exits"},
+};
+
+// By mode: what is set in the primary and the secondary controls, and what is not in the primary ones. A disabled APIC
+// has no help: the processor would take self-IPIs that such a one does not accept. But while others of the machine
+// need the APIC-access page, nobody may reach it as memory.
+enum { CR8_EXITING = PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING };
+enum { DELIVERY = SECONDARY_APIC_REGISTERS | SECONDARY_VIRTUAL_INTERRUPT_DELIVERY };
+static const struct {
+    uint32_t primary, not_primary, secondary;
+} apic_help[APIC_HELP_COUNT] = {
+    [APIC_HELP_PAGE_EXITS] = {0,                  0,           SECONDARY_APIC_ACCESSES           },
+    [APIC_HELP_PAGE] = {PRIMARY_TPR_SHADOW, CR8_EXITING, SECONDARY_APIC_ACCESSES | DELIVERY},
+    [APIC_HELP_MSRS] = {PRIMARY_TPR_SHADOW, CR8_EXITING, SECONDARY_X2APIC_MODE | DELIVERY  },
 };
 
 static const struct control_policy exit_policy[] = {
@@ -139,10 +166,33 @@ enum error controls_negotiate(const struct vmx_caps *caps, struct controls *out,
         out->secondary &= ~(uint32_t)SECONDARY_VPID;
     if (!(caps->ept_vpid & EPT_CAP_ACCESSED_DIRTY)) // what is noted is that a dirty flag was set
         out->secondary &= ~(uint32_t)SECONDARY_PML;
+    out->apicv = false;
+    out->apic[APIC_HELP_NONE].primary = out->primary;
+    out->apic[APIC_HELP_NONE].secondary = 0;
     // Unrestricted guests switch paging without an exit; then the processor has to keep track of long mode.
     if (!(caps->misc & VMX_MISC_SAVE_LMA))
         return reason_set(why, E_UNSUPPORTED, "VM exits do not save the long-mode state of a guest");
     if (!(caps->basic & VMX_BASIC_INS_OUTS_INFO))
         return reason_set(why, E_UNSUPPORTED, "VM exits do not describe INS and OUTS");
     return need(caps->ept_vpid, ept_needs, array_size(ept_needs), why);
+}
+
+enum error controls_negotiate_apicv(const struct vmx_caps *caps, struct controls *out, struct reason *why)
+{
+    uint32_t unused;
+    const struct word words[] = {
+        {WORD_PRIMARY,   apicv_primary_policy,   array_size(apicv_primary_policy),   &unused},
+        {WORD_SECONDARY, apicv_secondary_policy, array_size(apicv_secondary_policy), &unused},
+    };
+    for (unsigned i = 0; i < array_size(words); i++) {
+        enum error e = resolve_word(caps, &words[i], why);
+        if (e)
+            return e;
+    }
+    for (unsigned i = 0; i < APIC_HELP_COUNT; i++) {
+        out->apic[i].primary = (out->primary | apic_help[i].primary) & ~apic_help[i].not_primary;
+        out->apic[i].secondary = apic_help[i].secondary;
+    }
+    out->apicv = true;
+    return E_OK;
 }

@@ -93,13 +93,16 @@ static noinline_cold void exit_entry_failed(struct vcpu *v)
     X(WRMSR,                    NOTHING,       exit_wrmsr) \
     X(MWAIT,                    NOTHING,       exit_undefined) \
     X(MONITOR,                  NOTHING,       exit_undefined) \
+    X(APIC_ACCESS,              QUALIFICATION, exit_apic_access) \
+    X(VIRTUALIZED_EOI,          QUALIFICATION, exit_virtualized_eoi) \
     X(EPT_VIOLATION,            QUALIFICATION, exit_ept_violation) \
     X(INVEPT,                   NOTHING,       exit_undefined) \
     X(PREEMPTION_TIMER,         NOTHING,       exit_preemption_timer) \
     X(INVVPID,                  NOTHING,       exit_undefined) \
     X(WBINVD,                   NOTHING,       exit_nothing_to_do) \
     X(XSETBV,                   NOTHING,       exit_xsetbv) \
-    X(PML_FULL,                 QUALIFICATION, exit_pml_full)
+    X(PML_FULL,                 QUALIFICATION, exit_pml_full) \
+    X(APIC_WRITE,               QUALIFICATION, exit_apic_write)
 // clang-format on
 
 #define X(reason, read, handler)            \

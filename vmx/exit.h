@@ -18,6 +18,9 @@ void exit_wrmsr(struct vcpu *v);
 void exit_xsetbv(struct vcpu *v);
 void exit_ept_violation(struct vcpu *v, uint64_t qualification);
 void exit_pml_full(struct vcpu *v, uint64_t qualification);
+void exit_apic_access(struct vcpu *v, uint64_t qualification);
+void exit_apic_write(struct vcpu *v, uint64_t qualification);
+void exit_virtualized_eoi(struct vcpu *v, uint64_t qualification);
 
 noinline_cold uint64_t skip_truncated(uint64_t rip);
 noinline_cold void skip_slow(void);

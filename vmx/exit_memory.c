@@ -1,4 +1,5 @@
 // EPT violations: the first touch of lazily backed memory, or an access to what the machine does not have.
+#include "dev/lapic.h"
 #include "sdm/qualification.h"
 #include "vmx/diagnose.h"
 #include "vmx/exit.h"
@@ -15,7 +16,8 @@ static noinline_cold void not_allowed(struct vcpu *v, uint64_t qualification)
     vcpu_inject_fault(v, EXC_GP, 0);
 }
 
-// No RAM there: a device, or nothing. An event whose delivery touches a device goes nowhere sensible.
+// No RAM there: a device, or nothing. An event whose delivery touches a device goes nowhere sensible. Of the
+// qualification bit 7 counts, whether the guest-linear address is there, and for E_DENIED bit 12.
 static __attribute__((noinline)) void cannot_back(struct vcpu *v, gpa_t at, uint64_t qualification,
                                                   enum error e)
 {
@@ -62,4 +64,13 @@ void exit_pml_full(struct vcpu *v, uint64_t qualification)
 {
     pml_drain(v);
     access_again(qualification);
+}
+
+// What the processor leaves to us of accesses to the xAPIC page: registers that it does not know, odd sizes, and all of
+// them while the APIC is disabled. The instruction has not run; no guest-linear address comes with this exit.
+void exit_apic_access(struct vcpu *v, uint64_t qualification)
+{
+    struct apic_access a = decode_apic_access(qualification);
+    bool data = a.type == APIC_LINEAR_READ || a.type == APIC_LINEAR_WRITE;
+    cannot_back(v, gpa(LAPIC_PAGE | a.offset), 0, data ? E_BAD_ADDRESS : E_NOT_FOUND);
 }

@@ -2,6 +2,7 @@
 #include "arch/cpu.h"
 #include "arch/memory.h"
 #include "arch/string.h"
+#include "dev/lapic.h"
 #include "mm/mm.h"
 #include "sdm/msr.h"
 #include "vmx/cpuid.h"
@@ -62,6 +63,25 @@ enum error msr_policy_init(struct reason *why)
         kept_msr_exists[i] = true;
     kept_msr_exists[KEPT_TSC_AUX] = cpuid_rdtscp;
     kept_msr_exists[KEPT_SPEC_CTRL] = cpuid_spec_ctrl;
+    return E_OK;
+}
+
+// Reads come from the page, but of the timer's count; of writes the processor knows those three (SDM, "Virtualizing
+// MSR-Based APIC Accesses"). All others would reach the box's own APIC, or be no faults where they should.
+enum error msr_policy_let_x2apic_through(void)
+{
+    static const uint8_t written[] = {LAPIC_TPR, LAPIC_EOI, LAPIC_SELF_IPI};
+    pfn_t frame = buddy_alloc(&frames, 0, OWNER_KERNEL);
+    if (pfn_is_none(frame))
+        return E_NO_MEMORY;
+    vmx_msr_bitmap_x2apic = pfn_to_hpa(frame);
+    uint8_t *bitmap = pfn_to_virt(frame);
+    memcpy(bitmap, hpa_to_virt(vmx_msr_bitmap), PAGE_SIZE);
+    for (unsigned reg = 0; reg < LAPIC_MSRS; reg++)
+        if (lapic_x2apic_readable >> reg & 1 && reg != LAPIC_CURRENT_COUNT)
+            let_through(bitmap, LAPIC_MSR_FIRST + reg, false);
+    for (unsigned i = 0; i < array_size(written); i++)
+        let_through(bitmap, LAPIC_MSR_FIRST + written[i], true);
     return E_OK;
 }
 

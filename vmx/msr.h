@@ -20,3 +20,6 @@ extern bool kept_msr_exists[KEPT_COUNT];
 
 // Builds the MSR bitmap. After cpuid_policy_init(). E_NO_MEMORY.
 enum error msr_policy_init(struct reason *why);
+// Builds a second one, in which x2APIC registers make no exits that the processor virtualizes in that mode. After the
+// first. E_NO_MEMORY.
+enum error msr_policy_let_x2apic_through(void);

@@ -3,6 +3,7 @@
 #include "arch/descriptors.h"
 #include "arch/memory.h"
 #include "sdm/msr.h"
+#include "vmx/apicv.h"
 #include "vmx/cpuid.h"
 #include "vmx/exit.h"
 #include "vmx/pml.h"
@@ -32,7 +33,7 @@ static const struct mode {
 };
 // clang-format on
 
-static void setup_controls(const struct vcpu *v)
+static void setup_controls(struct vcpu *v)
 {
     bool long_mode = vmread64(GUEST_EFER) & EFER_LMA;
     vmwrite32(PIN_BASED_CONTROLS, vmx_controls.pin);
@@ -56,6 +57,8 @@ static void setup_controls(const struct vcpu *v)
     if (vmx_controls.secondary & SECONDARY_VPID)
         vmwrite16(VIRTUAL_PROCESSOR_ID, v->vpid);
     pml_setup(v);
+    if (vmx_controls.apicv)
+        apicv_setup(v);
 }
 
 static void setup_host(const struct vcpu *v)

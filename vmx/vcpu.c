@@ -5,6 +5,7 @@
 #include "arch/panic.h"
 #include "mm/mm.h"
 #include "sdm/bits.h"
+#include "vmx/apicv.h"
 #include "vmx/exit.h"
 #include "vmx/microscope.h"
 #include "vmx/pml.h"
@@ -37,6 +38,8 @@ enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start 
         e = microscope_create(v, owner);
     if (!e)
         e = pml_create(v, owner);
+    if (!e && vmx_controls.apicv)
+        e = apicv_create(v, owner);
     if (e) {
         vcpu_destroy(v, owner);
         return e;
@@ -106,6 +109,7 @@ void vcpu_destroy(struct vcpu *v, uint16_t owner)
 {
     state_destroy(v, owner);
     microscope_destroy(v, owner);
+    apicv_destroy(v, owner);
     probe_destroy(v);
     pml_destroy(v, owner);
     if (v->own_vmcs.region.v)
@@ -115,7 +119,8 @@ void vcpu_destroy(struct vcpu *v, uint16_t owner)
 
 uint64_t vcpu_bytes(void)
 {
-    return PAGE_SIZE + state_bytes() + microscope_bytes() + pml_bytes();
+    uint64_t apic = vmx_controls.apicv ? PAGE_SIZE : 0;
+    return PAGE_SIZE + state_bytes() + microscope_bytes() + pml_bytes() + apic;
 }
 
 // Without VPIDs every entry and exit drops the guest's translations anyway.

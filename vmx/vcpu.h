@@ -9,6 +9,7 @@
 #include "dev/io.h"
 #include "mm/guest_view.h"
 #include "sched/sched.h"
+#include "vmx/apic_help.h"
 #include "vmx/start.h"
 #ifdef CHECK_TAGS
 #include "vmx/tags.h"
@@ -51,6 +52,9 @@ struct vcpu {
     uint32_t vm_id, rights; // what CPUID 40000001H tells
     uint32_t index, count;  // among the machine's vCPUs, and its APIC id; how many there are
     uint32_t windows;       // bits of the primary controls that are set: interrupt window, NMI window
+    uint8_t apic_help;      // enum apic_help
+    uint32_t *apic_page;    // NULL: the processor does not help with local APICs
+    uint64_t eoi_exits[4];  // vectors whose EOI exits, as the VMCS has them
     uint64_t misc_enable, apic_base; // MSRs that are only kept; the local APIC writes the latter
     struct guest_view view;          // of `space`, for instructions that are emulated
     struct guest_state state;
@@ -83,6 +87,10 @@ struct vcpu_upcalls {
     // x2APIC's EOI and SELF IPI were written, as is legal, and the instruction retired: both include `offer`.
     void (*eoi)(struct vcpu *v);
     void (*self_ipi)(struct vcpu *v, uint8_t vector, bool interrupts_on);
+    // With the processor's help (enum apic_help): it wrote to the APIC page at `offset` what the guest wrote; it ended
+    // the interrupt `vector`, whose EOI was to exit. The instruction has retired; both include `offer`.
+    void (*apic_written)(struct vcpu *v, uint32_t offset);
+    void (*apic_ended)(struct vcpu *v, uint8_t vector);
     uint64_t (*cr8_read)(struct vcpu *v);
     void (*cr8_write)(struct vcpu *v, uint64_t value);              // 0 to 15
     bool (*mmio_covers)(struct vcpu *v, gpa_t at);                  // a device answers there
@@ -135,6 +143,18 @@ bool vcpu_takes_nmi(const struct vcpu *v);
 void vcpu_inject_nmi(struct vcpu *v);
 // The upcall `events` comes again as soon as the guest can take one.
 void vcpu_want_windows(struct vcpu *v, bool interrupt, bool nmi);
+// Where the processor helps with local APICs (v->apic_page, which is then the registers' page): changes how. With
+// delivery by the processor IRR, ISR and PPR of the page are its own while the guest runs, and these are what it goes by:
+// the highest vector requested and in service (0: none), and the vectors whose EOI is to exit.
+void vcpu_help_apic(struct vcpu *v, enum apic_help help);
+void vcpu_set_apic_status(struct vcpu *v, uint8_t requested, uint8_t in_service);
+uint8_t vcpu_apic_requested(const struct vcpu *v);
+void vcpu_request_apic(struct vcpu *v, uint8_t vector); // in service stays
+void vcpu_set_eoi_exits(struct vcpu *v, const uint64_t vectors[static 4]);
+// Whether the xAPIC page at its usual place is the processor's business in space `s`: only while every vCPU has its APIC
+// there, for to others it would be memory. Elsewhere, and when the space has pages of its own thereabouts, accesses make
+// EPT violations. Then as for space_link().
+enum error vcpu_show_apic_page(struct space *s, bool shown);
 // The upcall `events` comes before the next entry. Any processor; from another one, kick it too.
 void vcpu_request_events(struct vcpu *v);
 // Its writes are logged (mm/dirty.h): what the processor notes of them is handed over before it counts as passed. Any

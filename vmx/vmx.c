@@ -2,12 +2,14 @@
 #include "arch/cpu.h"
 #include "arch/exception.h"
 #include "arch/features.h"
+#include "arch/log.h"
 #include "arch/memory.h"
 #include "arch/string.h"
 #include "mm/ept.h"
 #include "mm/mm.h"
 #include "mm/quarantine.h"
 #include "sdm/msr.h"
+#include "vmx/apicv.h"
 #include "vmx/cpuid.h"
 #include "vmx/msr.h"
 #include "vmx/state.h"
@@ -15,7 +17,7 @@
 
 struct vmx_caps vmx_caps;
 struct controls vmx_controls;
-hpa_t vmx_msr_bitmap;
+hpa_t vmx_msr_bitmap, vmx_msr_bitmap_x2apic;
 uint8_t vmx_timer_rate;
 int32_t vmx_timer_fuel = -1;
 uint64_t vmx_cr0_must, vmx_cr4_must;
@@ -40,7 +42,20 @@ static enum error check_present(struct reason *why)
     return E_OK;
 }
 
-enum error vmx_init(struct reason *why)
+static enum error init_apicv(const char *unwanted, struct reason *why)
+{
+    struct reason lacks;
+    if (!unwanted && controls_negotiate_apicv(&vmx_caps, &vmx_controls, &lacks) != E_OK)
+        unwanted = lacks.text;
+    if (!unwanted) {
+        log_info("local APICs of guests are virtualized by the processor");
+        return apicv_init(why);
+    }
+    log_info("local APICs of guests are virtualized at exits: %s", unwanted);
+    return E_OK;
+}
+
+enum error vmx_init(const char *no_apicv, struct reason *why)
 {
     enum error e = check_present(why);
     if (e)
@@ -61,7 +76,8 @@ enum error vmx_init(struct reason *why)
     vmx_timer_rate = (uint8_t)vmx_misc_timer_rate(vmx_caps.misc);
     cpuid_policy_init();
     state_init();
-    return msr_policy_init(why);
+    e = msr_policy_init(why);
+    return e ? e : init_apicv(no_apicv, why);
 }
 
 enum dirty_method vmx_choose_dirty(enum dirty_method wish)

@@ -25,6 +25,7 @@ struct vmx_cpu {
 extern struct vmx_caps vmx_caps;     // of the boot processor
 extern struct controls vmx_controls; // what every VMCS gets
 extern hpa_t vmx_msr_bitmap;         // one for all machines: the policy is the same for all
+extern hpa_t vmx_msr_bitmap_x2apic;  // the same, but x2APIC registers that the processor virtualizes
 extern uint8_t vmx_timer_rate;       // the preemption timer counts TSC ticks >> rate
 // Fuel that goes with a setting of the preemption timer: FUEL where it is saved on exit, 0 where every exit
 // starts it anew, so that it has to be set before every entry; -1: there is no such timer.
@@ -32,8 +33,9 @@ extern int32_t vmx_timer_fuel;
 extern uint64_t vmx_cr0_must, vmx_cr4_must; // bits that are 1 in a guest whatever it wants
 
 // Boot processor, after its page tables and features: reads capabilities, negotiates controls, builds what all
-// machines share. E_UNSUPPORTED: the box cannot run machines, in one sentence; E_NO_MEMORY.
-enum error vmx_init(struct reason *why);
+// machines share. `no_apicv`: why APIC virtualization is not wanted, NULL: it is, where the processor has it.
+// E_UNSUPPORTED: the box cannot run machines, in one sentence; E_NO_MEMORY.
+enum error vmx_init(const char *no_apicv, struct reason *why);
 // Then: how writes are logged (mm/dirty.h), as wished or, where the processor cannot, in the next way that it can.
 // DIRTY_METHOD_COUNT: the best. Returns it.
 enum dirty_method vmx_choose_dirty(enum dirty_method wish);

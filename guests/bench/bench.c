@@ -163,11 +163,26 @@ static void measure_self_ipis(uint32_t none)
     report_median("x2apic-eoi", eoi, empty + INSTRUCTION);
 }
 
+// VM exits of a self-IPI and its EOI together.
+static void count_exits(void)
+{
+    sword_t before = hypercall1(HC_QUERY, QUERY_EXITS);
+    interrupts_on();
+    for (unsigned i = 0; i < RUNS; i++) {
+        ticks_self_ipi(VECTOR, MSR_X2APIC + APIC_SELF_IPI);
+        end_interrupt();
+    }
+    interrupts_off();
+    sword_t after = hypercall1(HC_QUERY, QUERY_EXITS);
+    report("x2apic-exits", (uint64_t)(after - before - 1) / RUNS, "exits");
+}
+
 static void measure_interrupts(void)
 {
     uint32_t none = ticks_none(0, 0);
     apic_enable(true);
     measure_self_ipis(none);
+    count_exits();
     for (unsigned i = 0; i < RUNS; i++) {
         wrmsr(MSR_X2APIC + APIC_SELF_IPI, VECTOR);
         samples[i] = ticks_hlt_wake(0, 0);

@@ -108,13 +108,69 @@ static void no_preemption_timer(void **state)
     assert_false(got.pin & PIN_PREEMPTION_TIMER);
 }
 
+static enum error negotiate_apicv(const struct vmx_caps *caps)
+{
+    assert_int_equal(negotiate(caps), E_OK);
+    assert_false(got.apicv);
+    assert_int_equal(got.apic[APIC_HELP_NONE].primary, got.primary);
+    assert_int_equal(got.apic[APIC_HELP_NONE].secondary, 0);
+    return controls_negotiate_apicv(caps, &got, &why);
+}
+
+// Every help but none has what SDM, "Checks on VM-Execution Control Fields", wants together.
+static void apic_help_is_legal(void **state)
+{
+    (void)state;
+    assert_int_equal(negotiate_apicv(&haswell), E_OK);
+    assert_true(got.apicv);
+    uint32_t delivery = SECONDARY_APIC_REGISTERS | SECONDARY_VIRTUAL_INTERRUPT_DELIVERY;
+    for (unsigned i = 0; i < APIC_HELP_COUNT; i++) {
+        uint32_t primary = got.apic[i].primary, secondary = got.apic[i].secondary;
+        bool shadow = primary & PRIMARY_TPR_SHADOW;
+        assert_true(shadow || !(secondary & (SECONDARY_X2APIC_MODE | delivery)));
+        assert_true(!(secondary & SECONDARY_X2APIC_MODE) || !(secondary & SECONDARY_APIC_ACCESSES));
+        assert_int_equal(shadow, !(primary & PRIMARY_CR8_LOAD_EXITING));
+        assert_int_equal(shadow, !(primary & PRIMARY_CR8_STORE_EXITING));
+        assert_int_equal(shadow, i >= APIC_HELP_PAGE);
+        assert_int_equal((secondary & delivery) == delivery, i >= APIC_HELP_PAGE);
+        assert_int_equal((secondary & SECONDARY_APIC_ACCESSES) != 0,
+                         i == APIC_HELP_PAGE || i == APIC_HELP_PAGE_EXITS);
+    }
+    assert_true(got.pin & PIN_EXTERNAL_INTERRUPT_EXITING);
+}
+
+// All of it or nothing; what lacks is named and the box runs machines all the same.
+static void apicv_is_whole(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t bit;
+        const char *words;
+    } parts[] = {
+        {SECONDARY_APIC_ACCESSES,              "virtualized APIC accesses" },
+        {SECONDARY_X2APIC_MODE,                "virtualized x2APIC mode"   },
+        {SECONDARY_APIC_REGISTERS,             "APIC-register"             },
+        {SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, "virtual-interrupt delivery"},
+    };
+    for (unsigned i = 0; i < array_size(parts); i++) {
+        struct vmx_caps caps = haswell;
+        caps.secondary &= ~((uint64_t)parts[i].bit << 32);
+        assert_int_equal(negotiate_apicv(&caps), E_UNSUPPORTED);
+        assert_non_null(strstr(why.text, parts[i].words));
+        assert_false(got.apicv);
+    }
+    struct vmx_caps caps = haswell;
+    caps.true_primary &= ~((uint64_t)PRIMARY_TPR_SHADOW << 32);
+    assert_int_equal(negotiate_apicv(&caps), E_UNSUPPORTED);
+    assert_non_null(strstr(why.text, "TPR shadow"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_box),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(vpid_needs_invvpid),
-        cmocka_unit_test(no_preemption_timer),
+        cmocka_unit_test(good_box),           cmocka_unit_test(refusals),
+        cmocka_unit_test(vpid_needs_invvpid), cmocka_unit_test(no_preemption_timer),
+        cmocka_unit_test(apic_help_is_legal), cmocka_unit_test(apicv_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -300,6 +300,31 @@ static void unmapping_reports_accessed_and_dirty(void **state)
     reap_all();
 }
 
+// A page directory that many trees share is none of theirs: none takes it apart.
+static void linked_directories_are_nobodys(void **state)
+{
+    (void)state;
+    pfn_t frame = take(&ept);
+    uint64_t *directory = pfn_to_virt(frame), linked = pfn_to_hpa(frame).v;
+    uint64_t *root = pfn_to_virt(ept.root);
+    directory[3] = 0x40000000 | EPT_LARGE | EPT_RIGHTS;
+    assert_int_equal(ept_link(&ept, gpa(3 * GIB), hpa(linked)), E_OK);
+    uint64_t *pdpt = hpa_to_virt(hpa(root[0] & EPT_ADDRESS));
+    assert_int_equal(pdpt[3], linked | EPT_RIGHTS | EPT_LINK);
+    assert_int_equal(ept_link(&ept, gpa(3 * GIB), hpa(0)), E_OK);
+    assert_int_equal(pdpt[3], 0);
+    assert_int_equal(ept_map(&ept, gpa(3 * GIB), hpa(0x1000), EPT_4K, EPT_RIGHTS), E_OK);
+    assert_int_equal(ept_link(&ept, gpa(3 * GIB), hpa(linked)), E_EXISTS);
+    assert_int_equal(ept_link(&ept, gpa(3 * GIB), hpa(0)), E_EXISTS);
+    assert_int_equal(ept_link(&ept, gpa(2 * GIB), hpa(linked)), E_OK);
+    assert_int_equal(ept_link(&ept, gpa(2 * GIB), hpa(linked)), E_OK);
+    while (!ept_reap(&ept, 50, gone))
+        ;
+    assert_int_equal(gone_pages, 1);
+    assert_int_equal(buddy_owned(&b, OWNER_VM), 1);
+    assert_int_equal(directory[3], 0x40000000 | EPT_LARGE | EPT_RIGHTS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +334,7 @@ int main(void)
         cmocka_unit_test_setup(random_operations_agree_with_the_model, start),
         cmocka_unit_test_setup(the_remembered_table_is_the_right_one, start),
         cmocka_unit_test_setup(any_table_may_be_the_last, start),
+        cmocka_unit_test_setup(linked_directories_are_nobodys, start),
         cmocka_unit_test_setup(unmapping_reports_accessed_and_dirty, start),
     };
     return cmocka_run_group_tests(tests, NULL, stop);

@@ -47,6 +47,9 @@ static void every_option(void **state)
     assert_int_equal(o.slice_us, 500);
     assert_false(o.tap);
     assert_int_equal(parse("console=none").console, CONSOLE_NONE);
+    assert_int_equal(parse("apicv=on").apicv, APICV_ON);
+    assert_int_equal(parse("apicv=off").apicv, APICV_OFF);
+    assert_int_equal(parse("apicv=off apicv=auto").apicv, APICV_AUTO);
     assert_int_equal(parse("slice=100us").slice_us, SLICE_US_MIN);
     assert_int_equal(parse("slice=10s").slice_us, SLICE_US_MAX);
     assert_int_equal(parse("cpus=4294967295").cpus, UINT32_MAX);
@@ -79,6 +82,8 @@ static void a_bad_word_is_named_and_the_rest_counts(void **state)
         "slice=11s",
         "slice=ms",
         "tap=yes",
+        "apicv=",
+        "apicv=yes",
         "tap",
         "=",
         "\"console=com1",
@@ -91,6 +96,7 @@ static void a_bad_word_is_named_and_the_rest_counts(void **state)
         assert_int_equal(o.slice_us, SLICE_US_DEFAULT);
         assert_true(o.tap);
         assert_int_equal(o.dirty, DIRTY_METHOD_COUNT);
+        assert_int_equal(o.apicv, APICV_AUTO);
     }
     assert_int_equal(parse("dirty=protect").dirty, DIRTY_PROTECT);
     assert_int_equal(parse("dirty=pml dirty=bits dirty=none").dirty, DIRTY_BITS);

@@ -62,6 +62,32 @@ static hpa_t frame_of(struct space *space, uint64_t page)
     return hpa(entry ? *entry & EPT_ADDRESS : 0);
 }
 
+// What is linked belongs to no slot; taking it out, unlike putting it in, is for processors to notice.
+static void links_change_the_generation(void **state)
+{
+    (void)state;
+    enum { DIRECTORY = 0x7000, GIB3 = 0xc0000000u };
+    uint8_t byte;
+    uint64_t generation = space_generation(s);
+    assert_int_equal(space_add_slot(s, gfn(0), 16, SLOT_RAM), E_OK);
+    assert_int_equal(space_link(s, gpa(GIB3), hpa(DIRECTORY)), E_OK);
+    assert_int_equal(space_generation(s), generation);
+    assert_int_equal(space_fault(s, gpa(GIB3), ACCESS_READ), E_BAD_ADDRESS);
+    assert_int_equal(guest_read(s, gpa(GIB3), &byte, 1), E_BAD_ADDRESS);
+    assert_int_equal(space_link(s, gpa(GIB3), hpa(0)), E_OK);
+    assert_true(space_generation(s) > generation);
+    generation = space_generation(s);
+    assert_int_equal(space_link(s, gpa(GIB3), hpa(DIRECTORY)), E_OK);
+    assert_int_equal(space_add_slot(s, gfn((GIB3 >> PAGE_SHIFT) - 1), 1, SLOT_RAM), E_OK); // below it
+    assert_int_equal(space_generation(s), generation);
+    assert_int_equal(space_add_slot(s, gfn(GIB3 >> PAGE_SHIFT), 1, SLOT_RAM), E_OK);
+    assert_true(space_generation(s) > generation);
+    assert_int_equal(space_link(s, gpa(GIB3), hpa(DIRECTORY)), E_EXISTS);
+    assert_int_equal(space_fault(s, gpa(GIB3), ACCESS_WRITE), E_OK);
+    assert_int_equal(guest_read(s, gpa(GIB3), &byte, 1), E_OK);
+    assert_int_equal(byte, 0);
+}
+
 // ---- Slots ----
 
 static void slots_are_checked(void **state)
@@ -328,6 +354,7 @@ static void ram_too_sparse_for_records_is_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(links_change_the_generation, start, finish),
         cmocka_unit_test_setup_teardown(slots_are_checked, start, finish),
         cmocka_unit_test_setup_teardown(a_tiny_machine_costs_little, start, finish),
         cmocka_unit_test_setup_teardown(faults_are_answered, start, finish),
