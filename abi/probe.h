@@ -54,7 +54,8 @@ enum probe_flag {
     PROBE_NO_VMCS = 1 << 3,   // no VMCS is current
     PROBE_INTERRUPT = 1 << 4, // an external interrupt, PROBE_VECTOR, is pending at the entry
     PROBE_KEEP_NMIS = 1 << 5, // blocking of NMIs that the run leaves in the processor is not ended behind it
-    PROBE_FLAGS = (1 << 6) - 1,
+    PROBE_CACHED = 1 << 6,    // translations are not dropped before the entry
+    PROBE_FLAGS = (1 << 7) - 1,
 };
 enum { PROBE_VECTOR = 0xef };
 

@@ -214,7 +214,8 @@ static void prepare(struct probe *p, const struct probe_attempt *a, const struct
         vmcs_clear(&p->vmcs);
         vmcs_bind(&p->vmcs);
         write_all(p);
-        drop_translations(p);
+        if (!(a->flags & PROBE_CACHED))
+            drop_translations(p);
         p->filled = true;
     }
     write_host(p);
