@@ -4,7 +4,7 @@
 #include "guests/lib/guest.h"
 
 // clang-format off
-#define SHARED_GROUPS(X) X(registers) X(delivery) X(windows) X(nmi) X(timer)
+#define SHARED_GROUPS(X) X(registers) X(delivery) X(windows) X(nmi) X(timer) X(level)
 #define OTHER_GROUPS(X) X(page) X(base) X(msrs) X(pic)
 // clang-format on
 #define X(group)                   \

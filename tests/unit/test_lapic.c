@@ -272,6 +272,50 @@ static void written_by_the_processor(void **state)
     }
 }
 
+// The processor requests and delivers in the page by itself: its highest and what we knew make up the highest there is.
+static void requests_of_the_processor(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 50000; i++) {
+        lapic_init_signal(l);
+        assert_true(lapic_wrmsr(l, 0x80f, 0x1ff));
+        int highest = LAPIC_NONE;
+        for (unsigned k = (unsigned)rand() % 4; k; k--) // ours, some of them delivered since
+            assert_true(lapic_wrmsr(l, 0x83f, 16 + (unsigned)rand() % 240));
+        for (unsigned w = 0; w < LAPIC_WORDS; w++)
+            l->regs[(LAPIC_IRR + w) * 4] &= rand() & 1 ? 0 : ~0u;
+        unsigned theirs = rand() & 3 ? 16 + (unsigned)rand() % 240 : 0;
+        if (theirs)
+            l->regs[(LAPIC_IRR + theirs / 32) * 4] |= 1u << theirs % 32;
+        for (int v = 16; v < 256; v++)
+            if (l->regs[(LAPIC_IRR + v / 32) * 4] >> v % 32 & 1)
+                highest = v;
+        lapic_add_requests(l, (uint8_t)theirs);
+        assert_int_equal(lapic_top_request(l), highest);
+        assert_int_equal(lapic_highest(l), highest);
+    }
+}
+
+// EOIs that the processor carried out: the I/O APIC hears of levels alone, and of none when SVR says so.
+static void ended_by_the_processor(void **state)
+{
+    (void)state;
+    assert_true(lapic_post(l, 0x57, true) && lapic_post(l, 0xc8, false));
+    assert_false(l->new_levels);
+    lapic_merge(l);
+    assert_true(l->new_levels);
+    assert_int_equal(lapic_levels(l, 1), 1ull << (0x57 - 64));
+    assert_int_equal(lapic_levels(l, 3), 0);
+    lapic_ended(l, 0xc8);
+    assert_int_equal(a.eois, 0);
+    lapic_ended(l, 0x57);
+    assert_int_equal(a.eois, 1);
+    assert_int_equal(a.eoi_vector, 0x57);
+    assert_true(lapic_wrmsr(l, 0x80f, 0x11ff));
+    lapic_ended(l, 0x57);
+    assert_int_equal(a.eois, 1);
+}
+
 static void vectors_below_16_are_errors(void **state)
 {
     (void)state;
@@ -708,6 +752,8 @@ int main(void)
         cmocka_unit_test_setup(self_ipi_and_eoi, start_x2apic),
         cmocka_unit_test_setup(accepted_at_once, start_x2apic),
         cmocka_unit_test_setup(written_by_the_processor, start_xapic),
+        cmocka_unit_test_setup(requests_of_the_processor, start_x2apic),
+        cmocka_unit_test_setup(ended_by_the_processor, start_x2apic),
         cmocka_unit_test_setup(vectors_below_16_are_errors, start_x2apic),
         cmocka_unit_test_setup(xapic_reserved_registers, start_xapic),
         cmocka_unit_test_setup(software_disable, start_xapic),
