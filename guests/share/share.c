@@ -1,11 +1,13 @@
 // Shares of one processor by weight, seen from inside. Spinners never halt: each must have had its weight's part of
 // the time, to 1 percent, over a thousand slices (cmdline=weight=W of=SUM slice-us=N, SUM of all spinners' weights).
 // A sleeper (cmdline=company=N slice-us=N) sets its timer, halts, and looks how long after that it runs: before any of
-// the N others had two turns. Who sleeps takes so little that spinners need not know of it.
+// the N others had two turns. Who sleeps takes so little that spinners need not know of it. Of a pair that calls and
+// answers (cmdline=calls=NAME weight=W of=SUM slice-us=N, answers=NAME) one runs at a time: together they have the share of one.
 #include "guests/lib/apic.h"
 #include "guests/lib/guest.h"
+#include "guests/lib/ipc.h"
 
-enum { SLICES = 1000, TIMER_VECTOR = 0x40, NAPS_A_SECOND = 100, NAPS_SEEN = 12, LATE_TICKS = 4000 };
+enum { SLICES = 1000, TIMER_VECTOR = 0x40, NAPS_A_SECOND = 40, NAPS_SEEN = 8, LATE_TICKS = 4000 };
 enum { PARTS = 10000, TOLERANCE = 100 }; // a hundredth of its share
 
 static uint64_t tsc_hz;
@@ -29,20 +31,57 @@ static struct sample spin_until(uint64_t when)
     return (struct sample){at, (uint64_t)hypercall1(HC_QUERY, QUERY_RUN_TICKS)};
 }
 
-static void spinner(const char *line, uint64_t slice)
+static void check_share(const char *line, const struct sample *a, const struct sample *b)
 {
     uint32_t weight = (uint32_t)word_number(line, "weight", 1), of = (uint32_t)word_number(line, "of", 1);
-    uint64_t start = common_start(), end = start + SLICES * slice;
-    struct sample a = spin_until(start), b = spin_until(end);
-    spin_until(end + divide(tsc_hz, 5)); // company for those that began later
-    uint64_t share = divide((b.ran - a.ran) * of * PARTS, (uint32_t)(b.at - a.at));
-    print("%u.%u%% of what weight %u of %u deserves\n", (unsigned)(divide(share, weight) / 100),
-          (unsigned)(divide(share, weight) % 100), weight, of);
-    share = divide(share, weight);
+    uint64_t share = divide(divide((b->ran - a->ran) * of * PARTS, (uint32_t)(b->at - a->at)), weight);
+    print("%u.%02u%% of what weight %u of %u deserves\n", (unsigned)(share / 100), (unsigned)(share % 100),
+          weight, of);
     check(share + TOLERANCE >= PARTS && share <= PARTS + TOLERANCE, "share",
           "expected %u +- %u ten-thousandths of the share\ngot %llu", PARTS, TOLERANCE,
           (unsigned long long)share);
 }
+
+static void spinner(const char *line, uint64_t slice)
+{
+    uint64_t start = common_start(), end = start + SLICES * slice;
+    struct sample a = spin_until(start), b = spin_until(end);
+    spin_until(end + divide(tsc_hz, 5)); // company for those that began later
+    check_share(line, &a, &b);
+}
+
+// ---- The pair: an answer has the run time of who answers ----
+
+static struct sample call_until(uint64_t when, word_t out, word_t in)
+{
+    struct words m = {{0}};
+    uint64_t at;
+    do {
+        ipc_call(out, in, &m);
+        at = rdtsc();
+    } while (at < when);
+    return (struct sample){at, (uint64_t)hypercall1(HC_QUERY, QUERY_RUN_TICKS) + m.w[0]};
+}
+
+static void caller(const char *line, uint64_t slice, word_t out, word_t in)
+{
+    uint64_t start = common_start(), end = start + SLICES * slice;
+    struct sample a = call_until(start, out, in), b = call_until(end, out, in);
+    call_until(end + divide(tsc_hz, 5), out, in);
+    check_share(line, &a, &b);
+}
+
+static void answerer(word_t out, word_t in)
+{
+    struct words m;
+    sword_t got = ipc_receive(in, WAIT_FOREVER, &m);
+    while (got >= 0) {
+        m.w[0] = (word_t)hypercall1(HC_QUERY, QUERY_RUN_TICKS);
+        got = ipc_call(out, in, &m);
+    }
+}
+
+// ---- The sleeper ----
 
 static volatile uint64_t woke;
 
@@ -74,9 +113,18 @@ static void sleeper(const char *line, uint64_t slice)
 
 int main(const struct start_info *start)
 {
-    const char *line = command_line(start);
+    const char *line = command_line(start), *other;
     uint64_t slice = divide(word_number(line, "slice-us", 100) * start->tsc_hz, 1000000);
     tsc_hz = start->tsc_hz;
+    if (word_list(line, "calls", &other, 1)) {
+        tap_plan(1);
+        caller(line, slice, (word_t)port_out(other), (word_t)port_in(other));
+        return tap_end();
+    }
+    if (word_list(line, "answers", &other, 1)) {
+        answerer((word_t)port_out(other), (word_t)port_in(other));
+        return 0;
+    }
     tap_plan(1);
     (word_number(line, "company", 0) ? sleeper : spinner)(line, slice);
     return tap_end();

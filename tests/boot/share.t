@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-# Weights: spinners and a sleeper on one processor, on boxes with 1 and 2 of them.
+# Weights: spinners, a pair that hands its turn to and fro, and sleepers, each on one processor.
 from boots import Suite
 
 suite = Suite()
-for cpus in (1, 2):
-    suite.boot(f"shares by weight on {cpus}", "share", cpus=cpus).sound()
+for cpus, scenario in ((1, "share"), (2, "share"), (1, "pair"), (4, "pair")):
+    suite.boot(f"{scenario} by weight on {cpus}", scenario, cpus=cpus).sound()
 suite.done()
