@@ -595,7 +595,7 @@ static void waits_are_counted(void **state)
 
 // ---- Moves ----
 
-enum { CPUS = 3 };
+enum { CPUS = 3, ROUNDS_FOR_A_MOVE = 1000 };
 static struct runq runqs[CPUS];
 
 static int start_processors(void **state)
@@ -798,14 +798,10 @@ static void *processor(void *arg)
     return NULL;
 }
 
-// Nodes move all the time, from processors that have several to those that have none: no wake is lost, nobody runs
-// twice at a time, or where it may not.
-static void no_wake_is_lost_between_homes(void **state)
+static void wake_between_homes(void)
 {
     pthread_t thread[WAKERS + CPUS];
-    (void)state;
     wakers_left = WAKERS;
-    moves = 0;
     memset(work, 0, sizeof work);
     memset(done, 0, sizeof done);
     pthread_barrier_init(&all_there, NULL, CPUS + 1);
@@ -827,6 +823,17 @@ static void no_wake_is_lost_between_homes(void **state)
         pthread_join(thread[i], NULL);
     for (unsigned i = 0; i < NODES; i++)
         assert_int_equal(done[i], work[i]);
+}
+
+// Nodes move from processors that have several to those that have none: no wake is lost, nobody runs twice at a time,
+// or where it may not. On a busy box the wakers may be through before an idle processor asks: then once more.
+static void no_wake_is_lost_between_homes(void **state)
+{
+    moves = 0;
+    for (unsigned round = 0; !moves && round < ROUNDS_FOR_A_MOVE; round++) {
+        start_processors(state);
+        wake_between_homes();
+    }
     assert_true(moves > 0);
 }
 
