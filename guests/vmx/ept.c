@@ -483,8 +483,10 @@ static void pml(void)
     }
     describe_pml(code_write, LAST);
     expect_passed("pml-write");
-    expect_true("pml-write-logged", logged(ept_window_gpa), "expected %#llx in the log\ngot none",
-                (unsigned long long)ept_window_gpa);
+    expect_true("pml-write-logged", logged(ept_window_gpa),
+                "expected %#llx in the log\ngot %#llx, %#llx, %#llx", (unsigned long long)ept_window_gpa,
+                (unsigned long long)log_page[LAST], (unsigned long long)log_page[LAST - 1],
+                (unsigned long long)log_page[LAST - 2]);
     expect_true("pml-write-index", vm_saw(GUEST_PML_INDEX) < LAST, "expected an index below 511\ngot %u",
                 (unsigned)vm_saw(GUEST_PML_INDEX));
     describe_pml(code_read, LAST);
