@@ -42,6 +42,7 @@ enum attempt {
     ATTEMPT_SHADOW_VMCS = 1 << 4, // the current VMCS is a shadow VMCS
     ATTEMPT_IN_SMM = 1 << 5,      // from SMM, under the dual-monitor treatment
     ATTEMPT_HOST_32BIT = 1 << 6,  // IA32_EFER.LMA is 0 before the entry
+    ATTEMPT_TRACING = 1 << 7,     // IA32_RTIT_CTL.TraceEn is 1 before the entry
 };
 
 // What of the things in memory somebody read into the image. A rule about one that is not known is not judged.

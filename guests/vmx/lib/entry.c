@@ -128,9 +128,10 @@ static const char *enter_launched(void)
 static const char *enter(void)
 {
     uint64_t how = vm.value[AT_ATTEMPT];
-    if (how & (ATTEMPT_SHADOW_VMCS | ATTEMPT_IN_SMM | ATTEMPT_HOST_32BIT))
+    if (how & (ATTEMPT_SHADOW_VMCS | ATTEMPT_IN_SMM | ATTEMPT_HOST_32BIT | ATTEMPT_TRACING))
         return how & ATTEMPT_IN_SMM       ? "this is not system-management mode"
                : how & ATTEMPT_HOST_32BIT ? "the hypervisor is in IA-32e mode"
+               : how & ATTEMPT_TRACING    ? "the hypervisor uses no processor trace"
                                           : "bucket vmx-instructions has it";
     vm_flags = (how & ATTEMPT_VMRESUME ? PROBE_RESUME : 0) | (how & ATTEMPT_MOV_SS ? PROBE_MOV_SS : 0) |
                (how & ATTEMPT_NO_VMCS ? PROBE_NO_VMCS : 0);
