@@ -17,6 +17,7 @@
     X(ADDRESS)  /* (gpa) -> physical address of one's own page, plus the offset; E_BAD_ADDRESS */ \
     X(MSR)      /* (index, gpa of uint64_t): RDMSR on the box; E_NOT_FOUND: #GP */ \
     X(CPUID)    /* (leaf, plus subleaf << 32; gpa of uint32_t[4]): EAX EBX ECX EDX of CPUID on the box */ \
+    X(NMI)      /* (number of another processor): sends it an NMI; E_INVALID: this one, or none of that number */ \
     X(PROCESSOR) /* () -> number of the processor that this vCPU runs on */ \
     X(VMCS)     /* () -> physical address of the VMCS that attempts enter */ \
     X(FLUSH)    /* (): what is in the log has left when it returns, should the next attempt be the box's last */ \
