@@ -131,7 +131,16 @@ enum memory_op {
     LOG_READ, // (machine id, first page, pages, gpa): a bit a page, in words of 64: written since the last time -> of
               // how many pages. `first page` is a multiple of 64; the gpa gets whole words
     LOG_PASSED, // (machine id) -> 0: every processor has obeyed the last LOG_SYNC or LOG_READ; -E_AGAIN: not yet
+    // With balloon= on the module line: pages behind mem= are holes until they are taken.
+    BALLOON_GIVE, // (first page, pages) -> how many went back, from the first on, at least one: ask again for the rest.
+    // E_NOT_FOUND: a hole already; E_DENIED: mem= would be fewer; E_EXISTS: lent to another machine
+    BALLOON_TAKE, // (first page, pages) -> how many holes became zeroed pages, at least one. E_EXISTS: no hole; E_AGAIN:
+                  // it holds its target; E_NO_MEMORY: others have not given theirs yet
+    BALLOON_FIGURE, // (enum balloon_figure) -> pages
+    BALLOON_WANT,   // (pages): how many it would like to hold; at first as many as may be
+    BALLOON_EVENT,  // (vector): this vCPU's local APIC gets it when the target changes, from 16 on; 0: none
 };
+enum balloon_figure { BALLOON_HELD, BALLOON_TARGET, BALLOON_LEAST, BALLOON_MOST };
 enum memory_right { MEMORY_READ = 1, MEMORY_WRITE = 2, MEMORY_EXEC = 4 };
 
 // Messages between machines (docs/ipc.md). `ipc=` on a module line opens ports: one out to each machine that it names,

@@ -158,6 +158,20 @@ int64_t control_with(uint64_t id, int64_t (*serve)(struct vm *vm, void *context)
     return result;
 }
 
+void control_locked(void (*work)(void))
+{
+    lock_take(&lock);
+    work();
+    lock_release(&lock);
+}
+
+void control_each(void (*visit)(struct vm *vm, void *context), void *context)
+{
+    for (uint32_t id = 0; id <= VM_MAX; id++)
+        if (places[id].vm)
+            visit(places[id].vm, context);
+}
+
 static int64_t serve_request(struct vm *vm, void *request)
 {
     return ((const struct request *)request)->serve(vm);

@@ -40,7 +40,7 @@ static enum error mem_parse(const struct key *key, const char *value, struct mac
         return bad_value(key, value, "a multiple of 4K, not 0", why);
     if (bytes > MACHINE_MEM_MAX)
         return bad_value(key, value, "at most 64G", why);
-    m->mem = bytes;
+    *(uint64_t *)field_of(key, m) = bytes;
     return E_OK;
 }
 
@@ -198,7 +198,7 @@ gfn_t machine_window(const struct machine *m)
 {
     enum { ALIGN = 2 << 20 };
     const uint64_t devices = 0xfe000000, devices_end = 1ull << 32;
-    uint64_t base = align_up(m->mem, ALIGN);
+    uint64_t base = align_up(max_u64(m->mem, m->balloon), ALIGN);
     return gpa_to_gfn(gpa(base < devices_end && base + m->window > devices ? devices_end : base));
 }
 
@@ -313,6 +313,7 @@ static enum error break_parse(const struct key *key, const char *value, struct m
 // clang-format off
 static const struct key keys[] = {
     {"backing", backing_parse,     FIELD(eager)},
+    {"balloon", mem_parse,         FIELD(balloon)},
     {"break",   break_parse,       FIELD(break_field)},
     {"caps",    caps_parse,        FIELD(rights)},
     {"cmdline", text_parse,        FIELD(cmdline)},
@@ -410,6 +411,9 @@ enum error machine_parse(struct machine *m, const char *line, struct reason *why
         enum error e = result == WORD_OK ? key_value_parse(word, m, &seen, to) : word_error(result, word, to);
         first = first == E_OK ? e : first;
     }
+    if (first == E_OK && m->balloon && m->balloon <= m->mem)
+        first = reason_set(why, E_INVALID, "balloon=%luK is not more than mem=%luK", m->balloon >> 10,
+                           m->mem >> 10);
     if (first == E_OK && m->flip >= m->mem)
         first = reason_set(why, E_INVALID, "flip=0x%lx is not in its memory, see mem=", m->flip);
     return first;

@@ -13,6 +13,7 @@ enum { MACHINE_WINDOW_MAX = 1 << 30 };
 struct machine {
     char name[MACHINE_NAME_MAX + 1]; // [A-Za-z0-9._+-]+
     uint64_t mem;                    // bytes, multiple of PAGE_SIZE; default 4M
+    uint64_t balloon;                // how much RAM it may come to hold, more than mem=; 0: no more
     bool eager;                      // backing=eager; default lazy
     uint32_t vcpus;                  // default 1
     uint64_t cpus;                   // bit per pCPU id allowed; 0: any

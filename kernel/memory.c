@@ -1,4 +1,5 @@
 #include "kernel/memory.h"
+#include "kernel/balloon.h"
 #include "kernel/control.h"
 #include "mm/dirty.h"
 
@@ -43,10 +44,21 @@ struct log_part {
     uint64_t first, pages, done, bits[LOG_WORDS];
 };
 
+// RAM behind mem=, if there is some.
+static gfn_t behind(const struct vm *vm)
+{
+    return gfn(vm->machine->mem >> PAGE_SHIFT);
+}
+
 static int64_t start(struct vm *vm, void *context)
 {
     (void)context;
     enum error e = dirty_start(vm->space, gfn(0));
+    if (e == E_OK && vm->machine->balloon) {
+        e = dirty_start(vm->space, behind(vm));
+        if (e != E_OK)
+            dirty_stop(vm->space, gfn(0));
+    }
     for (uint32_t i = 0; e == E_OK && i < vm->cpu_count; i++)
         vcpu_log_writes(&vm->cpus[i]->vcpu);
     return -(int64_t)e;
@@ -55,6 +67,8 @@ static int64_t start(struct vm *vm, void *context)
 static int64_t stop(struct vm *vm, void *context)
 {
     (void)context;
+    if (vm->machine->balloon)
+        dirty_stop(vm->space, behind(vm));
     return -(int64_t)dirty_stop(vm->space, gfn(0));
 }
 
@@ -131,9 +145,22 @@ static int64_t log_read(const struct args *args)
 
 // ---- Dispatch ----
 
+#define BALLOON(name, ...)                           \
+    static int64_t name(const struct args *args)     \
+    {                                                \
+        return balloon_##name(args->v, __VA_ARGS__); \
+    }
+BALLOON(give, args->a, args->b)
+BALLOON(take, args->a, args->b)
+BALLOON(figure, args->a)
+BALLOON(want, args->a)
+BALLOON(event, args->a)
+#undef BALLOON
+
 static int64_t (*const calls[])(const struct args *args) = {
-    [MEMORY_LEAF] = leaf,  [MEMORY_RIGHTS] = rights, [LOG_START] = log_start,   [LOG_STOP] = log_stop,
-    [LOG_SYNC] = log_sync, [LOG_READ] = log_read,    [LOG_PASSED] = log_passed,
+    [MEMORY_LEAF] = leaf,  [MEMORY_RIGHTS] = rights,  [LOG_START] = log_start,   [LOG_STOP] = log_stop,
+    [LOG_SYNC] = log_sync, [LOG_READ] = log_read,     [LOG_PASSED] = log_passed, [BALLOON_GIVE] = give,
+    [BALLOON_TAKE] = take, [BALLOON_FIGURE] = figure, [BALLOON_WANT] = want,     [BALLOON_EVENT] = event,
 };
 
 int64_t memory_call(struct vcpu *v, uint64_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)

@@ -60,7 +60,8 @@ static bool report_parse(const char *value, struct options *o)
 {
     static const struct choice choices[] = {
         {"stats",  REPORT_STATS },
-        {"memory", REPORT_MEMORY}
+        {"memory", REPORT_MEMORY},
+        {"bench",  REPORT_BENCH }
     };
     return bits_parse(choices, array_size(choices), value, &o->report);
 }
@@ -187,7 +188,7 @@ static const struct option table[] = {
     {"loglevel=", loglevel_parse, "error, warn, info or debug"},
     {"machine-check=", machine_check_parse, "a time such as 100ms (a test hook)"},
     {"panic=",    panic_parse,    "a time such as 100ms (a test hook)"},
-    {"report=",   report_parse,   "stats, memory (several with commas)"},
+    {"report=",   report_parse,   "stats, memory, bench (several with commas)"},
     {"slice=",    slice_parse,    "a time from 100us to 10s, such as 10ms"},
     {"stray=",    stray_parse,    "a time such as 100ms (a test hook)"},
     {"tap=",      tap_parse,      "on or off"},

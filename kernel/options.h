@@ -10,6 +10,7 @@ enum console { CONSOLE_NONE = 0, CONSOLE_COM1 = 1, CONSOLE_COM2 = 2, CONSOLE_SCR
 enum report_extra {
     REPORT_STATS = 1,  // the exit microscope: vmx/microscope.h
     REPORT_MEMORY = 2, // frames by owner at start and end
+    REPORT_BENCH = 4,  // what the buddy costs: kernel/bench.h
 };
 
 // How the machine ends after the report.

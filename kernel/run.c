@@ -10,6 +10,7 @@
 #include "arch/power.h"
 #include "arch/string.h"
 #include "arch/tsc.h"
+#include "kernel/bench.h"
 #include "kernel/consoles.h"
 #include "kernel/input.h"
 #include "kernel/machines.h"
@@ -258,6 +259,8 @@ _Noreturn void run_modules(const struct boot_info *boot, bool (*route)(uint8_t i
     }
     if (options.report & REPORT_MEMORY)
         mm_report();
+    if (options.report & REPORT_BENCH)
+        bench_report();
     frames_before = frames.total - buddy_owned(&frames, OWNER_KERNEL); // others fill their caches meanwhile
     if (wants_input(verdicts, boot->module_count))
         consoles_listen(route);

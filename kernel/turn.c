@@ -3,6 +3,7 @@
 #include "arch/lapic.h"
 #include "arch/pcpu.h"
 #include "arch/tsc.h"
+#include "kernel/balloon.h"
 #include "kernel/control.h"
 #include "kernel/cpu.h"
 #include "kernel/home.h"
@@ -57,7 +58,7 @@ static noinline_cold void chores(struct pcpu *p)
     __atomic_store_n(&p->kick, 0, __ATOMIC_SEQ_CST);
     run_stop_if_asked();
     sched_take_inbox(p->runq);
-    if (home_step() || quarantine_poll() || control_step())
+    if (home_step() || quarantine_poll() || control_step() || balloon_step())
         p->kick = 1; // one thing at a time: guests have turns in between
 }
 

@@ -5,6 +5,7 @@
 #include "arch/log.h"
 #include "arch/pcpu.h"
 #include "arch/tsc.h"
+#include "kernel/balloon.h"
 #include "kernel/control.h"
 #include "kernel/dev_host.h"
 #include "kernel/home.h"
@@ -61,6 +62,11 @@ static enum error build_memory(struct vm *vm, struct reason *why)
     if (vm->machine->window)
         space_add_slot(vm->space, machine_window(vm->machine), vm->machine->window >> PAGE_SHIFT,
                        SLOT_WINDOW);
+    uint64_t mem = vm->machine->mem >> PAGE_SHIFT, most = vm->machine->balloon >> PAGE_SHIFT;
+    if (most)
+        e = space_add_slot(vm->space, gfn(mem), most - mem, SLOT_RAM | SLOT_BALLOON);
+    if (e)
+        return reason_set(why, e, "no place for balloon=: %s", error_text(e));
     if (vm->machine->eager)
         space_populate(vm->space, gfn(0));
     return E_OK;
@@ -191,6 +197,7 @@ static struct vm *vm_alloc(const struct machine *m, uint32_t id)
     vm->machine = m;
     vm->device_ending = END_COUNT;
     vm->cpu_count = vm->cpus_left = vm->cpus_known = m->vcpus;
+    balloon_init(vm);
     vm_init_timeouts(vm);
     guest_console_init(&vm->console, m->name, tsc_hz);
     return vm;
@@ -224,6 +231,7 @@ bool vm_create(const struct verdict *v, struct blob image, uint32_t id)
     __atomic_add_fetch(&count, 1, __ATOMIC_RELEASE);
     ipc_start(vm);
     control_start(vm, v, image);
+    balloon_changed();
     return true;
 }
 
@@ -281,6 +289,7 @@ void vm_destroy(struct vm *vm)
     bool again = vm->how == END_AGAIN;
     uint32_t id = vm->id;
     destroy(vm);
+    balloon_changed();
     if (again)
         control_again(id);
     else

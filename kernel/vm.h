@@ -35,6 +35,11 @@ struct vm {
     struct cpu *teller; // the vCPU that ended it: its registers are told, on its home
     char detail[DETAIL_MAX];
     uint32_t planned, delivered; // test points
+    struct {
+        uint64_t want, target; // pages
+        uint32_t cpu;          // whose local APIC gets `vector` when the target changes; 0: none does
+        uint8_t vector;
+    } balloon; // kernel/balloon.h
     const struct machine *machine;
     struct space *space;
     struct devices *devices;

@@ -20,8 +20,9 @@ static inline void push(struct buddy *b, uint32_t f, unsigned order)
     r->kind = frame_kind(FRAME_FREE, order);
     if (next)
         b->frames[next].prev = f;
+    else
+        b->nonempty |= 1u << order;
     b->list[order] = f;
-    b->nonempty |= 1u << order;
 }
 
 static inline void unlink(struct buddy *b, struct frame *r, unsigned order)
@@ -136,16 +137,34 @@ seldom enum error buddy_add(struct buddy *b, pfn_t first, pfn_t end)
     return e;
 }
 
-pfn_t buddy_alloc(struct buddy *b, unsigned order, uint16_t owner)
+// A larger block has to be cut, or there is none. The lock is held, and released here.
+static __attribute__((noinline)) pfn_t alloc_slow(struct buddy *b, unsigned order, uint16_t owner, bool may)
 {
-    if (order >= BUDDY_ORDERS)
-        return PFN_NONE;
-    lock_take(&b->lock);
-    uint32_t f = b->free - b->promised >= 1u << order ? take(b, order, owner) : 0;
+    uint32_t f = may ? take(b, order, owner) : 0;
     lock_release(&b->lock);
-    if (unlikely(!f))
+    if (!f)
         return PFN_NONE;
     charge(b, owner, 1u << order);
+    return pfn(f);
+}
+
+pfn_t buddy_alloc(struct buddy *b, unsigned order, uint16_t owner)
+{
+    if (unlikely(order >= BUDDY_ORDERS))
+        return PFN_NONE;
+    uint32_t pages = 1u << order;
+    lock_take(&b->lock);
+    uint32_t f = b->list[order];
+    bool may = b->free - b->promised >= pages;
+    if (unlikely(!f || !may))
+        return alloc_slow(b, order, owner, may);
+    struct frame *r = &b->frames[f];
+    unlink(b, r, order);
+    r->owner = owner;
+    r->kind = frame_kind(FRAME_USED, order);
+    b->free -= pages;
+    lock_release(&b->lock);
+    charge(b, owner, pages);
     return pfn(f);
 }
 
@@ -198,19 +217,36 @@ unsigned buddy_alloc_batch(struct buddy *b, uint32_t *to, unsigned n, uint16_t o
     return got;
 }
 
+// It is not the owner's to free, or it merges. The lock is held, and released here.
+static __attribute__((noinline)) enum error free_slow(struct buddy *b, pfn_t f, uint16_t owner)
+{
+    enum error e = is_owned_block(b, f, owner) ? E_OK : blame(b, f.v);
+    unsigned order = e == E_OK ? b->frames[f.v].order : 0;
+    if (e == E_OK) {
+        b->free += 1u << order;
+        insert(b, (uint32_t)f.v, order);
+    }
+    lock_release(&b->lock);
+    if (e == E_OK)
+        charge(b, owner, -(1u << order));
+    return e;
+}
+
 enum error buddy_free(struct buddy *b, pfn_t f, uint16_t owner)
 {
+    struct frame *r = &b->frames[f.v];
     lock_take(&b->lock);
-    if (unlikely(!is_owned_block(b, f, owner))) {
-        enum error e = blame(b, f.v);
-        lock_release(&b->lock);
-        return e;
-    }
-    unsigned order = b->frames[f.v].order;
-    b->free += 1u << order;
-    insert(b, (uint32_t)f.v, order);
+    if (unlikely(f.v >= b->count || r->state != FRAME_USED || r->owner != owner))
+        return free_slow(b, f, owner);
+    unsigned order = r->order;
+    uint32_t pages = 1u << order;
+    uint64_t other = f.v ^ pages;
+    if (other >= b->count || b->frames[other].kind == frame_kind(FRAME_FREE, order))
+        return free_slow(b, f, owner);
+    b->free += pages;
+    push(b, (uint32_t)f.v, order);
     lock_release(&b->lock);
-    charge(b, owner, -(1u << order));
+    __atomic_fetch_sub(&b->account[owner].pages, pages, __ATOMIC_RELAXED);
     return E_OK;
 }
 

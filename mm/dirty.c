@@ -13,11 +13,19 @@
 #include "mm/mm.h"
 #include "mm/space_impl.h"
 
-enum { WORD = 64, REGION = 512, READ_BUDGET = 14000, COST_WORD = 12, COST_LOOK = 250, COST_PAGE = 40 };
+enum {
+    WORD = 64,
+    REGION = 512,
+    READ_BUDGET = 14000,
+    STRIDE = 8,
+    COST_STRIDE = 16,
+    COST_LOOK = 200,
+    COST_PAGE = 40
+};
 
 enum dirty_method dirty_method = DIRTY_PROTECT;
 
-static const char *const words[] = {
+static const char *const method_words[] = {
 #define X(name, word) [DIRTY_##name] = word,
     DIRTY_METHODS(X)
 #undef X
@@ -25,7 +33,7 @@ static const char *const words[] = {
 
 const char *dirty_method_word(enum dirty_method m)
 {
-    return words[m];
+    return method_words[m];
 }
 
 // ---- The bitmap ----
@@ -147,10 +155,20 @@ enum error dirty_allow_write(struct space *s, struct slot *t, uint64_t gfn)
 
 // ---- Looking ----
 
-// The flags of 64 leaves of one page table.
+// All of eight words, or flags of eight leaves. Written out: Os and Oz unroll nothing.
+static inline uint64_t any_of(const uint64_t *w)
+{
+    return w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7];
+}
+
+// The flags of 64 leaves of one page table, of which mostly none is set.
 static uint64_t flagged(const uint64_t *leaf)
 {
-    uint64_t bits = 0;
+    uint64_t bits = 0, any = 0;
+    for (unsigned i = 0; i < WORD; i += STRIDE)
+        any |= any_of(leaf + i);
+    if (!(any & EPT_DIRTY))
+        return 0;
     for (unsigned i = WORD; i-- > 0;)
         bits = bits << 1 | (leaf[i] >> 9 & 1);
     return bits;
@@ -178,12 +196,31 @@ static uint64_t take_word(struct space *s, struct slot *t, uint64_t gfn, uint64_
     bool look = dirty_method == DIRTY_BITS && level == EPT_4K;
     *bits = *word | (look ? flagged(leaf) : 0);
     *word = 0;
-    uint64_t cost = look ? COST_LOOK : COST_WORD;
+    uint64_t cost = COST_LOOK;
     if (level == EPT_4K)
         cost += COST_PAGE * clean(leaf, *bits);
     else if (*bits && *leaf & EPT_WRITE)
         __atomic_fetch_and(leaf, ~EPT_WRITE, __ATOMIC_RELAXED);
     return cost;
+}
+
+// `words` of the log from `gfn` on, `bits` zero so far; how many of them, as far as the budget goes.
+static uint64_t take_words(struct space *s, struct slot *t, uint64_t gfn, uint64_t words, uint64_t *bits,
+                           bool *any)
+{
+    const uint64_t *known = t->dirty + (gfn - t->first) / WORD;
+    bool look = dirty_method == DIRTY_BITS;
+    uint64_t i = 0, cost = 0;
+    while (i < words && cost < READ_BUDGET) {
+        if (!look && words - i >= STRIDE && !any_of(known + i)) {
+            i += STRIDE;
+            cost += COST_STRIDE;
+            continue;
+        }
+        cost += known[i] || look ? take_word(s, t, gfn + i * WORD, &bits[i]) : COST_STRIDE;
+        *any |= bits[i++] != 0;
+    }
+    return i;
 }
 
 enum error dirty_read(struct space *s, gfn_t first, uint64_t pages, uint64_t *bits, uint64_t *done)
@@ -194,13 +231,13 @@ enum error dirty_read(struct space *s, gfn_t first, uint64_t pages, uint64_t *bi
     struct slot *t = open_slot(s, first);
     if (!t)
         return E_BAD_ADDRESS;
-    uint64_t cost = 0, any = 0, end = min_u64(pages, t->first + t->pages - first.v);
+    bool any = false;
+    uint64_t end = min_u64(pages, t->first + t->pages - first.v), words = align_up(end, WORD) / WORD;
     enum error e = t->dirty ? E_OK : E_NOT_FOUND;
-    for (; e == E_OK && *done < end && cost < READ_BUDGET; *done += WORD) {
-        cost += take_word(s, t, first.v + *done, bits);
-        any |= *bits++;
+    if (e == E_OK) {
+        memset(bits, 0, words * sizeof(*bits));
+        *done = min_u64(take_words(s, t, first.v, words, bits, &any) * WORD, end);
     }
-    *done = min_u64(*done, end);
     if (any)
         space_changed(s);
     lock_release(&s->lock);

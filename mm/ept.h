@@ -26,6 +26,7 @@ enum ept_level { EPT_4K, EPT_2M, EPT_1G }; // of a leaf; tables are named PT, PD
 #define EPT_FOREIGN  (1ull << 52) // leaf: the frame belongs to another space
 #define EPT_NO_WRITE (1ull << 53) // leaf: the page itself may not be written, whatever its slot allows
 #define EPT_LINK     (1ull << 54) // to a page directory that many trees share
+#define EPT_GIVEN    (1ull << 55) // no leaf: a hole of the balloon
 
 // What the box can do, set once at start by the vmx room (IA32_VMX_EPT_VPID_CAP).
 struct ept_features {

@@ -55,7 +55,7 @@ static bool populate_large(struct space *s, const struct slot *t, uint64_t gfn, 
         return false;
     memset(pfn_to_virt(f), 0, pages * PAGE_SIZE);
     *spare_of(f) = 0;
-    uint64_t bits = dirty_leaf(t, t->flags);
+    uint64_t bits = dirty_leaf(t, t->flags & SLOT_RAM);
     if (ept_map(&s->ept, gpa(gfn << PAGE_SHIFT), pfn_to_hpa(f), (enum ept_level)level, bits) == E_OK) {
         s->promised -= pages;
         return true;
@@ -146,7 +146,7 @@ static bool is_whole_leaf(struct space *s, uint64_t gfn, uint64_t pages)
 static enum error set_page(struct space *s, struct slot *t, uint64_t gfn, uint64_t bits)
 {
     if (!space_back(s, t, gfn))
-        return E_NO_MEMORY;
+        return E_BAD_ADDRESS;
     enum error e = space_split(s, gfn);
     if (e == E_OK)
         e = ept_protect(&s->ept, gpa(gfn << PAGE_SHIFT), bits);

@@ -41,7 +41,7 @@ static enum error find(struct space *s, const struct slot *t, gfn_t page, bool l
     if (!there && large)
         return E_UNSUPPORTED;
     if (!there && !space_back(s, t, page.v))
-        return E_NO_MEMORY;
+        return E_BAD_ADDRESS;
     if (!there)
         ept_lookup(&s->ept, gfn_to_gpa(page), &leaf);
     *f = hpa_to_pfn(leaf.at);

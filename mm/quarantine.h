@@ -26,12 +26,6 @@ extern uint64_t quarantine_newest; // the generation drawn last
 // The processor goes idle, or will not run its space again. No lock.
 void space_leave(uint32_t pcpu);
 
-// Unmaps pages and sends their frames through the quarantine; touched again they are zero. The slot stays
-// and its promise is renewed. E_BAD_ADDRESS: not within one slot; E_NO_MEMORY: nothing can be promised anew.
-// Goes through at most UNMAP_BATCH pages a call and says how many in `done`.
-enum { UNMAP_BATCH = 128 };
-enum error space_unmap(struct space *s, gfn_t first, uint64_t pages, uint64_t *done);
-
 // Gives back what nobody can reach any more, about 10,000 instructions of it at most. Any processor, when
 // idle or between exits. Returns true while something is left to wait for.
 bool quarantine_poll(void);

@@ -73,13 +73,13 @@ static uint64_t tables_for(uint64_t first, uint64_t end)
 
 uint64_t slot_leaf(const struct slot *t)
 {
-    bool uniform = !ept_features.memory_type && !(t->flags & SLOT_WINDOW);
+    bool uniform = !ept_features.memory_type && !(t->flags & (SLOT_WINDOW | SLOT_BALLOON));
     return uniform ? dirty_leaf(t, t->flags) | MT_WB << EPT_TYPE_SHIFT : 0;
 }
 
 static enum error check_slot(const struct space *s, uint64_t first, uint64_t pages, enum slot_flags flags)
 {
-    bool ram = !(flags & ~SLOT_RAM) && ept_rights_are_sane(flags);
+    bool ram = !(flags & ~(SLOT_RAM | SLOT_BALLOON)) && ept_rights_are_sane(flags & SLOT_RAM);
     if (pages == 0 || (!ram && flags != SLOT_WINDOW))
         return E_INVALID;
     if (first >= GFN_END || pages > GFN_END - first)
@@ -109,11 +109,14 @@ enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot
     lock_take(&s->lock);
     enum error e = check_slot(s, base.v, pages, flags);
     if (e == E_OK) {
-        uint64_t promise = flags & SLOT_WINDOW ? 0 : pages + tables_for(base.v, base.v + pages);
+        uint64_t own = flags & (SLOT_WINDOW | SLOT_BALLOON) ? 0 : pages;
+        uint64_t promise = own ? own + tables_for(base.v, base.v + pages) : 0;
         e = buddy_reserve(&frames, promise);
         if (e == E_OK) {
             s->promised += promise;
             unlink_before(s, base.v, pages);
+            s->held += own;
+            s->least += own;
             struct slot *t = &s->slot[s->slot_count++];
             *t = (struct slot){base.v, pages, flags, 0, NULL};
             t->leaf = slot_leaf(t);
@@ -132,7 +135,7 @@ uint64_t space_leaf_bits(const struct slot *t, pfn_t f)
     enum cache_type type = ept_features.memory_type ? MT_UC : MT_WB;
     if (ept_features.memory_type) // a page whose type is not uniform is slow rather than wrong
         ept_features.memory_type(pfn_to_hpa(f), EPT_4K, &type);
-    return dirty_leaf(t, t->flags) | (uint64_t)type << EPT_TYPE_SHIFT;
+    return dirty_leaf(t, t->flags & SLOT_RAM) | (uint64_t)type << EPT_TYPE_SHIFT;
 }
 
 uint64_t *space_back(struct space *s, const struct slot *t, uint64_t gfn)
@@ -141,10 +144,11 @@ uint64_t *space_back(struct space *s, const struct slot *t, uint64_t gfn)
     uint64_t *entry = ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &level);
     if (*entry & EPT_RIGHTS)
         return entry;
+    if (slot_is_hole(t, *entry))
+        return NULL;
     if (level != EPT_4K)
         entry = ept_entry(&s->ept, gpa(gfn << PAGE_SHIFT));
-    if (!entry)
-        return NULL;
+    assert(entry); // its table was promised, as is the page
     pfn_t f = frame_cache_take_promised(frame_cache_here(), s->owner);
     s->promised--;
     __atomic_store_n(entry, pfn_to_hpa(f).v | space_leaf_bits(t, f), __ATOMIC_RELEASE);
@@ -166,7 +170,7 @@ static enum error fault_in(struct space *s, struct slot *t, gpa_t at, enum acces
         return E_DENIED;
     const uint64_t *entry = space_back(s, t, at.v >> PAGE_SHIFT);
     if (!entry)
-        return E_NO_MEMORY;
+        return E_BAD_ADDRESS;
     uint64_t lacks = access & ~*entry & EPT_RIGHTS;
     return lacks == ACCESS_WRITE ? dirty_allow_write(s, t, at.v >> PAGE_SHIFT) : lacks ? E_DENIED : E_OK;
 }
@@ -232,23 +236,22 @@ static char *byte_of(uint64_t entry, unsigned level, uint64_t at)
     return (char *)hpa_to_virt(hpa((entry & EPT_ADDRESS & ~inside) | (at & inside)));
 }
 
-// The host address of `at` and the rights there; NULL: never touched. The lock is held.
-static char *find_byte(struct space *s, uint64_t at, uint64_t *rights)
+// The host address of `at`, and the entry that maps it; NULL: none does. The lock is held.
+static char *find_byte(struct space *s, uint64_t at, uint64_t *entry)
 {
     unsigned level;
-    uint64_t entry = *ept_find(&s->ept, gpa(at), &level);
-    *rights = entry & EPT_RIGHTS;
-    return *rights ? byte_of(entry, level, at) : NULL;
+    *entry = *ept_find(&s->ept, gpa(at), &level);
+    return *entry & EPT_RIGHTS ? byte_of(*entry, level, at) : NULL;
 }
 
 // The host address of `at`, for a write: backed and marked dirty. The lock is held.
 static enum error dirty_byte(struct space *s, uint64_t at, char **byte)
 {
-    uint64_t gfn = at >> PAGE_SHIFT, rights;
+    uint64_t gfn = at >> PAGE_SHIFT, found;
     struct slot *t = slot_of(s, gfn);
     uint64_t *entry = space_back(s, t, gfn);
     if (!entry)
-        return E_NO_MEMORY;
+        return E_BAD_ADDRESS;
     if (!(*entry & EPT_WRITE)) {
         enum error e = dirty_allow_write(s, t, gfn);
         if (e != E_OK)
@@ -256,21 +259,29 @@ static enum error dirty_byte(struct space *s, uint64_t at, char **byte)
     }
     dirty_mark(t, gfn, 1);
     __atomic_fetch_or(entry, EPT_ACCESSED | EPT_DIRTY, __ATOMIC_RELAXED);
-    *byte = find_byte(s, at, &rights);
+    *byte = find_byte(s, at, &found);
+    return E_OK;
+}
+
+// Of a page that is not there: one that was never touched is zero, and stays unbacked.
+static noinline_cold enum error read_nothing(struct space *s, uint64_t at, uint64_t entry, void *to, size_t n)
+{
+    if (slot_is_hole(slot_of(s, at >> PAGE_SHIFT), entry))
+        return E_BAD_ADDRESS;
+    memset(to, 0, n);
     return E_OK;
 }
 
 // One page's part of a read. The lock is held over the copy: the page cannot be unmapped meanwhile.
 static enum error read_within_page(struct space *s, uint64_t at, void *to, size_t n)
 {
-    uint64_t rights;
-    const char *byte = find_byte(s, at, &rights);
-    if (unlikely(rights && !(rights & EPT_READ)))
+    uint64_t entry;
+    const char *byte = find_byte(s, at, &entry);
+    if (unlikely(!byte))
+        return read_nothing(s, at, entry, to, n);
+    if (unlikely(!(entry & EPT_READ)))
         return E_DENIED;
-    if (likely(byte))
-        memcpy(to, byte, n);
-    else
-        memset(to, 0, n); // never touched: zero, and stays unbacked
+    memcpy(to, byte, n);
     return E_OK;
 }
 
@@ -321,11 +332,11 @@ enum error guest_zero(struct space *s, gpa_t to, size_t len)
 {
     enum error e = check_range(s, to, len, ACCESS_WRITE);
     for (size_t done = 0, n; e == E_OK && done < len; done += n) {
-        uint64_t at = to.v + done, rights;
+        uint64_t at = to.v + done, entry;
         char *byte;
         n = within_page(at, len - done);
         lock_take(&s->lock);
-        if (find_byte(s, at, &rights) && (e = dirty_byte(s, at, &byte)) == E_OK)
+        if (find_byte(s, at, &entry) && (e = dirty_byte(s, at, &byte)) == E_OK)
             memset(byte, 0, n);
         lock_release(&s->lock);
     }
@@ -357,41 +368,6 @@ const void *guest_peek_far(struct guest_view *g, gpa_t at)
     }
     uint64_t entry = __atomic_load_n(found, __ATOMIC_ACQUIRE); // no leaf any more if it was split just now
     return entry & EPT_READ && entry & EPT_LARGE ? byte_of(entry, level, at.v) : NULL;
-}
-
-// ---- Unmapping ----
-
-// Takes the page out of the tables and puts its frame on the chain; 1 if there was one. The lock is held.
-static unsigned detach(struct space *s, uint64_t gfn)
-{
-    unsigned level;
-    if (!(*ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &level) & EPT_RIGHTS) || space_split(s, gfn) != E_OK)
-        return 0;
-    uint64_t old = __atomic_exchange_n(ept_peek(&s->ept, gpa(gfn << PAGE_SHIFT)), 0, __ATOMIC_ACQ_REL);
-    uint32_t f = (uint32_t)((old & EPT_ADDRESS) >> PAGE_SHIFT);
-    frames.frames[f].next = s->arriving;
-    s->arriving = f;
-    return 1;
-}
-
-enum error space_unmap(struct space *s, gfn_t first, uint64_t pages, uint64_t *done)
-{
-    *done = 0;
-    uint64_t n = min_u64(pages, UNMAP_BATCH), gone = 0;
-    lock_take(&s->lock);
-    const struct slot *t = slot_of(s, first.v);
-    bool inside = t && t->flags & SLOT_RAM && pages <= t->first + t->pages - first.v;
-    enum error e = !inside ? E_BAD_ADDRESS : buddy_reserve(&frames, n);
-    if (e == E_OK) {
-        for (; *done < n; ++*done)
-            gone += detach(s, first.v + *done);
-        buddy_unreserve(&frames, n - gone);
-        s->promised += gone;
-    }
-    if (gone)
-        space_changed(s);
-    lock_release(&s->lock);
-    return e;
 }
 
 static bool has_slot_in(const struct space *s, uint64_t first, uint64_t pages)

@@ -15,7 +15,8 @@ enum slot_flags { // the rights as in EPT: reading, with it writing; execution, 
     SLOT_WRITE = 2,
     SLOT_EXEC = 4,
     SLOT_RAM = 7,
-    SLOT_WINDOW = 8, // alone: no memory of its own, pages of other spaces are mapped there by space_lend()
+    SLOT_BALLOON = 16, // with rights: no page is there before space_take() (mm/balloon.c)
+    SLOT_WINDOW = 8,   // alone: no memory of its own, pages of other spaces are mapped there by space_lend()
 };
 enum access { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_EXEC = 4 }; // as in EPT-violation qualifications
 
@@ -27,7 +28,8 @@ struct space *space_create(uint16_t owner);
 // once, the rest by quarantine_poll() (mm/quarantine.h). `s` is gone for the caller.
 void space_destroy(struct space *s);
 
-// Adds `pages` pages of RAM at `base`. E_NO_MEMORY when the box cannot promise them, E_EXISTS on overlap.
+// Adds `pages` pages of RAM at `base`. E_NO_MEMORY when the box cannot promise them, E_EXISTS on overlap. Of slots
+// with SLOT_BALLOON nothing is promised.
 enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot_flags flags);
 
 // Backs the whole slot around `page` now, in large leaves where that can be: as long as zeroing it takes.
@@ -40,6 +42,19 @@ void space_populate(struct space *s, gfn_t page);
 // processor does not know; E_EXISTS: a part of a leaf that is lent whole; E_NO_MEMORY.
 // Call vcpu_attention() when the current vCPU runs in `s`.
 enum error space_set_rights(struct space *s, gfn_t first, uint64_t pages, unsigned rights, uint64_t *done);
+
+// ---- The balloon (mm/balloon.c): a machine gives pages back and takes some again ----
+
+// Pages of one RAM slot from `first` on go back to the box as soon as nobody can reach them any more, and are a hole
+// until they are taken again. As many as a handler may, in order, up to the first that cannot: `done`; on error none.
+// E_BAD_ADDRESS: not in one RAM slot; E_NOT_FOUND: the page is given already; E_DENIED: the space would have less than
+// was promised to it; E_EXISTS: it is lent, or part of a leaf that is; E_NO_MEMORY: for a page table.
+// Call vcpu_attention() when the current vCPU runs in `s`.
+enum error space_give(struct space *s, gfn_t first, uint64_t pages, uint64_t *done);
+// The other way: holes get zeroed pages. E_BAD_ADDRESS; E_EXISTS: it is no hole; E_NO_MEMORY.
+enum error space_take(struct space *s, gfn_t first, uint64_t pages, uint64_t *done);
+// Pages of RAM that it has, touched or not, and page tables that were made for holes. No lock.
+uint64_t space_held(const struct space *s);
 
 // ---- Pages lent to another space (mm/lend.c). A page, or 2-MiB leaf, is lent to one space at a time. ----
 
@@ -87,5 +102,5 @@ enum error space_link(struct space *s, gpa_t at, hpa_t directory);
 
 uint64_t space_eptp(const struct space *s);  // value for the EPTP field
 uint64_t space_bytes(const struct space *s); // hypervisor memory it costs, its RAM aside
-uint64_t space_ram(const struct space *s);   // bytes of RAM slots
+uint64_t space_ram(const struct space *s);   // bytes of RAM slots, holes of the balloon too
 uint64_t space_generation(const struct space *s);

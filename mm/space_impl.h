@@ -23,7 +23,8 @@ struct space {
     bool borrowing; // tables made now are for a window: nothing was promised for them
     uint8_t slot_count;
     struct ept ept;
-    uint64_t promised; // pages promised to this space by the buddy and not taken yet
+    uint64_t promised;    // pages promised to this space by the buddy and not taken yet
+    uint64_t held, least; // pages of RAM that it has, touched or not; of them, what it was promised
     struct slot slot[SPACE_SLOTS];
     uint64_t
         link; // first gfn of the GiB where a shared directory is linked, none of which is in a slot; ~0: none
@@ -44,7 +45,7 @@ static inline struct slot *slot_of(struct space *s, uint64_t gfn)
     return NULL;
 }
 
-// Makes sure that `gfn` of RAM slot `t` is backed: the entry of its leaf. The lock is held. NULL: out of memory.
+// Makes sure that `gfn` of RAM slot `t` is backed: the entry of its leaf. The lock is held. NULL: a hole of the balloon.
 uint64_t *space_back(struct space *s, const struct slot *t, uint64_t gfn);
 // What a 4-KiB leaf for frame `f` in slot `t` has beside the address.
 uint64_t space_leaf_bits(const struct slot *t, pfn_t f);
@@ -52,6 +53,12 @@ uint64_t space_leaf_bits(const struct slot *t, pfn_t f);
 uint64_t slot_leaf(const struct slot *t);
 // Tables of a space, charged to its owner (struct ept's take).
 pfn_t space_take_table(struct ept *e);
+
+// Whether the page behind an entry without rights is a hole of the balloon.
+static inline bool slot_is_hole(const struct slot *t, uint64_t entry)
+{
+    return entry & EPT_GIVEN || t->flags & SLOT_BALLOON;
+}
 
 // ---- Dirty log (mm/dirty.c). The lock is held. ----
 // The rights and flags of a new leaf of the slot: `bits`, less or more.

@@ -290,6 +290,12 @@ int main(const struct start_info *start)
         check(true, "measured", "expected and got nothing");
         return tap_end();
     }
+    if (word_present(command_line(start), "memory")) {
+        tap_plan(1);
+        measure_memory(start);
+        check(true, "measured", "expected and got nothing");
+        return tap_end();
+    }
     measure_empty();
     measure_switch();
     if (xsave)

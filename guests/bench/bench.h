@@ -33,3 +33,5 @@ void measure_ipi(void);
 void measure_ipc(uint32_t empty);
 // Pages that bench-peer has granted, after what this machine costs was reported.
 void measure_grants(uint32_t empty);
+// The balloon and the dirty log, in a machine of its own.
+void measure_memory(const struct start_info *start);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Memory management: the dirty log says the same however it is kept.
+# Memory management: the dirty log says the same however it is kept; machines that ask for more than the box has share it.
 from boots import Suite
 
 suite = Suite()
@@ -12,4 +12,8 @@ for method, model, cpus in (("pml", "skylake", 2), ("bits", "haswell", 1), ("pro
 suite.check(len(set(map(str, answers.values()))) == 1, "the three say the same", answers)
 boot = suite.boot("a wish that cannot be", "small", cmdline="dirty=pml")
 boot.says("the next best is taken", "^# writes are logged by bits: this processor has nothing better$")
+for cpus in (1, 2):
+    boot = suite.boot(f"balloons on {cpus}", "balloon", mem=64, cpus=cpus)
+    boot.sound()
+    boot.check(("micronova/memory-returned", True) in boot.log.points, "all memory came back")
 suite.done()

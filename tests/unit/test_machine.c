@@ -137,6 +137,10 @@ static void refusals_name_key_and_value(void **state)
     bad("x screen=on", E_MALFORMED, "screen=on: expected dump");
     good("x backing=lazy");
     assert_false(m.eager);
+    good("x mem=1M balloon=1G");
+    assert_int_equal(m.balloon, 1 << 30);
+    bad("x balloon=4M", E_INVALID, "balloon=4096K is not more than mem=4096K");
+    bad("x balloon=5000", E_MALFORMED, "balloon=5000: expected a multiple of 4K, not 0");
     bad("x backing=none", E_MALFORMED, "backing=none: expected lazy or eager");
     bad("x caps=root", E_MALFORMED, "caps=root: expected a list of probe, control, log");
     bad("x caps=probe,", E_MALFORMED, "caps=probe,: expected a list of probe, control, log");

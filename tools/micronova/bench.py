@@ -50,6 +50,8 @@ RUNS = {
     "plain": {"scenario": "bench", "cmdline": "apicv=off"},
     "apicv": {"scenario": "bench"},
     "ipi": {"scenario": "ipi", "cmdline": "apicv=off", "cpus": 2},
+    "memory": {"scenario": "bench-memory", "cmdline": "dirty=protect report=bench"},
+    "bits": {"scenario": "bench-memory", "cmdline": "dirty=bits"},
     "watched": {"scenario": "bench", "cmdline": "apicv=off report=stats"},
     "counted": {"scenario": "bench", "cmdline": "apicv=off", "kernel": BUILD / "count" / "micronova.elf"},
 }
@@ -57,6 +59,9 @@ NAMES = {
     "apicv": [f"{name}:apicv-{name}" for name in ("cpuid", "vm-bytes", "x2apic-exits", "x2apic-self-ipi", "x2apic-eoi",
                                                   "apic-mmio-read", "hlt-wake", "timer")],
     "ipi": ["ipi"],
+    "memory": ["balloon-take", "balloon-give", "dirty-read", "buddy-4k-alloc", "buddy-4k-free", "buddy-2m-alloc",
+               "buddy-2m-free", "buddy-4k-alloc-mean", "buddy-4k-free-mean"],
+    "bits": ["dirty-read-bits"],
     "watched": ["max-handler"],
     "counted": ["vmreads-cpuid", "vmwrites-cpuid"],
 }

@@ -1,0 +1,158 @@
+#include "kernel/balloon.h"
+#include "arch/pcpu.h"
+#include "kernel/control.h"
+#include "mm/mm.h"
+
+enum { KEPT_SHARE = 16 }; // one part in so many of what could be shared stays free
+
+static bool stale; // targets are to be set anew
+
+static uint64_t least(const struct vm *vm)
+{
+    return vm->machine->mem >> PAGE_SHIFT;
+}
+
+static uint64_t most(const struct vm *vm)
+{
+    return max_u64(vm->machine->mem, vm->machine->balloon) >> PAGE_SHIFT;
+}
+
+void balloon_init(struct vm *vm)
+{
+    vm->balloon.want = most(vm);
+    vm->balloon.target = least(vm);
+}
+
+void balloon_changed(void)
+{
+    __atomic_store_n(&stale, true, __ATOMIC_RELEASE);
+    this_pcpu()->kick = 1;
+}
+
+// ---- Targets ----
+
+// Machines with a balloon that have no target yet.
+struct sharing {
+    uint64_t pages; // to be shared
+    unsigned count;
+    struct vm *vm[VM_MAX + 1];
+};
+
+static uint64_t need(const struct vm *vm)
+{
+    return vm->balloon.want - least(vm);
+}
+
+static void count_in(struct vm *vm, void *context)
+{
+    struct sharing *s = context;
+    if (!vm->machine->balloon)
+        return;
+    s->pages += space_held(vm->space) - least(vm);
+    s->vm[s->count++] = vm;
+}
+
+static void set_target(struct vm *vm, uint64_t target)
+{
+    if (vm->balloon.target == target)
+        return;
+    vm->balloon.target = target;
+    if (vm->balloon.vector)
+        lapic_post(&vm->cpus[vm->balloon.cpu]->lapic, vm->balloon.vector, false);
+}
+
+// Who needs no more than an equal share gets what it needs, which leaves more for the others; they get equal shares.
+static void share_out(struct sharing *s)
+{
+    for (unsigned before = 0; s->count && s->count != before;) {
+        uint64_t share = s->pages / s->count;
+        before = s->count;
+        for (unsigned i = s->count; i-- > 0;) {
+            struct vm *vm = s->vm[i];
+            if (need(vm) > share)
+                continue;
+            s->pages -= need(vm);
+            s->vm[i] = s->vm[--s->count];
+            set_target(vm, vm->balloon.want);
+        }
+    }
+    for (unsigned i = 0; i < s->count; i++)
+        set_target(s->vm[i], least(s->vm[i]) + s->pages / s->count);
+}
+
+static void set_targets(void)
+{
+    static struct sharing s; // under the lock
+    s.count = 0;
+    s.pages = buddy_available(&frames);
+    control_each(count_in, &s);
+    s.pages -= s.pages / KEPT_SHARE;
+    share_out(&s);
+}
+
+bool balloon_step(void)
+{
+    if (!__atomic_exchange_n(&stale, false, __ATOMIC_ACQ_REL))
+        return false;
+    control_locked(set_targets);
+    return true;
+}
+
+// ---- Hypercalls ----
+
+static int64_t outcome(struct vcpu *v, enum error e, uint64_t done)
+{
+    vcpu_attention(v);
+    return e ? -(int64_t)e : (int64_t)done;
+}
+
+int64_t balloon_give(struct vcpu *v, uint64_t first, uint64_t pages)
+{
+    uint64_t done;
+    enum error e = space_give(v->space, gfn(first), pages, &done);
+    return outcome(v, e, done);
+}
+
+int64_t balloon_take(struct vcpu *v, uint64_t first, uint64_t pages)
+{
+    uint64_t done;
+    if (pages && space_held(v->space) >= v->vm->balloon.target)
+        return -E_AGAIN;
+    enum error e = space_take(v->space, gfn(first), pages, &done);
+    return outcome(v, e, done);
+}
+
+int64_t balloon_figure(struct vcpu *v, uint64_t which)
+{
+    const struct vm *vm = v->vm;
+    switch (which) {
+    case BALLOON_HELD:
+        return (int64_t)space_held(v->space);
+    case BALLOON_TARGET:
+        return (int64_t)vm->balloon.target;
+    case BALLOON_LEAST:
+        return (int64_t)least(vm);
+    case BALLOON_MOST:
+        return (int64_t)most(vm);
+    }
+    return -E_INVALID;
+}
+
+int64_t balloon_want(struct vcpu *v, uint64_t pages)
+{
+    if (pages < least(v->vm) || pages > most(v->vm))
+        return -E_INVALID;
+    v->vm->balloon.want = pages;
+    balloon_changed();
+    vcpu_attention(v);
+    return 0;
+}
+
+int64_t balloon_event(struct vcpu *v, uint64_t vector)
+{
+    if (vector > 255 || (vector && vector < 16))
+        return -E_INVALID;
+    v->vm->balloon.cpu = v->index;
+    v->vm->balloon.vector = (uint8_t)vector;
+    return 0;
+}

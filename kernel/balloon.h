@@ -1,0 +1,23 @@
+// Who may hold how much of the box's memory: targets of machines with balloon= on their lines.
+//
+// Each has what mem= promises. What is promised to nobody is shared among those that want more, equally, as far as each
+// wants; a sixteenth stays free for page tables and what is built later. Targets are set anew when a machine comes,
+// goes, or wants something else; whose target changed gets the vector that it asked for. Nobody is forced to give: who
+// holds more than its target gets no more pages until it holds less.
+//
+// Locking: targets change under the lock of kernel/control.c, and are read without.
+#pragma once
+#include "kernel/vm.h"
+
+void balloon_init(struct vm *vm);
+// Something changed: a chore of this processor sets the targets anew.
+void balloon_changed(void);
+// That chore, when no memory is on its way back. False: there is nothing to do.
+bool balloon_step(void);
+
+// Hypercalls of vCPU `v`: see abi/micronova.h, enum memory_op.
+int64_t balloon_give(struct vcpu *v, uint64_t first, uint64_t pages);
+int64_t balloon_take(struct vcpu *v, uint64_t first, uint64_t pages);
+int64_t balloon_figure(struct vcpu *v, uint64_t which);
+int64_t balloon_want(struct vcpu *v, uint64_t pages);
+int64_t balloon_event(struct vcpu *v, uint64_t vector);
