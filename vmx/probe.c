@@ -16,7 +16,6 @@
 #include "vmx/msr.h"
 #include "vmx/state.h"
 
-_Static_assert((int)VMCS_FIELD_COUNT < 256, "probe.at has bytes");
 _Static_assert(offsetof(struct probe, gpr) == 0 && offsetof(struct probe, rsp) == 8 * GPR_COUNT,
                "probe_entry.asm");
 
@@ -94,7 +93,7 @@ static enum error take(struct probe *p, const struct probe_field *f, uint32_t co
 static void write_all(const struct probe *p)
 {
     for (unsigned i = 0; i < p->fields; i++)
-        write_at(p->at[i], p->now[p->at[i]]);
+        vmwrite_raw(p->field[i].encoding, p->now[p->field[i].at]);
 }
 
 static void write_some(const struct probe *p, const struct probe_field *f, uint32_t count)

@@ -12,10 +12,12 @@ struct probe {
     struct vmcs vmcs;
     struct vmcs unblocker; // probe_unblock_nmis()
     uint16_t owner;
-    bool changed_host;            // since the VMCS was filled, fields that the exit loads the host from
-    bool filled;                  // the VMCS has been filled, and may be kept
-    uint16_t fields;              // how many exist here
-    uint8_t at[VMCS_FIELD_COUNT]; // those that can be written, by their place in vmcs_fields[]
+    bool changed_host; // since the VMCS was filled, fields that the exit loads the host from
+    bool filled;       // the VMCS has been filled, and may be kept
+    uint16_t fields;   // how many can be written
+    struct {
+        uint16_t encoding, at; // the latter in vmcs_fields[]; both here, for each attempt writes them all
+    } field[VMCS_FIELD_COUNT];
     bool exists[VMCS_FIELD_COUNT];
     uint64_t initial[VMCS_FIELD_COUNT];          // the template
     uint64_t now[VMCS_FIELD_COUNT];              // what was written last

@@ -46,7 +46,7 @@ static void fill(const struct probe *p, const uint64_t *frame)
         {HOST_RIP,                  (uint64_t)(uintptr_t)probe_exit            },
     };
     for (unsigned i = 0; i < p->fields; i++)
-        vmwrite_raw(vmcs_fields[p->at[i]].encoding, p->initial[p->at[i]]);
+        vmwrite_raw(p->field[i].encoding, p->initial[p->field[i].at]);
     for (unsigned i = 0; i < array_size(own); i++)
         if (p->exists[image_at(own[i].field)])
             vmwrite_raw(own[i].field, own[i].value);

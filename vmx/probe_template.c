@@ -93,7 +93,7 @@ void probe_fill_template(struct probe *p, const struct vcpu *v, uint64_t landing
         p->exists[i] = vmx_caps_field_exists(&vmx_caps, f);
         p->initial[i] = p->exists[i] ? vmread_raw(f->encoding) : 0;
         if (p->exists[i] && vmcs_group(f->encoding) != VMCS_EXIT_INFO)
-            p->at[p->fields++] = (uint8_t)i;
+            p->field[p->fields++] = (typeof(p->field[0])){(uint16_t)vmcs_fields[i].encoding, (uint16_t)i};
     }
     p->initial[AT_HOST_RSP] = (uint64_t)(uintptr_t)p;
     fill_guest(p, landing);
