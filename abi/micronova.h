@@ -169,6 +169,6 @@ enum grant_op {
     GRANT_WINDOW, // () -> the first page of this machine's window; E_NOT_FOUND: it has none
     GRANT_GIVE,   // (port out, first page, pages, enum memory_right bits) -> the number of the grant
     GRANT_REVOKE, // (port out, number) -> how many pages are still mapped: ask again, until 0: it is no more
-    GRANT_MAP,    // (port in, number, page of the window) -> how many pages are mapped, from the first on: ask again
-    GRANT_UNMAP,  // (port in, number) -> how many pages are still mapped: ask again
+    GRANT_MAP, // (port in, number, page of the window) -> how many pages are mapped, from the first on: ask again
+    GRANT_UNMAP, // (port in, number) -> how many pages are still mapped: ask again
 };

@@ -22,9 +22,9 @@
 
 // What most vCPUs do without, so that one test on switching covers it all.
 enum rare_state {
-    RARE_MSRS = 1,  // one of state.msr is not zero
-    RARE_DEBUG = 2, // it uses DR0-DR3 and DR6; until then MOV DR exits
-    RARE_XCR0 = 4,  // XCR0 was at times less than it once was
+    RARE_MSRS = 1,   // one of state.msr is not zero
+    RARE_DEBUG = 2,  // it uses DR0-DR3 and DR6; until then MOV DR exits
+    RARE_XCR0 = 4,   // XCR0 was at times less than it once was
     RARE_EVENTS = 8, // the upcall `events` is due; any processor sets it, so all of it changes atomically
     RARE_LOG = 16    // its writes are or were logged: see vmx/pml.h
 };
