@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# What `make run` shows, on one and two processors.
+# What `make run` shows, on one, two and four processors.
 import pathlib
 import sys
 
@@ -7,7 +7,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "boot"))
 from boots import Suite  # noqa: E402
 
 suite = Suite()
-for cpus in (1, 2):
+for cpus in (1, 2, 4):
     boot = suite.boot(f"default on {cpus}", "default", cpus=cpus, timeout=600)
     boot.sound()
     boot.unique()
