@@ -85,7 +85,7 @@ static void view_error_code(struct view *w)
 {
     bool hardware = w->event.type == EVENT_HARDWARE_EXCEPTION;
     bool real = !(V(GUEST_CR0) & CR0_PE), any = w->env->caps.basic & VMX_BASIC_ANY_ERROR_CODE;
-    bool has = w->event.vector < 32 && WITH_ERROR_CODE >> w->event.vector & 1;
+    bool has = w->event.vector < 32 && (uint32_t)WITH_ERROR_CODE >> w->event.vector & 1;
     w->event.code_unclear = hardware && real && !w->unrestricted;
     w->event.code_due = hardware && !real && !any && has;
     w->event.code_undue = !hardware || (real && w->unrestricted) || (!real && !any && !has);
