@@ -101,6 +101,7 @@ static void stop_all(void)
 // ---- Memory before and after ----
 
 static uint64_t frames_before;
+static uint32_t blocks_before[BUDDY_ORDERS]; // free ones by order, had the caches held nothing
 
 static uint64_t frames_of_machines(void)
 {
@@ -110,17 +111,31 @@ static uint64_t frames_of_machines(void)
     return n;
 }
 
+// As many pages in smaller blocks would be memory that large leaves cannot have any more.
+static void report_blocks_returned(void)
+{
+    uint32_t blocks[BUDDY_ORDERS];
+    char before[MM_BLOCKS_TEXT], now[MM_BLOCKS_TEXT], detail[2 * MM_BLOCKS_TEXT + 40];
+    buddy_count_blocks(&frames, OWNER_NONE, blocks);
+    mm_blocks_text(before, sizeof before, blocks_before);
+    mm_blocks_text(now, sizeof now, blocks);
+    format(detail, sizeof detail, "expected free blocks, order:count,%s\ngot%s", before, now);
+    bool ok = !memcmp(blocks, blocks_before, sizeof blocks);
+    report_point(ok ? POINT_OK : POINT_NOT_OK, "micronova", "memory-merged", ok ? NULL : detail);
+}
+
 static void report_memory_returned(void)
 {
     char detail[120];
     while (quarantine_poll())
         cpu_pause();
-    frame_cache_flush(this_pcpu()->frames);
+    mm_drain();
     uint64_t now = mm_at_rest(), kept = frames_of_machines();
     format(detail, sizeof detail, "expected %lu pages at rest, 0 with machines\ngot %lu and %lu",
            frames_before, now, kept);
     bool ok = now == frames_before && !kept;
     report_point(ok ? POINT_OK : POINT_NOT_OK, "micronova", "memory-returned", ok ? NULL : detail);
+    report_blocks_returned();
     if (options.report & REPORT_MEMORY)
         mm_report();
 }
@@ -262,6 +277,7 @@ _Noreturn void run_modules(const struct boot_info *boot, bool (*route)(uint8_t i
     if (options.report & REPORT_BENCH)
         bench_report();
     frames_before = frames.total - buddy_owned(&frames, OWNER_KERNEL); // others fill their caches meanwhile
+    buddy_count_at_rest(&frames, OWNER_KERNEL, blocks_before);
     if (wants_input(verdicts, boot->module_count))
         consoles_listen(route);
     if (!boot->module_count)

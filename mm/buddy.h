@@ -78,5 +78,11 @@ static inline uint64_t buddy_owned(const struct buddy *b, uint16_t owner) // pag
 // Pages that a plain allocation can get at best.
 uint64_t buddy_available(struct buddy *b);
 
+// How many blocks of each order `owner` holds; OWNER_NONE: how many are on the free lists. Slow: between machines' lives.
+void buddy_count_blocks(struct buddy *b, uint16_t owner, uint32_t blocks[BUDDY_ORDERS]);
+// How many free blocks of each order there would be if every block were free that is not `keeper`'s. What is
+// free decides its blocks, in whatever order it was freed: merging leaves one way to cut it. Slow, as above.
+void buddy_count_at_rest(struct buddy *b, uint16_t keeper, uint32_t blocks[BUDDY_ORDERS]);
+
 // Checks every invariant above over all records; NULL or the sentence that is broken. Slow: tests only.
 const char *buddy_check(const struct buddy *b);

@@ -1,4 +1,5 @@
 #include "mm/mm.h"
+#include "arch/format.h"
 #include "arch/log.h"
 #include "arch/memory.h"
 #include "arch/pcpu.h"
@@ -69,6 +70,46 @@ uint64_t mm_at_rest(void)
     return frames.free + cached() + buddy_owned(&frames, OWNER_OBJECTS);
 }
 
+void mm_drain(void)
+{
+    for (uint32_t i = 0; i < pcpu_count; i++)
+        if (pcpus[i].frames && (&pcpus[i] == this_pcpu() || pcpus[i].state == PCPU_STOPPED))
+            frame_cache_flush(pcpus[i].frames);
+}
+
+size_t mm_blocks_text(char *text, size_t size, const uint32_t blocks[BUDDY_ORDERS])
+{
+    size_t n = 0;
+    *text = '\0';
+    for (unsigned order = 0; order < BUDDY_ORDERS; order++)
+        if (blocks[order] && n < size)
+            n += format(text + n, size - n, " %u:%u", order, blocks[order]);
+    return n;
+}
+
+// Free memory is of use to large leaves in blocks of 2 MiB and more.
+static void report_free(void)
+{
+    enum { LARGE_ORDER = 9 };
+    uint32_t blocks[BUDDY_ORDERS];
+    uint64_t pages = 0, small = 0;
+    unsigned largest = 0;
+    char text[MM_BLOCKS_TEXT];
+    buddy_count_blocks(&frames, OWNER_NONE, blocks);
+    for (unsigned order = 0; order < BUDDY_ORDERS; order++) {
+        pages += (uint64_t)blocks[order] << order;
+        if (order < LARGE_ORDER)
+            small = pages;
+        if (blocks[order])
+            largest = order;
+    }
+    mm_blocks_text(text, sizeof text, blocks);
+    log_info("memory: free blocks, order:count:%s", text);
+    log_info("memory: largest free block has order %u; %lu of %lu free pages, %lu per mille, are in blocks "
+             "below 2 MiB",
+             largest, small, pages, pages ? small * 1000 / pages : 0);
+}
+
 static void report_owner(uint32_t owner)
 {
     static const char *const names[] = {
@@ -81,15 +122,21 @@ static void report_owner(uint32_t owner)
     uint32_t bytes = frames.account[owner].bytes;
     if (!pages && !bytes)
         return;
+    uint32_t blocks[BUDDY_ORDERS];
+    char text[MM_BLOCKS_TEXT];
+    buddy_count_blocks(&frames, (uint16_t)owner, blocks);
+    mm_blocks_text(text, sizeof text, blocks);
     if (owner < array_size(names))
-        log_info("memory: %s: %u pages", names[owner], pages);
+        log_info("memory: %s: %u pages, order:count:%s", names[owner], pages, text);
     else
-        log_info("memory: machine %u: %u pages, %u bytes of objects", owner - OWNER_VM, pages, bytes);
+        log_info("memory: machine %u: %u pages, %u bytes of objects, order:count:%s", owner - OWNER_VM, pages,
+                 bytes, text);
 }
 
 void mm_report(void)
 {
     log_info("memory: %lu of %lu pages free, %lu promised", frames.free, frames.total, frames.promised);
+    report_free();
     for (uint32_t owner = 0; owner < OWNER_COUNT; owner++)
         report_owner(owner);
 }

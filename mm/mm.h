@@ -24,5 +24,13 @@ struct frame_cache *mm_cpu_init(uint32_t id);
 // same before the first machine and after the last, whatever the caches hold; exact while nobody allocates.
 uint64_t mm_at_rest(void);
 
-// Logs total, free, promised and every owner that holds something, one line each.
+// Gives the buddy what is in the caches of this processor and of those that stopped.
+void mm_drain(void);
+
+// Writes counts of blocks as " ORDER:COUNT" each, orders without blocks left out.
+enum { MM_BLOCKS_TEXT = 300 };
+size_t mm_blocks_text(char *text, size_t size, const uint32_t blocks[BUDDY_ORDERS]);
+
+// Logs total, free and promised, the free blocks by order and how fragmented they are, and every owner that holds
+// something, one line each.
 void mm_report(void);

@@ -55,6 +55,7 @@ PURE += kernel/words.c
 PURE += mm/balloon.c
 PURE += mm/buddy.c
 PURE += mm/buddy_check.c
+PURE += mm/buddy_count.c
 PURE += mm/dirty.c
 PURE += mm/ept.c
 PURE += mm/frame_cache.c

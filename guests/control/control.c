@@ -1,9 +1,17 @@
 // A machine with caps=control pauses, resumes, resets and destroys the machines that its command line names behind
-// `steers=`, commas between them. The same file is the victim: `busy` never exits of its own accord, `talks` makes
+// `steers=`, commas between them; with `churns=` it resets each `times=` times and then destroys them. The same file is the victim: `busy` never exits of its own accord, `talks` makes
 // hypercalls, `halts` sleeps for ever. `meek` has no right and is told so.
 #include "guests/lib/guest.h"
 
-enum { IDS = 256, NAME_MAX = 31, VICTIMS_MAX = 8, POINTS_A_VICTIM = 10, POINTS_ALONE = 9, RESETS = 5 };
+enum {
+    IDS = 256,
+    NAME_MAX = 31,
+    VICTIMS_MAX = 8,
+    POINTS_A_VICTIM = 10,
+    POINTS_ALONE = 9,
+    POINTS_A_CHURN = 4,
+    RESETS = 5
+};
 enum { SETTLE_MS = 40, WATCH_MS = 40, LIFE_MS = 60, PATIENCE_MS = 20000, TRIES = 4 }; // slices are 10 ms
 
 static uint64_t ticks_a_ms;
@@ -135,6 +143,38 @@ static void steer(const char *name, bool halts)
     yes(answers_in_time(id, CONTROL_TICKS, -E_NOT_FOUND), "is-gone");
 }
 
+// ---- Many lives ----
+
+// Built anew and run for a moment.
+static bool lives_again(word_t id)
+{
+    sword_t got = ask(CONTROL_RESET, id) ? -E_INVALID : -E_AGAIN;
+    for (uint64_t end = rdtsc() + PATIENCE_MS * ticks_a_ms; got == -E_AGAIN && rdtsc() < end; yield())
+        got = ask(CONTROL_TICKS, id);
+    return got >= 0 && runs_on(id, 0);
+}
+
+static void churn(const char *name, uint64_t times)
+{
+    uint64_t lives = 0;
+    victim = name;
+    word_t id = wait_for(name);
+    yes(id < IDS && runs_on(id, 0), "runs");
+    while (lives < times && lives_again(id))
+        lives++;
+    check_equal(named("lives"), times, lives);
+    zero("destroy", ask(CONTROL_DESTROY, id));
+    yes(answers_in_time(id, CONTROL_TICKS, -E_NOT_FOUND), "is-gone");
+}
+
+static int churner(const char *line, const char *names[], unsigned count)
+{
+    tap_plan(count * POINTS_A_CHURN);
+    for (unsigned i = 0; i < count; i++)
+        churn(names[i], word_number(line, "times", 1));
+    return tap_end();
+}
+
 // ---- What is refused ----
 
 static void refusals(const struct start_info *start)
@@ -183,7 +223,10 @@ int main(const struct start_info *start)
     be_victim(line);
     if (word_present(line, "meek"))
         return meek();
-    unsigned count = word_list(line, "steers", names, VICTIMS_MAX);
+    unsigned count = word_list(line, "churns", names, VICTIMS_MAX);
+    if (count)
+        return churner(line, names, count);
+    count = word_list(line, "steers", names, VICTIMS_MAX);
     tap_plan(count * POINTS_A_VICTIM + POINTS_ALONE);
     refusals(start);
     for (unsigned i = 0; i < count; i++)

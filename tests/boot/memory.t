@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-# Memory management: the dirty log says the same however it is kept; machines that ask for more than the box has share it.
+# Memory management: the dirty log says the same however it is kept; machines that ask for more than the box has share it;
+# a thousand lives of machines leave the free lists as they were.
+import re
+
 from boots import Suite
 
 suite = Suite()
@@ -16,4 +19,9 @@ for cpus in (1, 2):
     boot = suite.boot(f"balloons on {cpus}", "balloon", mem=64, cpus=cpus)
     boot.sound()
     boot.check(("micronova/memory-returned", True) in boot.log.points, "all memory came back")
+boot = suite.boot("a thousand lives", "churn", cmdline="report=memory")
+boot.sound()
+boot.check(("micronova/memory-merged", True) in boot.log.points, "free lists are as before")
+reports = re.findall(r"^# memory: free blocks, order:count:.*$", boot.text, re.M)
+suite.equal("the free lists are reported twice", 2, len(reports), boot.text[-2000:])
 suite.done()

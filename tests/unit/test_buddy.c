@@ -339,6 +339,37 @@ static void every_page_can_be_had_and_given_back(void **state)
     assert_sound();
 }
 
+static void blocks_at_rest_are_known_beforehand(void **state)
+{
+    (void)state;
+    enum { TAKEN = 900 };
+    uint32_t expected[BUDDY_ORDERS], now[BUDDY_ORDERS], lists[BUDDY_ORDERS];
+    pfn_t kept[3] = {buddy_alloc(&b, 0, OWNER_KERNEL), buddy_alloc(&b, 3, OWNER_KERNEL),
+                     buddy_alloc(&b, 0, OWNER_KERNEL)};
+    buddy_count_blocks(&b, OWNER_NONE, expected);
+    list_lengths(lists);
+    assert_memory_equal(expected, lists, sizeof lists);
+    pfn_t taken[TAKEN];
+    for (unsigned i = 0; i < TAKEN; i++)
+        taken[i] = buddy_alloc(&b, i % 2, OWNER_VM + i % 3);
+    buddy_count_blocks(&b, OWNER_VM, now);
+    assert_int_equal(now[0], TAKEN / 6);
+    assert_int_equal(now[1], TAKEN / 6);
+    buddy_count_at_rest(&b, OWNER_KERNEL, now);
+    assert_memory_equal(now, expected, sizeof now);
+    for (unsigned i = 0, k = 0; i < TAKEN; i++, k = (k + 7) % TAKEN) {
+        assert_int_equal(buddy_free(&b, taken[k], OWNER_VM + k % 3),
+                         E_OK); // comes to all of them: 7 does not divide 900
+        buddy_count_at_rest(&b, OWNER_KERNEL, now);
+        assert_memory_equal(now, expected, sizeof now);
+    }
+    buddy_count_blocks(&b, OWNER_NONE, now);
+    assert_memory_equal(now, expected, sizeof now);
+    assert_int_equal(buddy_free(&b, kept[1], OWNER_KERNEL), E_OK); // what the keeper holds counts
+    buddy_count_at_rest(&b, OWNER_KERNEL, now);
+    assert_memory_not_equal(now, expected, sizeof now);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup(wrong_frees_have_names_and_change_nothing, start),
         cmocka_unit_test_setup(promises_hold_against_plain_takers, start),
         cmocka_unit_test_setup(every_page_can_be_had_and_given_back, start),
+        cmocka_unit_test_setup(blocks_at_rest_are_known_beforehand, start),
         cmocka_unit_test_setup(random_operations_agree_with_the_model, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
