@@ -209,12 +209,13 @@ void rtc_expire(struct rtc *r)
     r->host->arm(r->owner, DEVICE_TIMER_RTC, tsc(at));
 }
 
-// Reading clears the flags and with them the request.
+// Reading clears the flags and with them the request. What comes after that, be it while this runs, is another edge.
 static uint8_t read_c(struct rtc *r)
 {
     collect(r);
     uint8_t flags = r->flags;
     r->flags = 0;
+    line_set(&r->line, false);
     rtc_expire(r);
     return flags & r->cell[RTC_B] & C_FLAGS ? flags | C_REQUEST : flags;
 }

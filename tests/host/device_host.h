@@ -4,8 +4,8 @@
 #include "dev/devices.h"
 
 struct fake_machine {
-    uint64_t tsc, wall_us;
-    bool busy; // the console has no room
+    uint64_t tsc, wall_us, us_a_look; // by the latter the wall clock goes on with each look at it
+    bool busy;                        // the console has no room
     char console[64];
     size_t console_len; // all bytes ever sent; the first ones are in `console`
     unsigned ends, resets, rooms;
