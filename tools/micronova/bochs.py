@@ -1,6 +1,7 @@
 """Bochs 2.7, set up so that a run is a pure function of the image: time is counted in instructions."""
 import shutil
 import subprocess
+import time
 
 from . import Problem
 
@@ -71,6 +72,21 @@ def command(job, image, folder, serial):
     (folder / "bochsrc").write_text(rc)
     (folder / "commands").write_text("c\n")
     return ["bochs", "-q", "-f", str(folder / "bochsrc"), "-rc", str(folder / "commands")]
+
+
+def started(folder, process):
+    """Waits until it runs. False: it ended without a port for its screen, which it insists on: several that start at the
+    same time take one from another."""
+    log = folder / "bochs.log"
+    for _ in range(100):
+        text = log.read_text(errors="replace") if log.exists() else ""
+        if "listening for connections" in text:
+            return True
+        if process.poll() is not None:
+            time.sleep(0.2)
+            return "could not bind" not in text
+        time.sleep(0.02)
+    return True
 
 
 def diagnosis(folder):

@@ -15,6 +15,7 @@ from . import BUILD, bochs, image, qemu, screen
 
 ON = {"bochs": bochs, "kvm": qemu, "qemu": qemu}
 WAITS = "waits for input"  # what a line of the log has in it then
+STARTS = 20
 GRACE = 4  # seconds between the end of the log and the end of the machine
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -68,9 +69,12 @@ class Emulator:
             self.keyboard = socket.create_server(("127.0.0.1", 0))
             self.job.input_port = self.keyboard.getsockname()[1]
         args = ON[self.job.on].command(self.job, iso, self.folder, f"/dev/fd/{writer}")
-        with open(self.folder / "emulator.log", "wb") as out:
-            self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                            pass_fds=[writer], preexec_fn=die_with_parent)
+        for _ in range(STARTS):
+            with open(self.folder / "emulator.log", "wb") as out:
+                self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                                pass_fds=[writer], preexec_fn=die_with_parent)
+            if ON[self.job.on].started(self.folder, self.process):
+                break
         os.close(writer)
         self.start = time.monotonic()
 
