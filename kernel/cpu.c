@@ -319,7 +319,8 @@ static void take_posted(struct cpu *c)
     signals(c, lapic_merge(&c->lapic));
 }
 
-// It leaves the ring until somebody wakes it.
+// It leaves the ring until somebody wakes it, be it by what was seen already: who sent the INIT that parks it here may only
+// now come to wake it. So it looks again before it enters its guest.
 static void park(struct cpu *c)
 {
     struct vcpu *v = &c->vcpu;
@@ -327,7 +328,10 @@ static void park(struct cpu *c)
         return;
     sched_park(&v->sched, rdtsc());
     bool halted = c->state == CPU_HALTED;
-    if ((halted || c->state == CPU_WAITS_FOR_SIPI) && sleep_fall(c, halted && vcpu_interrupts_on(v)))
+    if (!halted && c->state != CPU_WAITS_FOR_SIPI)
+        return;
+    vcpu_request_events(v);
+    if (sleep_fall(c, halted && vcpu_interrupts_on(v)))
         vm_end(v->vm, END_STUCK, 0, NULL);
 }
 
