@@ -8,12 +8,12 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
-#include "tests/host/ram.h"
+#include "tests/host/mm_test.h"
 
 enum { FRAMES = 4096, VM = OWNER_VM, LEAST = 600, MOST = 3000, STEPS = 40000 };
 
 static struct space *s;
-static uint64_t free_at_start, done;
+static uint64_t done;
 
 static struct space *make(uint16_t owner)
 {
@@ -26,9 +26,7 @@ static struct space *make(uint16_t owner)
 static int start(void **state)
 {
     (void)state;
-    assert_int_equal(host_mm_start(FRAMES), E_OK);
-    ept_features = (struct ept_features){.accessed_dirty = true, .pages_2m = true};
-    free_at_start = frames.free;
+    mm_test_start(FRAMES, (struct ept_features){.accessed_dirty = true, .pages_2m = true});
     srand(29);
     s = make(VM);
     return 0;
@@ -38,20 +36,7 @@ static int finish(void **state)
 {
     (void)state;
     space_destroy(s);
-    while (quarantine_poll())
-        ;
-    frame_cache_flush(host_frame_cache);
-    assert_int_equal(frames.promised, 0);
-    assert_int_equal(frames.free, free_at_start);
-    assert_null(buddy_check(&frames));
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    free(host_ram);
-    host_ram = NULL;
+    mm_test_finish();
     return 0;
 }
 
@@ -227,5 +212,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lent_page_is_kept, start, finish),
         cmocka_unit_test_setup_teardown(pages_move_zeroed, start, finish),
     };
-    return cmocka_run_group_tests(tests, NULL, stop);
+    return cmocka_run_group_tests(tests, NULL, mm_test_stop);
 }

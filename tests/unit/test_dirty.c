@@ -9,19 +9,16 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
-#include "tests/host/ram.h"
+#include "tests/host/mm_test.h"
 
 enum { FRAMES = 8192, VM = OWNER_VM, FIRST = 448, PAGES = 2000, STEPS = 3000, NOTES = 512 };
 
 static struct space *s;
-static uint64_t free_at_start;
 
 static int start_with(enum dirty_method method)
 {
-    assert_int_equal(host_mm_start(FRAMES), E_OK);
-    ept_features = (struct ept_features){.accessed_dirty = true, .pages_2m = true};
+    mm_test_start(FRAMES, (struct ept_features){.accessed_dirty = true, .pages_2m = true});
     dirty_method = method;
-    free_at_start = frames.free;
     s = space_create(VM);
     assert_int_equal(space_add_slot(s, gfn(FIRST), PAGES, SLOT_RAM), E_OK);
     return 0;
@@ -36,22 +33,8 @@ static int start(void **state)
 static int finish(void **state)
 {
     (void)state;
-    space_leave(0);
     space_destroy(s);
-    while (quarantine_poll())
-        ;
-    frame_cache_flush(host_frame_cache);
-    assert_int_equal(frames.promised, 0);
-    assert_int_equal(frames.free, free_at_start);
-    assert_null(buddy_check(&frames));
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    free(host_ram);
-    host_ram = NULL;
+    mm_test_finish();
     return 0;
 }
 
@@ -323,5 +306,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(mistakes_are_told, start, finish),
         cmocka_unit_test_teardown(every_method_agrees_with_the_array, finish),
     };
-    return cmocka_run_group_tests(tests, NULL, stop);
+    return cmocka_run_group_tests(tests, NULL, mm_test_stop);
 }

@@ -8,13 +8,12 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
-#include "tests/host/ram.h"
+#include "tests/host/mm_test.h"
 
 enum { FRAMES = 8192, RAM = 64, WINDOW = 0x10000, WINDOW_PAGES = 128, STEPS = 20000 };
 
 static struct space *owner, *reader;
 static struct grants g;
-static uint64_t free_at_start;
 
 static struct space *new_owner(void)
 {
@@ -33,8 +32,7 @@ static struct space *new_reader(void)
 static int start(void **state)
 {
     (void)state;
-    assert_int_equal(host_mm_start(FRAMES), E_OK);
-    free_at_start = frames.free;
+    mm_test_start(FRAMES, (struct ept_features){0});
     g = (struct grants){0};
     grants_set_owner(&g, owner = new_owner());
     grants_set_reader(&g, reader = new_reader());
@@ -56,17 +54,7 @@ static int finish(void **state)
     grants_set_reader(&g, NULL);
     leave(owner);
     leave(reader);
-    frame_cache_flush(host_frame_cache);
-    assert_int_equal(frames.promised, 0);
-    assert_int_equal(frames.free, free_at_start);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    free(host_ram);
-    host_ram = NULL;
+    mm_test_finish();
     return 0;
 }
 
@@ -227,5 +215,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_dead_owner_granted_stays, start, finish),
         cmocka_unit_test_setup_teardown(what_is_refused, start, finish),
     };
-    return cmocka_run_group_tests(tests, NULL, stop);
+    return cmocka_run_group_tests(tests, NULL, mm_test_stop);
 }

@@ -9,20 +9,17 @@
 #include "mm/guest_view.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
-#include "tests/host/ram.h"
+#include "tests/host/mm_test.h"
 
 enum { FRAMES = 8192, VM = OWNER_VM, REGION = 512, REGIONS = 5, FIRST = 2 * REGION - 100, STEPS = 4000 };
 enum { PAGES = REGIONS * REGION }; // of the slot, which begins and ends within a region
 
 static struct space *s;
-static uint64_t free_at_start;
 
 static int start(void **state)
 {
     (void)state;
-    assert_int_equal(host_mm_start(FRAMES), E_OK);
-    ept_features = (struct ept_features){.pages_2m = true, .pages_1g = true, .exec_only = true};
-    free_at_start = frames.free;
+    mm_test_start(FRAMES, (struct ept_features){.pages_2m = true, .pages_1g = true, .exec_only = true});
     srand(19);
     s = space_create(VM);
     assert_int_equal(space_add_slot(s, gfn(FIRST), PAGES, SLOT_RAM), E_OK);
@@ -34,24 +31,8 @@ static int finish(void **state)
     (void)state;
     const char *wrong = buddy_check(&frames);
     assert_string_equal(wrong ? wrong : "sound", "sound");
-    space_leave(0);
     space_destroy(s);
-    while (quarantine_poll())
-        ;
-    frame_cache_flush(host_frame_cache);
-    assert_int_equal(frames.promised, 0);
-    assert_int_equal(frames.free, free_at_start);
-    assert_int_equal(buddy_owned(&frames, VM), 0);
-    wrong = buddy_check(&frames);
-    assert_string_equal(wrong ? wrong : "sound", "sound");
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    free(host_ram);
-    host_ram = NULL;
+    mm_test_finish();
     return 0;
 }
 
@@ -303,5 +284,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_leaf_that_is_lent_whole_is_not_split, start, finish),
         cmocka_unit_test_setup_teardown(random_rights_and_accesses_agree_with_an_array, start, finish),
     };
-    return cmocka_run_group_tests(tests, NULL, stop);
+    return cmocka_run_group_tests(tests, NULL, mm_test_stop);
 }

@@ -8,18 +8,16 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
-#include "tests/host/ram.h"
+#include "tests/host/mm_test.h"
 
 enum { FRAMES = 4096, VM = OWNER_VM, WINDOW = 0x10000, LARGE = 0x10200 };
 
 static struct space *owner, *peer;
-static uint64_t free_at_start;
 
 static int start(void **state)
 {
     (void)state;
-    assert_int_equal(host_mm_start(FRAMES), E_OK);
-    free_at_start = frames.free;
+    mm_test_start(FRAMES, (struct ept_features){0});
     owner = space_create(VM);
     peer = space_create(VM + 1);
     assert_int_equal(space_add_slot(owner, gfn(0), 16, SLOT_RAM), E_OK);
@@ -39,24 +37,9 @@ static void drop(struct space **s)
 static int finish(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 4; i++)
-        space_leave(i);
     drop(&owner);
     drop(&peer);
-    while (quarantine_poll())
-        ;
-    frame_cache_flush(host_frame_cache);
-    assert_int_equal(frames.promised, 0);
-    assert_int_equal(frames.free, free_at_start);
-    assert_null(buddy_check(&frames));
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    free(host_ram);
-    host_ram = NULL;
+    mm_test_finish();
     return 0;
 }
 
@@ -193,5 +176,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_other_may_die_first, start, finish),
         cmocka_unit_test_setup_teardown(large_leaves_are_lent_whole, start, finish),
     };
-    return cmocka_run_group_tests(tests, NULL, stop);
+    return cmocka_run_group_tests(tests, NULL, mm_test_stop);
 }

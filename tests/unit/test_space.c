@@ -8,19 +8,17 @@
 #include "mm/guest_view.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
-#include "tests/host/ram.h"
+#include "tests/host/mm_test.h"
 
 enum { FRAMES = 2048, VM = OWNER_VM, PAGES = 300 };
 
 static struct space *s;
-static uint64_t free_at_start;
 static struct object_cache *const objects = &space_cache;
 
 static int start(void **state)
 {
     (void)state;
-    assert_int_equal(host_mm_start(FRAMES), E_OK);
-    free_at_start = frames.free;
+    mm_test_start(FRAMES, (struct ept_features){0});
     srand(13);
     s = space_create(VM);
     assert_non_null(s);
@@ -33,26 +31,7 @@ static int finish(void **state)
     (void)state;
     if (s)
         space_destroy(s);
-    while (quarantine_poll())
-        ;
-    assert_int_equal(mm_at_rest(), free_at_start); // whatever the cache holds
-    frame_cache_flush(host_frame_cache);
-    assert_int_equal(frames.promised, 0);
-    assert_int_equal(frames.free, free_at_start);
-    assert_int_equal(mm_at_rest(), free_at_start);
-    assert_int_equal(buddy_owned(&frames, VM), 0);
-    assert_int_equal(frames.account[VM].bytes, 0);
-    assert_int_equal(objects->used, 0);
-    const char *wrong = buddy_check(&frames);
-    assert_string_equal(wrong ? wrong : "sound", "sound");
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    free(host_ram);
-    host_ram = NULL;
+    mm_test_finish();
     return 0;
 }
 
@@ -368,5 +347,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(init_takes_what_is_ram_and_no_more, start, finish),
         cmocka_unit_test_setup(ram_too_sparse_for_records_is_left_out, start),
     };
-    return cmocka_run_group_tests(tests, NULL, stop);
+    return cmocka_run_group_tests(tests, NULL, mm_test_stop);
 }
