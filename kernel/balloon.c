@@ -116,9 +116,7 @@ int64_t balloon_give(struct vcpu *v, uint64_t first, uint64_t pages)
 int64_t balloon_take(struct vcpu *v, uint64_t first, uint64_t pages)
 {
     uint64_t done;
-    if (pages && space_held(v->space) >= v->vm->balloon.target)
-        return -E_AGAIN;
-    enum error e = space_take(v->space, gfn(first), pages, &done);
+    enum error e = space_take(v->space, gfn(first), pages, v->vm->balloon.target, &done);
     return outcome(v, e, done);
 }
 

@@ -102,11 +102,13 @@ enum error space_give(struct space *s, gfn_t first, uint64_t pages, uint64_t *do
     return e;
 }
 
-enum error space_take(struct space *s, gfn_t first, uint64_t pages, uint64_t *done)
+enum error space_take(struct space *s, gfn_t first, uint64_t pages, uint64_t most, uint64_t *done)
 {
     *done = 0;
     lock_take(&s->lock);
-    enum error e = each(s, first, pages, TAKE_BATCH, done, take);
+    uint64_t room = s->held < most ? most - s->held : 0;
+    bool full = pages && !room;
+    enum error e = full ? E_AGAIN : each(s, first, pages, min_u64(TAKE_BATCH, room), done, take);
     lock_release(&s->lock);
     return e;
 }

@@ -51,8 +51,9 @@ enum error space_set_rights(struct space *s, gfn_t first, uint64_t pages, unsign
 // was promised to it; E_EXISTS: it is lent, or part of a leaf that is; E_NO_MEMORY: for a page table.
 // Call vcpu_attention() when the current vCPU runs in `s`.
 enum error space_give(struct space *s, gfn_t first, uint64_t pages, uint64_t *done);
-// The other way: holes get zeroed pages. E_BAD_ADDRESS; E_EXISTS: it is no hole; E_NO_MEMORY.
-enum error space_take(struct space *s, gfn_t first, uint64_t pages, uint64_t *done);
+// The other way: holes get zeroed pages, until the space holds `most`; a page table that this takes comes on top.
+// E_AGAIN: it holds as many; E_BAD_ADDRESS; E_EXISTS: it is no hole; E_NO_MEMORY.
+enum error space_take(struct space *s, gfn_t first, uint64_t pages, uint64_t most, uint64_t *done);
 // Pages of RAM that it has, touched or not, and page tables that were made for holes. No lock.
 uint64_t space_held(const struct space *s);
 

@@ -50,7 +50,7 @@ static void a_hole_is_no_memory(void **state)
     assert_int_equal(guest_write(s, gfn_to_gpa(gfn(LEAST)), &word, 4), E_BAD_ADDRESS);
     assert_null(guest_map(s, gfn_to_gpa(gfn(LEAST)), 4));
     assert_int_equal(space_set_rights(s, gfn(LEAST), 1, SLOT_READ, &done), E_BAD_ADDRESS);
-    assert_int_equal(space_take(s, gfn(LEAST), 2, &done), E_OK);
+    assert_int_equal(space_take(s, gfn(LEAST), 2, ~0ull, &done), E_OK);
     assert_int_equal(done, 2);
     assert_int_equal(guest_read(s, gfn_to_gpa(gfn(LEAST)), &word, 4), E_OK);
     assert_int_equal(word, 0);
@@ -61,7 +61,7 @@ static void what_is_promised_stays(void **state)
 {
     (void)state;
     assert_int_equal(space_give(s, gfn(5), 1, &done), E_DENIED);
-    assert_int_equal(space_take(s, gfn(LEAST + 9), 2, &done), E_OK);
+    assert_int_equal(space_take(s, gfn(LEAST + 9), 2, ~0ull, &done), E_OK);
     uint64_t promised = frames.promised;
     assert_int_equal(space_give(s, gfn(5), 1, &done), E_OK); // never touched: its promise is off
     assert_int_equal(frames.promised, promised - 1);
@@ -73,9 +73,9 @@ static void what_is_promised_stays(void **state)
         ;
     assert_int_equal(space_held(s), LEAST);
     assert_int_equal(space_fault(s, gpa(5 * PAGE_SIZE), ACCESS_READ), E_BAD_ADDRESS);
-    assert_int_equal(space_take(s, gfn(5), 2, &done), E_OK);
+    assert_int_equal(space_take(s, gfn(5), 2, ~0ull, &done), E_OK);
     assert_int_equal(done, 2);
-    assert_int_equal(space_take(s, gfn(5), 1, &done), E_EXISTS);
+    assert_int_equal(space_take(s, gfn(5), 1, ~0ull, &done), E_EXISTS);
     assert_int_equal(space_fault(s, gpa(5 * PAGE_SIZE), ACCESS_READ), E_OK);
 }
 
@@ -85,10 +85,24 @@ static void mistakes_are_told(void **state)
     assert_int_equal(space_give(s, gfn(MOST), 1, &done), E_BAD_ADDRESS);
     assert_int_equal(space_give(s, gfn(~0ull), 1, &done), E_BAD_ADDRESS);
     assert_int_equal(space_give(s, gfn(0), ~0ull, &done), E_BAD_ADDRESS);
-    assert_int_equal(space_take(s, gfn(MOST - 1), 2, &done), E_BAD_ADDRESS);
+    assert_int_equal(space_take(s, gfn(MOST - 1), 2, ~0ull, &done), E_BAD_ADDRESS);
     assert_int_equal(space_give(s, gfn(LEAST), 1, &done), E_NOT_FOUND);
-    assert_int_equal(space_take(s, gfn(0), 1, &done), E_EXISTS);
-    assert_int_equal(space_take(s, gfn(LEAST), 0, &done), E_OK);
+    assert_int_equal(space_take(s, gfn(0), 1, ~0ull, &done), E_EXISTS);
+    assert_int_equal(space_take(s, gfn(LEAST), 0, ~0ull, &done), E_OK);
+    assert_int_equal(done, 0);
+}
+
+static void nobody_takes_more_than_the_most(void **state)
+{
+    (void)state;
+    assert_int_equal(space_take(s, gfn(LEAST), 1, ~0ull, &done), E_OK); // with its page table
+    uint64_t held = space_held(s);
+    assert_int_equal(space_take(s, gfn(LEAST + 1), 9, held + 3, &done), E_OK);
+    assert_int_equal(done, 3);
+    assert_int_equal(space_held(s), held + 3);
+    assert_int_equal(space_take(s, gfn(LEAST + 4), 1, held + 3, &done), E_AGAIN);
+    assert_int_equal(space_take(s, gfn(LEAST + 4), 1, 0, &done), E_AGAIN);
+    assert_int_equal(space_take(s, gfn(LEAST + 4), 0, 0, &done), E_OK);
     assert_int_equal(done, 0);
 }
 
@@ -99,17 +113,17 @@ static void a_full_box_gives_nothing(void **state)
     frame_cache_flush(host_frame_cache);
     uint64_t rest = buddy_available(&frames);
     assert_int_equal(buddy_reserve(&frames, rest), E_OK);
-    assert_int_equal(space_take(s, gfn(LEAST), 1, &done), E_NO_MEMORY);
+    assert_int_equal(space_take(s, gfn(LEAST), 1, ~0ull, &done), E_NO_MEMORY);
     assert_int_equal(space_fault(s, gpa(0), ACCESS_WRITE), E_OK);
     buddy_unreserve(&frames, rest);
-    assert_int_equal(space_take(s, gfn(LEAST), 1, &done), E_OK);
+    assert_int_equal(space_take(s, gfn(LEAST), 1, ~0ull, &done), E_OK);
 }
 
 static void a_lent_page_is_kept(void **state)
 {
     (void)state;
     struct space *peer = space_create(VM + 1);
-    assert_int_equal(space_take(s, gfn(LEAST), 4, &done), E_OK);
+    assert_int_equal(space_take(s, gfn(LEAST), 4, ~0ull, &done), E_OK);
     assert_int_equal(space_add_slot(peer, gfn(0), 4, SLOT_WINDOW), E_OK);
     assert_int_equal(space_lend(s, gfn(LEAST + 1), false, peer, gfn(0), SLOT_READ), E_OK);
     assert_int_equal(space_give(s, gfn(LEAST), 4, &done), E_OK);
@@ -150,7 +164,7 @@ static void random_give(unsigned i)
 static void random_take(unsigned i)
 {
     uint64_t first = (uint64_t)rand() % MOST, n = 1 + (uint64_t)rand() % 40;
-    enum error e = space_take(side[i].space, gfn(first), n, &done);
+    enum error e = space_take(side[i].space, gfn(first), n, ~0ull, &done);
     bool crosses = first < LEAST ? first + n > LEAST : first + n > MOST;
     enum error expected = crosses ? E_BAD_ADDRESS : side[i].there[first] ? E_EXISTS : E_OK;
     assert_true(e == expected || (e == E_NO_MEMORY && expected == E_OK));
@@ -208,6 +222,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_hole_is_no_memory, start, finish),
         cmocka_unit_test_setup_teardown(what_is_promised_stays, start, finish),
         cmocka_unit_test_setup_teardown(mistakes_are_told, start, finish),
+        cmocka_unit_test_setup_teardown(nobody_takes_more_than_the_most, start, finish),
         cmocka_unit_test_setup_teardown(a_full_box_gives_nothing, start, finish),
         cmocka_unit_test_setup_teardown(a_lent_page_is_kept, start, finish),
         cmocka_unit_test_setup_teardown(pages_move_zeroed, start, finish),

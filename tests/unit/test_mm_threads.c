@@ -49,7 +49,7 @@ static void work_on(struct space *s, uint32_t id, unsigned *seed)
         quarantine_poll();
         break;
     default:
-        e = space_take(s, gfn(page), 1, &done);
+        e = space_take(s, gfn(page), 1, ~0ull, &done);
         expect(e == E_OK || e == E_EXISTS);
         e = space_fault(s, gfn_to_gpa(gfn(page)), ACCESS_WRITE);
         expect(e == E_OK || e == E_BAD_ADDRESS);

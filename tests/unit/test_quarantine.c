@@ -81,7 +81,7 @@ static struct space *make(uint16_t owner)
     assert_int_equal(space_add_slot(s, gfn(0), PAGES, SLOT_RAM | SLOT_BALLOON), E_OK);
     uint64_t done;
     for (uint64_t i = 0; i < PAGES; i += done)
-        assert_int_equal(space_take(s, gfn(i), PAGES - i, &done), E_OK);
+        assert_int_equal(space_take(s, gfn(i), PAGES - i, ~0ull, &done), E_OK);
     return s;
 }
 
@@ -116,7 +116,7 @@ static void an_unmapped_frame_waits_for_those_who_run_the_space(void **state)
     char byte = 1;
     assert_int_equal(guest_read(s, gpa(0x3000), &byte, 1), E_BAD_ADDRESS);
     assert_int_equal(space_fault(s, gpa(0x3000), ACCESS_READ), E_BAD_ADDRESS);
-    assert_int_equal(space_take(s, gfn(3), 1, &done), E_OK);
+    assert_int_equal(space_take(s, gfn(3), 1, ~0ull, &done), E_OK);
     assert_int_equal(guest_read(s, gpa(0x3000), &byte, 1), E_OK);
     assert_int_equal(byte, 0);
     space_destroy(s);
@@ -166,7 +166,7 @@ static void guest_access(struct cpu *c, uint64_t page)
     struct ept_leaf leaf;
     if (!ept_lookup(&s->ept, gfn_to_gpa(gfn(page)), &leaf)) {
         uint64_t done;
-        if (!s->dying && space_take(s, gfn(page), 1, &done) != E_OK)
+        if (!s->dying && space_take(s, gfn(page), 1, ~0ull, &done) != E_OK)
             assert_int_equal(frames.free, 0);
         return; // the next access walks again
     }
