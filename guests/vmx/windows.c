@@ -244,7 +244,9 @@ static void describe_interrupt(const char *code, uint64_t flags, uint32_t blocki
     vm_set(GUEST_INTERRUPTIBILITY_STATE, blocking);
 }
 
-static void interrupt_exits(const char *name, uint64_t rip)
+// `late`: blocking by STI or MOV SS may hold it back for so many one-byte instructions, or not at all (SDM, "Event
+// Blocking").
+static void interrupt_exits(const char *name, uint64_t rip, unsigned late)
 {
     section = "Other Causes of VM Exits";
     expect_exit(name, REASON_EXTERNAL_INTERRUPT, 0);
@@ -252,7 +254,11 @@ static void interrupt_exits(const char *name, uint64_t rip)
     expect_equal(name_of("%s-information", name), "interruption information",
                  event_info(EVENT_EXTERNAL_INTERRUPT, PROBE_VECTOR, false), result.interruption);
     section = "Saving RIP, RSP, RFLAGS, and SSP";
-    expect_equal(name_of("%s-rip", name), "RIP", rip, result.rip);
+    expect_true(name_of("%s-rip", name), result.rip - rip <= late,
+                "expected RIP %#llx, or up to %u behind it\ngot %#llx", (unsigned long long)rip, late,
+                (unsigned long long)result.rip);
+    if (late)
+        info("%s: it exits %u instructions behind the entry", name, (unsigned)(result.rip - rip));
 }
 
 static void interrupts_exit(void)
@@ -263,8 +269,8 @@ static void interrupts_exit(void)
             if (!on && b->state & BLOCKING_BY_STI)
                 continue;
             describe_interrupt(code_nops, on ? RFLAGS_IF : 0, b->state);
-            interrupt_exits(name_of("interrupt-if-%u-blocking-%s", on, b->name),
-                            (word_t)code_nops + b->one_instruction);
+            interrupt_exits(name_of("interrupt-if-%u-blocking-%s", on, b->name), (word_t)code_nops,
+                            b->one_instruction);
         }
     for (unsigned mode = 0; mode < SUBJECT_MODES; mode++) {
         vm_reset();
@@ -278,7 +284,7 @@ static void interrupts_exit(void)
         vm_run(code_nops);
         vm_flags = PROBE_INTERRUPT;
         vm_set_bits(GUEST_RFLAGS, RFLAGS_IF);
-        interrupt_exits(name, vm_get(GUEST_RIP));
+        interrupt_exits(name, vm_get(GUEST_RIP), 0);
     }
 }
 
