@@ -153,7 +153,8 @@
     X(VMX_BASIC_, 49, DUAL_MONITOR,        "dual-monitor treatment") \
     X(VMX_BASIC_, 54, INS_OUTS_INFO,       "instruction information for INS and OUTS") \
     X(VMX_BASIC_, 55, TRUE_CONTROLS,       "TRUE capability MSRs") \
-    X(VMX_BASIC_, 56, ANY_ERROR_CODE,      "hardware exceptions injected with or without error code")
+    X(VMX_BASIC_, 56, ANY_ERROR_CODE,      "hardware exceptions injected with or without error code") \
+    X(VMX_BASIC_, 58, NESTED_EXCEPTION,    "hardware exceptions injected as nested ones")
 
 #define VMX_MISC_BITS(X) \
     X(VMX_MISC_, 5,  SAVE_LMA,             "IA-32e mode guest saved on exit") \

@@ -16,13 +16,14 @@ struct view {
     uint64_t lam;        // bits of CR3 that may be there or not
     uint64_t activity, blocking;
     bool unrestricted, long_mode, mode64, v86, pae, pae_from_memory, smm, from_32bit, looks_at_vtpr;
+    bool fred;         // the guest will use FRED transitions
     bool step_pending; // what BS has to agree with ...
     bool steps;        // ... RFLAGS.TF without BTF
     bool pending_rtm;
     struct {
         uint64_t info;
         unsigned type, vector;
-        bool valid, code, code_due, code_undue, code_unclear, software, interrupt, nmi;
+        bool valid, code, code_due, code_undue, code_unclear, software, interrupt, nmi, other, other_exists;
     } event;
 };
 
@@ -64,6 +65,7 @@ static void view_guest(struct view *w)
     w->long_mode = ENTRY(IA32E_MODE_GUEST);
     w->mode64 = w->long_mode && AR(CS) & AR_L;
     w->v86 = V(GUEST_RFLAGS) & RFLAGS_VM;
+    w->fred = V(GUEST_CR4) & CR4_FRED;
     w->pae = V(GUEST_CR0) & CR0_PG && V(GUEST_CR4) & CR4_PAE && !w->long_mode;
     w->pae_from_memory = w->pae && !SECONDARY(EPT) && w->im->known & KNOWN_PDPTES;
     w->activity = V(GUEST_ACTIVITY_STATE);
@@ -91,6 +93,11 @@ static void view_error_code(struct view *w)
     w->event.code_undue = !hardware || (real && w->unrestricted) || (!real && !any && !has);
 }
 
+static bool has_mtf(const struct view *w)
+{
+    return w->env->control[WORD_PRIMARY].may_be_1 & PRIMARY_MONITOR_TRAP_FLAG;
+}
+
 static void view_event(struct view *w)
 {
     w->event.info = V(VM_ENTRY_INTERRUPTION_INFO);
@@ -100,8 +107,9 @@ static void view_event(struct view *w)
     w->event.type = w->event.info >> 8 & 7;
     w->event.vector = w->event.info & 0xff;
     w->event.code = w->event.info & EVENT_INFO_ERROR_CODE;
-    w->event.software =
-        w->event.type >= EVENT_SOFTWARE_INTERRUPT && w->event.type <= EVENT_SOFTWARE_EXCEPTION;
+    w->event.other = w->event.type == EVENT_OTHER;
+    w->event.other_exists = has_mtf(w) || entry_env_has(w->env, FEATURE_FRED);
+    w->event.software = event_has_length(w->event.type) || (w->event.other && w->event.vector);
     w->event.interrupt = w->event.type == EVENT_EXTERNAL_INTERRUPT;
     w->event.nmi = w->event.type == EVENT_NMI;
     view_error_code(w);
@@ -179,6 +187,17 @@ static bool wakes_shutdown(const struct view *w)
     return w->event.nmi || is_exception(w, EXC_MC);
 }
 
+// SDM volume 3, "VM-Entry Controls for Event Injection".
+static bool other_vector_allowed(const struct view *w)
+{
+    return w->event.vector ? w->fred && w->event.vector <= OTHER_SYSENTER : has_mtf(w);
+}
+
+// SDM volume 3, "IA32_RTIT_CTL MSR": what no processor has; and OS, User, TSCEn, DisRETC and BranchEn, which all with
+// Intel PT have.
+#define RTIT_CTL_RESERVED (1ull << 18 | 1ull << 23 | 7ull << 28 | 0x7full << 48 | 0x7full << 57)
+#define RTIT_CTL_KNOWN    (1ull << 2 | 1ull << 3 | 1ull << 10 | 1ull << 11 | 1ull << 13)
+
 static bool cet_part_missing(const struct view *w, uint64_t s_cet)
 {
     return (!entry_env_has(w->env, FEATURE_CET_SS) && s_cet & 3) ||
@@ -244,12 +263,18 @@ static void judge_controls(const struct view *w, uint64_t *broken)
 static void judge_host(const struct view *w, uint64_t *broken)
 {
     ENTRY_RULES_HOST_REGISTERS(RULE_TO_JUDGE)
+    if (w->exit2 & EXIT2_LOAD_FRED) {
+        ENTRY_RULES_HOST_FRED(RULE_TO_JUDGE)
+    }
     ENTRY_RULES_HOST_SEGMENTS(RULE_TO_JUDGE)
     ENTRY_RULES_ADDRESS_SPACE(RULE_TO_JUDGE)
 }
 static void judge_guest(const struct view *w, uint64_t *broken)
 {
     ENTRY_RULES_GUEST_REGISTERS(RULE_TO_JUDGE)
+    if (ENTRY(LOAD_FRED)) {
+        ENTRY_RULES_GUEST_FRED(RULE_TO_JUDGE)
+    }
     ENTRY_RULES_SEGMENTS(RULE_TO_JUDGE)
     ENTRY_RULES_RIP(RULE_TO_JUDGE)
     ENTRY_RULES_NON_REGISTER(RULE_TO_JUDGE)

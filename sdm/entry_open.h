@@ -11,10 +11,6 @@
       "editions of the manual differ in bit 15 of the error code") \
     X(ERROR_CODE_REAL, 1, w->event.code_unclear, \
       "editions of the manual differ in error codes with CR0.PE=0 without unrestricted guest") \
-    X(HLAT, 1, TERTIARY(HLAT) && V(HLAT_POINTER) & (0xfe7 | w->env->beyond_physical), "the table does not know the reserved bits of the HLAT pointer") \
-    X(FRED, 1, ENTRY(LOAD_FRED) || w->exit2 & (EXIT2_LOAD_FRED | EXIT2_SAVE_FRED) || \
-      (V(HOST_CR4) | V(GUEST_CR4)) & CR4_FRED || (w->event.valid && w->event.type == EVENT_OTHER && \
-      entry_env_has(w->env, FEATURE_FRED)), "the table does not know the rules of FRED") \
     X(HOST_CET_PART, 1, EXIT(LOAD_CET) && cet_part_missing(w, V(HOST_S_CET)), "a half of CET that this processor lacks is used") \
     X(HOST_CANONICAL, 1, w->env->linear_width > 48 && wider_than_48(w, host_addresses, array_length(host_addresses)), \
       "a host address is canonical by 57 bits and not by 48") \
@@ -28,10 +24,10 @@
       "the model decides about bits of GUEST_DEBUGCTL") \
     X(DEBUG_CONTROLS_KEPT, 2, !ENTRY(LOAD_DEBUG_CONTROLS) && (V(GUEST_DR7) >> 32 || V(GUEST_DEBUGCTL) & w->env->debugctl_reserved), \
       "the first processors check GUEST_DR7 and GUEST_DEBUGCTL though they are not loaded") \
-    X(RTIT_CTL, 2, ENTRY(LOAD_RTIT_CTL) && V(GUEST_RTIT_CTL), "the model decides about bits of GUEST_RTIT_CTL") \
+    X(RTIT_CTL, 2, ENTRY(LOAD_RTIT_CTL) && V(GUEST_RTIT_CTL) & ~(RTIT_CTL_KNOWN | RTIT_CTL_RESERVED), \
+      "the model decides about bits of GUEST_RTIT_CTL") \
     X(LBR_CTL, 2, ENTRY(LOAD_LBR_CTL) && V(GUEST_LBR_CTL) & ~7ull, "the model decides about bits of GUEST_LBR_CTL") \
-    X(GUEST_CET_PART, 2, ENTRY(LOAD_CET) && (cet_part_missing(w, V(GUEST_S_CET)) || !canonical(w, V(GUEST_S_CET))), \
-      "a half of CET that this processor lacks is used, or GUEST_S_CET is not canonical, in which editions of the manual differ") \
+    X(GUEST_CET_PART, 2, ENTRY(LOAD_CET) && cet_part_missing(w, V(GUEST_S_CET)), "a half of CET that this processor lacks is used") \
     X(NMI_UNDER_STI, 2, w->event.nmi && w->blocking & BLOCKING_BY_STI, "the model decides about an NMI injected under blocking by STI") \
     X(PDPTES, 2, w->pae && !SECONDARY(EPT) && (w->from_32bit || !(w->im->known & KNOWN_PDPTES)), \
       "the PDPTEs in memory were not read, or the model decides whether they are loaded") \

@@ -33,6 +33,9 @@
 // A control that takes another one for granted.
 #define NEEDS_RULE(X, NAME, FIELD, control, OTHER_FIELD, other, sentence) \
     X(NAME, CONTROL, 0, EXECUTION, (FIELD, OTHER_FIELD), (control) && !(other), sentence)
+// One of the same word.
+#define WORD_NEEDS_RULE(X, NAME, FIELD, control, other, sentence) \
+    X(NAME, CONTROL, 0, EXECUTION, (FIELD), (control) && !(other), sentence)
 
 // Controls that the capability MSRs know no choice of: newer words have none that must be 1.
 #define FORCED_RULE(X, WORD, FIELD, SECTION, value) \
@@ -61,7 +64,7 @@
     X(TPR_THRESHOLD_ABOVE_VTPR, CONTROL, 0, EXECUTION, (TPR_THRESHOLD, FACT_VTPR), \
       w->looks_at_vtpr && (w->im->known & KNOWN_VTPR) && (V(TPR_THRESHOLD) & 15) > (V(VTPR) >> 4 & 15), \
       "bits 3:0 are not above bits 7:4 of VTPR") \
-    NEEDS_RULE(X, VIRTUAL_NMIS_NEED_NMI_EXITING, PIN_BASED_CONTROLS, PIN(VIRTUAL_NMIS), PIN_BASED_CONTROLS, PIN(NMI_EXITING), \
+    WORD_NEEDS_RULE(X, VIRTUAL_NMIS_NEED_NMI_EXITING, PIN_BASED_CONTROLS, PIN(VIRTUAL_NMIS), PIN(NMI_EXITING), \
       "virtual NMIs only with NMI exiting") \
     NEEDS_RULE(X, NMI_WINDOW_NEEDS_VIRTUAL_NMIS, PRIMARY_CONTROLS, PRIMARY(NMI_WINDOW_EXITING), PIN_BASED_CONTROLS, PIN(VIRTUAL_NMIS), \
       "NMI-window exiting only with virtual NMIs") \
@@ -100,24 +103,26 @@
       "bit 7 is 0 where EPT has no supervisor shadow-stack control") \
     X(EPTP_RESERVED, CONTROL, 0, EXECUTION, (EPT_POINTER), SECONDARY(EPT) && V(EPT_POINTER) & 0xf00, "bits 11:8 are 0") \
     X(EPTP_WIDTH, CONTROL, 0, EXECUTION, (EPT_POINTER), SECONDARY(EPT) && V(EPT_POINTER) & w->env->beyond_physical, WITHIN_WIDTH) \
-    NEEDS_RULE(X, PML_NEEDS_EPT, SECONDARY_CONTROLS, SECONDARY(PML), SECONDARY_CONTROLS, SECONDARY(EPT), \
+    WORD_NEEDS_RULE(X, PML_NEEDS_EPT, SECONDARY_CONTROLS, SECONDARY(PML), SECONDARY(EPT), \
       "page-modification logging only with EPT") \
     PAGE_RULES(X, PML, PML_ADDRESS, SECONDARY(PML)) \
-    NEEDS_RULE(X, UNRESTRICTED_GUEST_NEEDS_EPT, SECONDARY_CONTROLS, SECONDARY(UNRESTRICTED_GUEST), SECONDARY_CONTROLS, \
-      SECONDARY(EPT), "unrestricted guest only with EPT") \
-    NEEDS_RULE(X, MODE_BASED_EXECUTE_NEEDS_EPT, SECONDARY_CONTROLS, SECONDARY(MODE_BASED_EXECUTE), SECONDARY_CONTROLS, \
-      SECONDARY(EPT), "mode-based execute control only with EPT") \
-    NEEDS_RULE(X, SUB_PAGE_PERMISSIONS_NEED_EPT, SECONDARY_CONTROLS, SECONDARY(SUB_PAGE_PERMISSIONS), SECONDARY_CONTROLS, \
-      SECONDARY(EPT), "sub-page write permissions only with EPT") \
+    WORD_NEEDS_RULE(X, UNRESTRICTED_GUEST_NEEDS_EPT, SECONDARY_CONTROLS, SECONDARY(UNRESTRICTED_GUEST), SECONDARY(EPT), \
+      "unrestricted guest only with EPT") \
+    WORD_NEEDS_RULE(X, MODE_BASED_EXECUTE_NEEDS_EPT, SECONDARY_CONTROLS, SECONDARY(MODE_BASED_EXECUTE), SECONDARY(EPT), \
+      "mode-based execute control only with EPT") \
+    WORD_NEEDS_RULE(X, SUB_PAGE_PERMISSIONS_NEED_EPT, SECONDARY_CONTROLS, SECONDARY(SUB_PAGE_PERMISSIONS), SECONDARY(EPT), \
+      "sub-page write permissions only with EPT") \
     PAGE_RULES(X, SPPT_POINTER, SPPT_POINTER, SECONDARY(SUB_PAGE_PERMISSIONS)) \
-    NEEDS_RULE(X, PT_GUEST_PHYSICAL_NEEDS_EPT, SECONDARY_CONTROLS, SECONDARY(PT_GUEST_PHYSICAL), SECONDARY_CONTROLS, \
-      SECONDARY(EPT), "PT by guest-physical addresses only with EPT") \
+    WORD_NEEDS_RULE(X, PT_GUEST_PHYSICAL_NEEDS_EPT, SECONDARY_CONTROLS, SECONDARY(PT_GUEST_PHYSICAL), SECONDARY(EPT), \
+      "PT by guest-physical addresses only with EPT") \
     NEEDS_RULE(X, PT_GUEST_PHYSICAL_NEEDS_LOAD, SECONDARY_CONTROLS, SECONDARY(PT_GUEST_PHYSICAL), VM_ENTRY_CONTROLS, \
       ENTRY(LOAD_RTIT_CTL), "PT by guest-physical addresses only with IA32_RTIT_CTL loaded on entry") \
     NEEDS_RULE(X, PT_GUEST_PHYSICAL_NEEDS_CLEAR, SECONDARY_CONTROLS, SECONDARY(PT_GUEST_PHYSICAL), VM_EXIT_CONTROLS, \
       EXIT(CLEAR_RTIT_CTL), "PT by guest-physical addresses only with IA32_RTIT_CTL cleared on exit") \
     X(LOAD_RTIT_CTL_WHILE_TRACING, CONTROL, 0, EXECUTION, (VM_ENTRY_CONTROLS, FACT_ATTEMPT), \
       ENTRY(LOAD_RTIT_CTL) && V(ATTEMPT) & ATTEMPT_TRACING, "IA32_RTIT_CTL is loaded on entry only while PT does not trace") \
+    X(TSC_MULTIPLIER_ZERO, CONTROL, 0, EXECUTION, (TSC_MULTIPLIER), SECONDARY(TSC_SCALING) && !V(TSC_MULTIPLIER), \
+      "the multiplier is not 0") \
     RESERVED_RULE(X, FUNCTION, VM_FUNCTION_CONTROLS, EXECUTION, w->function) \
     NEEDS_RULE(X, EPTP_SWITCHING_NEEDS_EPT, VM_FUNCTION_CONTROLS, FUNCTION(EPTP_SWITCHING), SECONDARY_CONTROLS, SECONDARY(EPT), \
       "EPTP switching only with EPT") \
@@ -128,6 +133,7 @@
     PAGE_RULES(X, LOW_PASID_DIRECTORY, LOW_PASID_DIRECTORY, SECONDARY(PASID_TRANSLATION)) \
     PAGE_RULES(X, HIGH_PASID_DIRECTORY, HIGH_PASID_DIRECTORY, SECONDARY(PASID_TRANSLATION)) \
     NEEDS_RULE(X, HLAT_NEEDS_EPT, TERTIARY_CONTROLS, TERTIARY(HLAT), SECONDARY_CONTROLS, SECONDARY(EPT), "HLAT only with EPT") \
+    ADDRESS_RULES(X, HLAT_POINTER, HLAT_POINTER, TERTIARY(HLAT), 0xfe7, "bits 11:5 and 2:0 are 0") \
     NEEDS_RULE(X, PAGING_WRITE_NEEDS_EPT, TERTIARY_CONTROLS, TERTIARY(EPT_PAGING_WRITE), SECONDARY_CONTROLS, SECONDARY(EPT), \
       "EPT paging-write control only with EPT") \
     NEEDS_RULE(X, PAGING_VERIFICATION_NEEDS_EPT, TERTIARY_CONTROLS, TERTIARY(GUEST_PAGING_VERIFICATION), SECONDARY_CONTROLS, \
@@ -164,19 +170,21 @@
 #define ENTRY_RULES_ENTRY(X) \
     FORCED_RULE(X, ENTRY, VM_ENTRY_CONTROLS, ENTRY, w->entry) \
     RESERVED_RULE(X, ENTRY, VM_ENTRY_CONTROLS, ENTRY, w->entry) \
-    EVENT_RULE(X, EVENT_TYPE, w->event.type == 1 || (w->event.type == EVENT_OTHER && \
-      !(w->env->control[WORD_PRIMARY].may_be_1 & PRIMARY_MONITOR_TRAP_FLAG)), \
-      "the type (bits 10:8) is not 1, nor 7 where there is no monitor trap flag") \
+    EVENT_RULE(X, EVENT_TYPE, w->event.type == EVENT_RESERVED || (w->event.other && !w->event.other_exists), \
+      "the type (bits 10:8) is not 1, nor 7 where there is neither monitor trap flag nor FRED") \
     EVENT_RULE(X, EVENT_NMI_VECTOR, w->event.type == EVENT_NMI && w->event.vector != EXC_NMI, "an NMI has vector 2") \
     EVENT_RULE(X, EVENT_EXCEPTION_VECTOR, w->event.type == EVENT_HARDWARE_EXCEPTION && w->event.vector > 31, \
       "a hardware exception has a vector of at most 31") \
-    EVENT_RULE(X, EVENT_OTHER_VECTOR, w->event.type == EVENT_OTHER && w->event.vector, \
-      "another event (a pending MTF VM exit) has vector 0") \
+    EVENT_RULE(X, EVENT_OTHER_VECTOR, w->event.other && w->event.other_exists && !other_vector_allowed(w), \
+      "another event has vector 0 (a pending MTF VM exit), or under FRED 1 (SYSCALL) or 2 (SYSENTER)") \
     X(EVENT_ERROR_CODE_MISSING, CONTROL, 0, ENTRY, (VM_ENTRY_INTERRUPTION_INFO, GUEST_CR0), w->event.code_due && !w->event.code, \
       "#DF, #TS, #NP, #SS, #GP, #PF and #AC are delivered with an error code in protected mode") \
     X(EVENT_ERROR_CODE_UNDUE, CONTROL, 0, ENTRY, (VM_ENTRY_INTERRUPTION_INFO, GUEST_CR0), w->event.code_undue && w->event.code, \
       "no other event, and none in real-address mode, is delivered with an error code") \
-    EVENT_RULE(X, EVENT_RESERVED, w->event.info & EVENT_INFO_RESERVED, "bits 30:12 are 0") \
+    EVENT_RULE(X, EVENT_NESTED, w->event.info & EVENT_INFO_NESTED && (w->event.type != EVENT_HARDWARE_EXCEPTION || \
+      !(w->env->caps.basic & VMX_BASIC_NESTED_EXCEPTION)), \
+      "only a hardware exception is a nested one (bit 13), where IA32_VMX_BASIC bit 58 is 1") \
+    EVENT_RULE(X, EVENT_RESERVED, w->event.info & EVENT_INFO_RESERVED & ~EVENT_INFO_NESTED, "bits 30:14 and 12 are 0") \
     X(EVENT_ERROR_CODE_RESERVED, CONTROL, 0, ENTRY, (VM_ENTRY_EXCEPTION_ERROR_CODE, VM_ENTRY_INTERRUPTION_INFO), \
       w->event.valid && w->event.code && V(VM_ENTRY_EXCEPTION_ERROR_CODE) >> 16, "bits 31:16 of the error code are 0") \
     X(EVENT_LENGTH, CONTROL, 0, ENTRY, (VM_ENTRY_INSTRUCTION_LENGTH, VM_ENTRY_INTERRUPTION_INFO), \

@@ -40,6 +40,10 @@
       "DPL is not below RPL but for a conforming code segment, without unrestricted guest") \
     COMMON_RULES(X, R, COUNTS(R), false, "S is 1")
 
+// The guest will use FRED transitions.
+#define FRED_RULE(X, NAME, FIELD, broken, sentence) \
+    X(NAME, GUEST, 0, GUEST_SEGMENTS, (FIELD, GUEST_SS_ACCESS_RIGHTS, GUEST_CR4), w->fred && !w->v86 && (broken), sentence)
+
 #define ENTRY_RULES_SEGMENTS(X) \
     V86_RULES(X, CS) \
     BASE_HIGH_RULE(X, CS, true) \
@@ -62,6 +66,13 @@
       !w->v86 && !w->unrestricted && DPL(SS) != RPL(SS), "DPL is RPL, without unrestricted guest") \
     X(GUEST_SS_DPL_REAL, GUEST, 0, GUEST_SEGMENTS, (GUEST_SS_ACCESS_RIGHTS, GUEST_CS_ACCESS_RIGHTS, GUEST_CR0), \
       !w->v86 && (TYPE(CS) == 3 || !(V(GUEST_CR0) & CR0_PE)) && DPL(SS), "DPL is 0 if the type of CS is 3 or CR0.PE is 0") \
+    FRED_RULE(X, GUEST_SS_DPL_FRED, GUEST_SS_ACCESS_RIGHTS, DPL(SS) == 1 || DPL(SS) == 2, "DPL is 0 or 3 under FRED") \
+    FRED_RULE(X, GUEST_CS_L_FRED, GUEST_CS_ACCESS_RIGHTS, !DPL(SS) && !(AR(CS) & AR_L), \
+      "L of CS is 1 if DPL of SS is 0 under FRED") \
+    FRED_RULE(X, GUEST_RFLAGS_IOPL_FRED, GUEST_RFLAGS, DPL(SS) == 3 && V(GUEST_RFLAGS) & RFLAGS_IOPL, \
+      "RFLAGS.IOPL is 0 if DPL of SS is 3 under FRED") \
+    FRED_RULE(X, BLOCKING_STI_FRED, GUEST_INTERRUPTIBILITY_STATE, DPL(SS) == 3 && w->blocking & BLOCKING_BY_STI, \
+      "STI does not block if DPL of SS is 3 under FRED") \
     COMMON_RULES(X, SS, COUNTS(SS), false, "S is 1") \
     DATA_RULES(X, DS) BASE_HIGH_RULE(X, DS, USABLE(DS)) \
     DATA_RULES(X, ES) BASE_HIGH_RULE(X, ES, USABLE(ES)) \

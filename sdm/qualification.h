@@ -156,12 +156,14 @@ enum event_type {
     EVENT_SOFTWARE_INTERRUPT = 4,
     EVENT_PRIVILEGED_SOFTWARE_EXCEPTION = 5, // INT1
     EVENT_SOFTWARE_EXCEPTION = 6,            // INT3, INTO
-    EVENT_OTHER = 7,                         // pending MTF (at entry); SYSCALL, SYSENTER under FRED
+    EVENT_OTHER = 7,                         // at entry: by vector, as below
 };
+enum { OTHER_MTF, OTHER_SYSCALL, OTHER_SYSENTER }; // the latter two under FRED
 enum {
     EVENT_INFO_ERROR_CODE = 1 << 11,
     EVENT_INFO_NMI_UNBLOCKING = 1 << 12, // exits only
-    EVENT_INFO_RESERVED = 0x7ffff000,    // of the VM-entry field
+    EVENT_INFO_NESTED = 1 << 13,         // entries only: encountered while another event was delivered
+    EVENT_INFO_RESERVED = 0x7ffff000,    // of the VM-entry field, but for NESTED where IA32_VMX_BASIC has it
 };
 #define EVENT_INFO_VALID 0x80000000u
 

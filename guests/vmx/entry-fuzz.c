@@ -315,6 +315,25 @@ static void tell(const struct entry_verdict *v)
     print("%s\n  doctor: %s\n  processor: %s\n", recipe(), expected, result_words());
 }
 
+// Kinds of disagreement: the rule that the doctor names first and the fields that it takes. The first of each is told,
+// as long as there is room to remember it.
+static bool is_new_kind(enum entry_rule rule)
+{
+    enum { KINDS_MAX = 128 };
+    static uint64_t kinds[KINDS_MAX];
+    static unsigned known;
+    uint64_t kind = rule;
+    for (unsigned i = 0; i < changed; i++)
+        kind += (changes[i].at + 1) * (changes[i].at + 1) * 0x9e3779b97f4a7c15ull; // in whatever order
+    for (unsigned i = 0; i < known; i++)
+        if (kinds[i] == kind)
+            return false;
+    if (known == KINDS_MAX)
+        return false;
+    kinds[known++] = kind;
+    return true;
+}
+
 static void one(void)
 {
     struct entry_verdict v;
@@ -329,7 +348,9 @@ static void one(void)
         if (!agrees(&v)) {
             minimise(&v);
             counts.disagreements++;
-            if (wrong[entry_next_broken(&v, 0)]++ == 0)
+            enum entry_rule rule = entry_next_broken(&v, 0);
+            wrong[rule]++;
+            if (is_new_kind(rule))
                 tell(&v);
         }
     }

@@ -10,7 +10,8 @@ KNOWN = {"event-type", "entry-to-smm-outside-smm", "host-perf-global-ctrl", "gue
          "guest-perf-global-ctrl", "guest-cs-dpl-nonconforming", "guest-rip-linear", "guest-rflags-vm-real",
          "pending-debug-reserved", "pending-debug-bs-missing", "pending-debug-bs-undue", "activity-hlt-event",
          "blocking-nmi-nmi", "entry-msr-smm", "obeys"} | {f"guest-{s}s-dpl" for s in "defg"} | {
-             f"guest-ss-{rule}" for rule in ("type", "s", "p", "reserved-low", "reserved-high", "g-low", "g-high")}
+             f"guest-ss-{rule}" for rule in ("type", "s", "p", "reserved-low", "reserved-high", "g-low", "g-high",
+                                             "base-high")}
 TICKS_MAX = 6000
 COUNT, SEED = os.environ.get("ENTRY_FUZZ_COUNT", "6000"), os.environ.get("ENTRY_FUZZ_SEED", "2")
 

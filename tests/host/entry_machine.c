@@ -52,20 +52,19 @@ void entry_newest(struct entry_env *env)
     env->caps.true_primary |= 0xfffaffffull << 32;
     env->caps.exit |= 0xffffffffull << 32;
     env->caps.true_exit |= 0xffffffffull << 32;
-    env->caps.entry |= 0x007fffffull << 32;
-    env->caps.true_entry |= 0x007fffffull << 32;
+    env->caps.entry |= 0x00ffffffull << 32;
+    env->caps.true_entry |= 0x00ffffffull << 32;
     env->caps.secondary |= 0xffffffffull << 32;
     env->caps.tertiary = 0xdf;
-    env->caps.exit2 = 0x8;
-    env->caps.basic |= VMX_BASIC_ANY_ERROR_CODE;
+    env->caps.exit2 = 0xb;
+    env->caps.basic |= VMX_BASIC_ANY_ERROR_CODE | VMX_BASIC_NESTED_EXCEPTION;
     env->caps.misc |= VMX_MISC_LENGTH_0;
     env->caps.ept_vpid |= EPT_CAP_WALK_5 | EPT_CAP_SUPERVISOR_SHADOW_STACK;
-    env->caps.cr4_fixed1 |= CR4_CET | CR4_PKE | CR4_PKS | CR4_LA57 | CR4_UMIP | CR4_SMAP;
+    env->caps.cr4_fixed1 |= CR4_CET | CR4_PKE | CR4_PKS | CR4_LA57 | CR4_UMIP | CR4_SMAP | CR4_FRED;
     env->physical_width = 52;
     env->linear_width = 57;
     for (unsigned f = 0; f < FEATURE_COUNT; f++)
-        if (f != FEATURE_FRED)
-            entry_env_set_feature(env, f);
+        entry_env_set_feature(env, f);
     entry_env_prepare(env);
 }
 

@@ -126,11 +126,42 @@ static void each_case_breaks_its_rule_alone(void **state)
     assert_int_equal(faults, 0);
 }
 
+// What the manual leaves to the model is not judged, and only that.
+static void open_bits_are_open(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t control;
+        uint32_t field;
+        uint64_t known, open;
+    } rows[] = {
+        {ENTRY_LOAD_RTIT_CTL,       GUEST_RTIT_CTL, 1 << 2 | 1 << 3 | 1 << 10 | 1 << 11 | 1 << 13, 1                   },
+        {ENTRY_LOAD_RTIT_CTL,       GUEST_RTIT_CTL, 0,                                             1ull << 55          },
+        {ENTRY_LOAD_LBR_CTL,        GUEST_LBR_CTL,  7,                                             1 << 3              },
+        {ENTRY_LOAD_DEBUG_CONTROLS, GUEST_DEBUGCTL, DEBUGCTL_LBR | DEBUGCTL_BTF,                   DEBUGCTL_FREEZE_LBRS},
+    };
+    struct entry_env env;
+    struct vmcs_image im;
+    struct entry_verdict v;
+    entry_newest(&env);
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_true(entry_valid_image(&im, &env, MODE_LONG));
+        im.value[AT_VM_ENTRY_CONTROLS] |= rows[i].control;
+        image_set(&im, rows[i].field, rows[i].known);
+        entry_judge(&v, &im, &env);
+        assert_int_equal(v.kind, VERDICT_OBEYS);
+        image_set(&im, rows[i].field, rows[i].open);
+        entry_judge(&v, &im, &env);
+        assert_int_equal(v.kind, VERDICT_NOT_JUDGED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(valid_states_obey),
         cmocka_unit_test(each_case_breaks_its_rule_alone),
+        cmocka_unit_test(open_bits_are_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
