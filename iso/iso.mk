@@ -21,7 +21,10 @@ debug: all ## Boot under Bochs's debugger with symbols (ON=qemu: wait for gdb; S
 bench: all counting ## Instructions per exit, start-up and memory, beside bounds and peers
 	tools/bench
 
+size: ## Lines of the hypervisor, by what they are for
+	@tools/size
+
 install-deps: ## Install every Debian package that anything here needs
 	tools/install-deps all
 
-.PHONY: iso usb run vmx debug bench install-deps
+.PHONY: iso usb run vmx debug bench size install-deps

@@ -1,6 +1,7 @@
 """What tools/run, tools/bench, tools/debug and the boot tests share.
 
 tap       judges a serial log
+size      counts lines of the hypervisor
 words     module lines into words, words into grub.cfg
 scenario  iso/scenarios/*.scenario and where guests are found
 debian    guests from Debian's packages

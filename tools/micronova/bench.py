@@ -1,7 +1,7 @@
 """Figures of scenario bench against tests/ceilings and the peers."""
 import dataclasses
 
-from . import BUILD, ROOT, Problem
+from . import BUILD, ROOT, Problem, size
 
 CEILINGS = ROOT / "tests" / "ceilings"
 # Instructions per round trip on the same Bochs Haswell model. Floor: the least that an exit costs in this
@@ -26,6 +26,7 @@ PEERS = {
     "vm-create": ("", "66000-101000", "", "580000"),
     "vm-bytes": ("", "33792-39936", "", "274432-393216"),
     "kernel-elf": ("", "90 kB", "2.6 MB", "15.5 MB"),
+    "source-lines": ("", "13970", "", ""),
 }
 
 
@@ -96,7 +97,8 @@ def ceilings():
 def compare(figures):
     """figures: {name: (value, unit)} from a log; rows with a bound first, then the rest."""
     rows = ceilings()
-    figures = figures | {"kernel-elf": ((BUILD / "micronova.elf").stat().st_size, "bytes")}
+    figures = figures | {"kernel-elf": ((BUILD / "micronova.elf").stat().st_size, "bytes"),
+                         "source-lines": (size.hypervisor(), "lines")}
     for name, (value, unit) in figures.items():
         rows.setdefault(name, Row(name, None, "-", unit, False)).value = value
     return list(rows.values())
