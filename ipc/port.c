@@ -33,13 +33,19 @@ static bool wake_waiters(struct end *e, uint64_t ports)
     return woken;
 }
 
+// The lock is held.
+static inline_always void tell(struct end *e, const struct port *p)
+{
+    uint8_t vector = __atomic_load_n(&e->vector[p->in], __ATOMIC_RELAXED);
+    if (e->machine && !wake_waiters(e, p->bit) && vector)
+        ipc_ops->raise(e, __atomic_load_n(&e->vector_cpu[p->in], __ATOMIC_RELAXED), vector);
+}
+
 void port_tell(struct port *p)
 {
     struct end *e = p->to;
     lock_take(&e->lock);
-    uint8_t vector = __atomic_load_n(&e->vector[p->in], __ATOMIC_RELAXED);
-    if (e->machine && !wake_waiters(e, p->bit) && vector)
-        ipc_ops->raise(e, __atomic_load_n(&e->vector_cpu[p->in], __ATOMIC_RELAXED), vector);
+    tell(e, p);
     lock_release(&e->lock);
 }
 
@@ -142,8 +148,19 @@ void end_attach(struct end *e, void *machine)
             __atomic_fetch_or(&e->out[i]->to->open, e->out[i]->bit, __ATOMIC_SEQ_CST);
 }
 
-// What it had sent is still there for its readers; only then they hear that it is gone. The locked OR is needed as a
-// fence, as that of port_arrived() is.
+// The word that `p` has no writer any more. Under the lock, so that who halts either finds the port open, and is
+// interrupted later, or was interrupted. The locked OR is needed as a fence, as that of port_arrived() is.
+static void tell_end(struct port *p)
+{
+    struct end *to = p->to;
+    lock_take(&to->lock);
+    __atomic_fetch_and(&to->open, ~p->bit, __ATOMIC_RELEASE);
+    __atomic_fetch_or(&to->ready, p->bit, __ATOMIC_SEQ_CST);
+    tell(to, p);
+    lock_release(&to->lock);
+}
+
+// What it had sent is still there for its readers; only then they hear that it is gone.
 void end_detach(struct end *e)
 {
     lock_take(&e->lock);
@@ -151,9 +168,18 @@ void end_detach(struct end *e)
     lock_release(&e->lock);
     __atomic_store_n(&e->look, LOOK_GONE, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < PORTS; i++)
-        if (e->out[i]) {
-            __atomic_fetch_and(&e->out[i]->to->open, ~e->out[i]->bit, __ATOMIC_RELEASE);
-            __atomic_fetch_or(&e->out[i]->to->ready, e->out[i]->bit, __ATOMIC_SEQ_CST);
-            port_tell(e->out[i]);
-        }
+        if (e->out[i])
+            tell_end(e->out[i]);
+}
+
+bool end_awaits_interrupt(struct end *e)
+{
+    bool awaits = false;
+    if (!(end_look(e) & LOOK_EVENTS))
+        return false;
+    lock_take(&e->lock);
+    for (unsigned in = 0; in < PORTS; in++)
+        awaits |= e->vector[in] && end_is_open(e, port_bit(in));
+    lock_release(&e->lock);
+    return awaits;
 }

@@ -9,7 +9,7 @@
 // Nobody waits for another machine. The ring needs no lock: each side writes only its own index. Vcpus of one machine
 // exclude each other by the lock of their side, which a machine with one vCPU does not take. The lock of an end is held
 // only while a vCPU of its machine is woken or interrupted, so that the machine is there meanwhile; it is taken by
-// who sends to that machine, and by nobody else.
+// who sends to that machine, and by its last vCPU that halts.
 //
 // Invariants: a port's `tail` less its `head` is 0 to PORT_DEPTH. When a message is in a port and no sender is on its
 // way, either the port's bit in `ready` of its reader is set, or a vCPU of the reader is about to look at the port.
@@ -215,6 +215,10 @@ static inline bool end_is_open(const struct end *e, uint64_t from)
 {
     return __atomic_load_n(&e->open, __ATOMIC_ACQUIRE) & from;
 }
+
+// Whether an interrupt of some port in is still to come. Asked by a vCPU that halts; when the answer is no, every
+// interrupt that there was to come was raised before. Takes the end's lock.
+bool end_awaits_interrupt(struct end *e);
 
 // Arrival of a message at `in` from now on interrupts vCPU `cpu` with `vector`, unless a vCPU waits for it; so does one
 // that is there already, and the end of the writer. 0: nothing does.

@@ -473,9 +473,5 @@ void hypercall_GRANT(struct vcpu *v)
 
 bool ipc_can_interrupt(const struct vm *vm)
 {
-    const struct end *e = vm->cpus[0]->end;
-    for (unsigned in = 0; in < PORTS; in++)
-        if (e->vector[in] && end_is_open(e, port_bit(in)))
-            return true;
-    return false;
+    return end_awaits_interrupt(vm->cpus[0]->end);
 }

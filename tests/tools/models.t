@@ -17,6 +17,8 @@ CASES = [
         ("NO_FENCE_SEND", ONE), ("NO_FENCE_WAIT", ONE), ("NO_LAST_LOOK", ONE), ("NO_FENCE_TAKE", ONE),
         ("NO_SECOND_LOOK", ONE), ("NO_ORDER", ONE), ("NO_CLAIM_LOCK", TWO), ("NO_READER_LOCK", TWO),
         ("NO_WAKE_AGAIN", TWO))),
+    ("halt", "who halts is called stuck when the last peer's end was told", (), True),
+    *(("halt", f"{missing} is found", (missing,), False) for missing in ("NO_LOCK", "LATE", "NO_ORDER")),
 ]
 
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 enum { ENDS = 4, STEPS = 300000, CPUS = 3 };
@@ -16,16 +17,42 @@ static struct end ends[ENDS];
 static struct port ports[ENDS][ENDS]; // [from][to], out = to, in = from
 static unsigned raised[ENDS][256];
 static uint32_t woken[ENDS]; // vCPUs
+static bool halts_meanwhile; // who is interrupted is about to halt on another processor
 
 static void wake(struct end *e, unsigned cpu)
 {
     woken[e - ends] |= 1u << cpu;
 }
 
+static pthread_t halting;
+static bool asked, stuck;
+static unsigned raised_by_then;
+
+// As kernel/sleep.c does: first whether an interrupt is to come, then whether one has.
+static void *halt(void *end)
+{
+    __atomic_store_n(&asked, true, __ATOMIC_SEQ_CST);
+    bool awaits = end_awaits_interrupt(end);
+    raised_by_then = __atomic_load_n(&raised[0][0x40], __ATOMIC_SEQ_CST);
+    stuck = !awaits && !raised_by_then;
+    return NULL;
+}
+
+// Gives it the time to ask.
+static void halt_elsewhere(struct end *e)
+{
+    pthread_create(&halting, NULL, halt, e);
+    while (!__atomic_load_n(&asked, __ATOMIC_SEQ_CST))
+        sched_yield();
+    usleep(20000);
+}
+
 static void raise_vector(struct end *e, unsigned cpu, uint8_t vector)
 {
     (void)cpu;
-    raised[e - ends][vector]++;
+    if (halts_meanwhile)
+        halt_elsewhere(e);
+    __atomic_fetch_add(&raised[e - ends][vector], 1, __ATOMIC_SEQ_CST);
 }
 
 static const struct ipc_ops ops = {wake, raise_vector};
@@ -278,6 +305,25 @@ static void what_a_dead_one_sent_arrives(void **state)
     assert_int_equal(port_send(&ports[0][1], &m), E_GONE);
 }
 
+// A machine that halts just before the interrupt of its last peer's end must not be called stuck.
+static void the_last_end_is_awaited(void **state)
+{
+    (void)state;
+    end_set_event(&ends[0], 1, 0, 0x40);
+    assert_true(end_awaits_interrupt(&ends[0]));
+    halts_meanwhile = true;
+    end_detach(&ends[1]);
+    halts_meanwhile = false;
+    pthread_join(halting, NULL);
+    assert_false(stuck);
+    assert_int_equal(raised[0][0x40], 1);
+    assert_false(end_awaits_interrupt(&ends[0]));
+    end_attach(&ends[1], &ends[1]);
+    assert_true(end_awaits_interrupt(&ends[0]));
+    end_set_event(&ends[0], 1, 0, 0);
+    assert_false(end_awaits_interrupt(&ends[0]));
+}
+
 static void nothing_is_claimed_past_the_ring(void **state)
 {
     (void)state;
@@ -299,6 +345,7 @@ int main(void)
         cmocka_unit_test_setup(ports_take_turns, start),
         cmocka_unit_test_setup(waits_for_who_is_to_come, start),
         cmocka_unit_test_setup(what_a_dead_one_sent_arrives, start),
+        cmocka_unit_test_setup(the_last_end_is_awaited, start),
         cmocka_unit_test_setup(nothing_is_claimed_past_the_ring, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
