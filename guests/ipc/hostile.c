@@ -89,6 +89,23 @@ static bool on_event(struct frame *f)
     return true;
 }
 
+// An interrupt that comes before the call, because others had their turns in between, ends no wait: another one is tried.
+static void interrupted_wait(struct words *m)
+{
+    enum { TICKS = 20000, PATIENCE_US = 500000, TRIES = 10 };
+    sword_t got = -E_AGAIN;
+    unsigned before = came, tries = 0;
+    apic_write(APIC_LVT_TIMER, TIMER_DEADLINE | VECTOR);
+    for (; got == -E_AGAIN && tries < TRIES; tries++) {
+        wrmsr(MSR_TSC_DEADLINE, rdtsc() + TICKS);
+        interrupts_on();
+        got = ipc_receive(PORT_ANY, PATIENCE_US, m);
+        interrupts_off();
+    }
+    refused("interrupted", E_INTERRUPTED, got);
+    check_equal("interrupt-came", before + tries, came);
+}
+
 static void events(const struct role *r)
 {
     struct words m;
@@ -109,12 +126,7 @@ static void events(const struct role *r)
     interrupts_window();
     check_equal("event-late", 2, came);
     ipc_receive(r->in[0], 0, &m);
-    apic_write(APIC_LVT_TIMER, TIMER_DEADLINE | VECTOR);
-    wrmsr(MSR_TSC_DEADLINE, rdtsc() + 20000);
-    interrupts_on();
-    refused("interrupted", E_INTERRUPTED, ipc_receive(PORT_ANY, WAIT_FOREVER, &m));
-    interrupts_off();
-    check_equal("interrupt-came", 3, came);
+    interrupted_wait(&m);
 }
 
 // A machine that may send to itself and to nobody else.
