@@ -1,4 +1,5 @@
 #include "kernel/memory.h"
+#include "arch/pcpu.h"
 #include "kernel/balloon.h"
 #include "kernel/control.h"
 #include "mm/dirty.h"
@@ -64,9 +65,11 @@ static int64_t start(struct vm *vm, void *context)
     return -(int64_t)e;
 }
 
+// What it split goes together again by chores, wherever its machine runs.
 static int64_t stop(struct vm *vm, void *context)
 {
     (void)context;
+    this_pcpu()->kick = 1;
     if (vm->machine->balloon)
         dirty_stop(vm->space, behind(vm));
     return -(int64_t)dirty_stop(vm->space, gfn(0));

@@ -34,7 +34,7 @@ static enum error give_promise(struct space *s, const struct slot *t, uint64_t g
 
 static enum error give_frame(struct space *s, uint64_t gfn)
 {
-    enum error e = space_split(s, gfn);
+    enum error e = space_split(s, gfn, EPT_4K);
     if (e != E_OK)
         return e;
     uint64_t *entry = ept_entry(&s->ept, gpa(gfn << PAGE_SHIFT));

@@ -261,18 +261,26 @@ seldom enum error buddy_split(struct buddy *b, pfn_t f, unsigned order, uint16_t
     return e;
 }
 
-seldom enum error buddy_join(struct buddy *b, pfn_t f, unsigned order, uint16_t owner)
+// Blocks of 2^part pages from `r` to `end`, of `owner` and not lent.
+static bool are_parts(const struct frame *r, const struct frame *end, unsigned part, uint16_t owner)
+{
+    for (uint16_t kind = frame_kind(FRAME_USED, part); r < end; r += 1u << part)
+        if (r->kind != kind || r->owner != owner || r->lent != LENT_NOT)
+            return false;
+    return true;
+}
+
+enum error buddy_join(struct buddy *b, pfn_t f, unsigned order, unsigned part, uint16_t owner)
 {
     struct frame *r = &b->frames[f.v];
     uint32_t pages = 1u << order;
     lock_take(&b->lock);
-    bool ok = f.v % pages == 0 && f.v + pages <= b->count;
-    for (uint32_t i = 0; ok && i < pages; i++)
-        ok = r[i].kind == frame_kind(FRAME_USED, 0) && r[i].owner == owner && r[i].lent == LENT_NOT;
-    for (uint32_t i = 1; ok && i < pages; i++)
-        r[i] = (struct frame){.state = FRAME_NONE};
-    if (ok)
+    bool ok = f.v % pages == 0 && f.v + pages <= b->count && are_parts(r, r + pages, part, owner);
+    if (ok) {
+        for (struct frame *inside = r + (1u << part); inside < r + pages; inside += 1u << part)
+            *inside = (struct frame){.state = FRAME_NONE};
         r->order = (uint8_t)order;
+    }
     lock_release(&b->lock);
     return ok ? E_OK : E_INVALID;
 }

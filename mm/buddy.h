@@ -55,8 +55,8 @@ enum error buddy_free(struct buddy *b, pfn_t f, uint16_t owner);
 
 // Cuts an allocated block, which is no smaller, into blocks of 2^order pages, each to be freed on its own. Errors as buddy_free.
 enum error buddy_split(struct buddy *b, pfn_t f, unsigned order, uint16_t owner);
-// Makes one block of 2^order pages of that many single pages of `owner`, none of them lent. E_INVALID: they are not.
-enum error buddy_join(struct buddy *b, pfn_t f, unsigned order, uint16_t owner);
+// Makes one block of 2^order pages of blocks of 2^part pages of `owner`, none of them lent. E_INVALID: they are not.
+enum error buddy_join(struct buddy *b, pfn_t f, unsigned order, unsigned part, uint16_t owner);
 
 // Hands an allocated block to another owner. No lock: only who holds the block may do this.
 static inline void buddy_chown(struct buddy *b, pfn_t f, uint16_t to)

@@ -98,7 +98,8 @@ void dirty_free(struct space *s, struct slot *t)
     t->leaf = slot_leaf(t);
 }
 
-// Leaves stay as they are: the right to write comes back with the next write to each.
+// Leaves stay as they are at first: the right to write comes back with the next write to each, or when leaves are put
+// together again.
 enum error dirty_stop(struct space *s, gfn_t page)
 {
     struct slot *t = open_slot(s, page);
@@ -106,6 +107,10 @@ enum error dirty_stop(struct space *s, gfn_t page)
         return E_BAD_ADDRESS;
     enum error e = t->dirty ? E_OK : E_NOT_FOUND;
     dirty_free(s, t);
+    if (e == E_OK) {
+        space_tidy_later(s, t->first, t->first + t->pages);
+        space_changed(s);
+    }
     lock_release(&s->lock);
     return e;
 }
@@ -139,7 +144,7 @@ enum error dirty_allow_write(struct space *s, struct slot *t, uint64_t gfn)
     if (!(*entry & EPT_RIGHTS) || *entry & EPT_NO_WRITE || !(t->flags & SLOT_WRITE))
         return E_DENIED;
     if (level != EPT_4K && t->dirty) {
-        enum error e = space_split(s, gfn);
+        enum error e = space_split(s, gfn, EPT_4K);
         if (e == E_NO_MEMORY)
             return e;
         if (e == E_OK)
@@ -199,8 +204,8 @@ static uint64_t take_word(struct space *s, struct slot *t, uint64_t gfn, uint64_
     uint64_t cost = COST_LOOK;
     if (level == EPT_4K)
         cost += COST_PAGE * clean(leaf, *bits);
-    else if (*bits && *leaf & EPT_WRITE)
-        __atomic_fetch_and(leaf, ~EPT_WRITE, __ATOMIC_RELAXED);
+    else if (*bits && *leaf & (EPT_WRITE | EPT_DIRTY)) // its parts are clean, too, whoever splits it
+        __atomic_fetch_and(leaf, ~(EPT_WRITE | EPT_DIRTY), __ATOMIC_RELAXED);
     return cost;
 }
 

@@ -192,50 +192,54 @@ enum error ept_split(struct ept *e, gpa_t at)
     }
 }
 
-// The entry of the page directory for `at`; NULL: there is none.
-static uint64_t *directory_entry(const struct ept *e, gpa_t at)
+// The entry of a table of `level` for `at`; NULL: there is no such table.
+static uint64_t *entry_above(const struct ept *e, gpa_t at, unsigned level)
 {
     uint64_t *table = pfn_to_virt(e->root);
-    for (unsigned k = PML4; k > PD; k--) {
+    for (unsigned k = PML4; k > level; k--) {
         uint64_t entry = table[index_of(at.v, k)];
         if (!is_present(entry) || is_leaf(entry, k))
             return NULL;
         table = table_of(entry);
     }
-    return &table[index_of(at.v, PD)];
+    return &table[index_of(at.v, level)];
 }
 
-// The 2-MiB leaf that the leaves of a table come to, without EPT_LARGE; 0: none.
-static uint64_t sum_of(const uint64_t *leaves)
+// The leaf of `level` that a table of leaves comes to; 0: none.
+static uint64_t sum_of(const uint64_t *leaves, unsigned level)
 {
-    const uint64_t flags = EPT_ACCESSED | EPT_DIRTY;
-    uint64_t first = leaves[0] & ~flags, seen = 0;
-    if (!is_present(first) || (first & EPT_ADDRESS) % leaf_size(PD))
+    const uint64_t flags = EPT_ACCESSED | EPT_DIRTY, size = leaf_size(level - 1);
+    uint64_t first = leaves[0] & ~flags, seen = 0, expected = first;
+    if (!is_present(first) || !is_leaf(first, level - 1) || (first & EPT_ADDRESS) % leaf_size(level))
         return 0;
-    for (unsigned i = 0; i < 512; i++) {
-        if ((leaves[i] & ~flags) != first + i * leaf_size(PT))
+    for (const uint64_t *end = leaves + 512; leaves < end; leaves++, expected += size) {
+        if ((*leaves & ~flags) != expected)
             return 0;
-        seen |= leaves[i] & flags;
+        seen |= *leaves;
     }
-    return first | seen;
+    return first | (seen & flags) | EPT_LARGE;
 }
 
-enum error ept_merge(struct ept *e, gpa_t at, pfn_t *unused)
+uint64_t ept_sum(const struct ept *e, gpa_t at, enum ept_level level)
 {
-    uint64_t *entry = at.v >> 48 ? NULL : directory_entry(e, at);
-    if (!entry || !is_present(*entry) || is_leaf(*entry, PD) || !ept_features.pages_2m)
-        return E_NOT_FOUND;
-    uint64_t leaf = sum_of(table_of(*entry));
+    const uint64_t *entry = at.v >> 48 || !ept_level_is_there(level) ? NULL : entry_above(e, at, level);
+    if (!entry || !is_present(*entry) || is_leaf(*entry, level))
+        return 0;
+    uint64_t leaf = sum_of(table_of(*entry), level);
     enum cache_type type;
     bool uniform =
-        !ept_features.memory_type || ept_features.memory_type(hpa(leaf & EPT_ADDRESS), EPT_2M, &type);
-    if (!leaf || !uniform)
-        return E_NOT_FOUND;
-    *unused = pfn((*entry & EPT_ADDRESS) >> PAGE_SHIFT);
-    __atomic_store_n(entry, leaf | EPT_LARGE, __ATOMIC_RELEASE);
+        !ept_features.memory_type || ept_features.memory_type(hpa(leaf & EPT_ADDRESS), level, &type);
+    return uniform ? leaf : 0;
+}
+
+pfn_t ept_merge(struct ept *e, gpa_t at, enum ept_level level, uint64_t leaf)
+{
+    uint64_t *entry = entry_above(e, at, level);
+    pfn_t unused = pfn((*entry & EPT_ADDRESS) >> PAGE_SHIFT);
+    __atomic_store_n(entry, leaf, __ATOMIC_RELEASE);
     if (e->last_region == at.v >> 21)
         e->last_region = ~0ull;
-    return E_OK;
+    return unused;
 }
 
 enum error ept_unmap(struct ept *e, gpa_t at, enum ept_level level, struct ept_leaf *was)
@@ -287,7 +291,7 @@ enum error ept_link(struct ept *e, gpa_t at, hpa_t directory)
 struct reaper {
     struct ept *ept;
     int leaves, tables; // how many more of each this call may take
-    void (*gone)(struct ept *e, pfn_t f, enum ept_level level);
+    bool (*gone)(struct ept *e, uint64_t *entry, enum ept_level level);
 };
 
 // Empties `table`; false when the budget ran out before it was empty. Recursion is four levels deep at most.
@@ -301,7 +305,8 @@ static bool reap_table(struct reaper *r, uint64_t *table, unsigned level)
             if (r->leaves <= 0)
                 return false;
             r->leaves--;
-            r->gone(r->ept, pfn((entry & EPT_ADDRESS) >> PAGE_SHIFT), (enum ept_level)level);
+            if (!r->gone(r->ept, &table[i], (enum ept_level)level))
+                return false;
         } else {
             if (r->tables <= 0 || !reap_table(r, table_of(entry), level - 1))
                 return false;
@@ -314,7 +319,8 @@ static bool reap_table(struct reaper *r, uint64_t *table, unsigned level)
     return true;
 }
 
-bool ept_reap(struct ept *e, unsigned max_leaves, void (*gone)(struct ept *e, pfn_t f, enum ept_level level))
+bool ept_reap(struct ept *e, unsigned max_leaves,
+              bool (*gone)(struct ept *e, uint64_t *entry, enum ept_level level))
 {
     struct reaper r = {.ept = e, .leaves = (int)max_leaves, .tables = 2, .gone = gone};
     e->last_region = ~0ull;

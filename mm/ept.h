@@ -87,10 +87,12 @@ void ept_split_leaf(uint64_t *entry, unsigned level, pfn_t table);
 // Makes 4-KiB leaves of the leaf around `at`, so that one page can be changed alone. E_NOT_FOUND,
 // E_NO_MEMORY.
 enum error ept_split(struct ept *e, gpa_t at);
-// The inverse: a 2-MiB leaf instead of the table of 4-KiB leaves around `at`, when they map one aligned block with the
-// same rights; flags add up. The table, which processors may still use until they have passed a newer generation, is
-// `unused` from then on and stays the caller's. E_NOT_FOUND: no such table, or its leaves do not go together.
-enum error ept_merge(struct ept *e, gpa_t at, pfn_t *unused);
+// The inverse, in two steps. The leaf of `level` (EPT_2M, EPT_1G) that the table around `at` comes to, when its 512 leaves
+// map one aligned block with the same rights; flags add up. 0: no such table, or they do not go together.
+uint64_t ept_sum(const struct ept *e, gpa_t at, enum ept_level level);
+// Puts `leaf`, of ept_sum(), in the place of that table, which is returned: processors may still use it until they have
+// passed a newer generation. It stays the caller's.
+pfn_t ept_merge(struct ept *e, gpa_t at, enum ept_level level, uint64_t leaf);
 
 // Removes the leaf at `at` (its first byte) and says what it was. E_NOT_FOUND; E_INVALID: a leaf of
 // another size is there (split first). Invalidation is the caller's.
@@ -112,9 +114,11 @@ static inline uint64_t *ept_entry(struct ept *e, gpa_t at)
 // The 4-KiB entry for `at` if its table exists; NULL otherwise.
 uint64_t *ept_peek(const struct ept *e, gpa_t at);
 
-// Takes a dead tree apart, `max_leaves` leaves and a few tables a call; `gone` gets each leaf's first frame
-// and level. Returns true when nothing is left, the root included.
-bool ept_reap(struct ept *e, unsigned max_leaves, void (*gone)(struct ept *e, pfn_t f, enum ept_level level));
+// Takes a dead tree apart, `max_leaves` leaves and a few tables a call; `gone` gets each leaf's entry and level, and
+// returns false when it put a table there in its place, which comes next time. Returns true when nothing is left, the
+// root included.
+bool ept_reap(struct ept *e, unsigned max_leaves,
+              bool (*gone)(struct ept *e, uint64_t *entry, enum ept_level level));
 
 // Links the page directory `directory`, which many trees may share and none of them owns, at the GiB that begins at
 // `at`, or with hpa(0) takes it out; while linked its leaves translate, and nothing else may be done in that GiB.

@@ -1,27 +1,28 @@
 // Large leaves: a slot backed at once, splitting, putting together, rights of pages.
-// A large leaf maps one block of the buddy. Once a region of 2 MiB has a page table it keeps it, for processors may
-// have cached it and guest_peek() may know it: while a 2-MiB leaf stands in its place, the record of the block's second
-// frame, which the buddy has no use for, says where it is.
+// A large leaf maps one block of the buddy. Once a region of 2 MiB or 1 GiB has a table it keeps it, for processors may
+// have cached it and guest_peek() may know it: while a large leaf stands in its place, the record of the block's second
+// frame, of the third for 1 GiB, which the buddy has no use for, says where it is.
 #include "arch/panic.h"
 #include "arch/string.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
 
-enum { REGION = 512 }; // pages of a 2-MiB leaf
+enum { REGION = 512, ORDER = 9 }; // pages of a 2-MiB leaf, and parts of any large one
 
 static uint64_t pages_of(unsigned level)
 {
     return 1ull << 9 * level;
 }
 
-static uint32_t *spare_of(pfn_t block)
+static uint32_t *spare_of(pfn_t block, unsigned level)
 {
-    return &frames.frames[block.v + 1].next;
+    return &frames.frames[block.v + level].next;
 }
 
-pfn_t large_spare(pfn_t block)
+pfn_t large_spare(pfn_t block, enum ept_level level)
 {
-    return *spare_of(block) ? pfn(*spare_of(block)) : PFN_NONE;
+    uint32_t spare = *spare_of(block, level);
+    return spare ? pfn(spare) : PFN_NONE;
 }
 
 uint64_t space_leaf_pages(struct space *s, gfn_t page)
@@ -54,7 +55,7 @@ static bool populate_large(struct space *s, const struct slot *t, uint64_t gfn, 
     if (pfn_is_none(f))
         return false;
     memset(pfn_to_virt(f), 0, pages * PAGE_SIZE);
-    *spare_of(f) = 0;
+    *spare_of(f, level) = 0;
     uint64_t bits = dirty_leaf(t, t->flags & SLOT_RAM);
     if (ept_map(&s->ept, gpa(gfn << PAGE_SHIFT), pfn_to_hpa(f), (enum ept_level)level, bits) == E_OK) {
         s->promised -= pages;
@@ -87,51 +88,73 @@ void space_populate(struct space *s, gfn_t page)
 
 // ---- Splitting and putting together ----
 
+static pfn_t frame_of(uint64_t entry)
+{
+    return pfn((entry & EPT_ADDRESS) >> PAGE_SHIFT);
+}
+
+static void unfold(struct space *s, uint64_t *entry, unsigned level, pfn_t table)
+{
+    enum error e = buddy_split(&frames, frame_of(*entry), ORDER * (level - 1), s->owner);
+    assert(e == E_OK);
+    ept_split_leaf(entry, level, table);
+}
+
+void large_unfold(struct space *s, uint64_t *entry, enum ept_level level)
+{
+    unfold(s, entry, level, large_spare(frame_of(*entry), level));
+}
+
+// A table for what a leaf covers that never had one: no table in it has been kept either.
+static pfn_t first_table(struct space *s, pfn_t f, unsigned level)
+{
+    pfn_t table = space_take_table(&s->ept);
+    if (pfn_is_none(table))
+        return PFN_NONE;
+    s->ept.tables++;
+    for (uint64_t i = 0; level == EPT_1G && i < pages_of(level); i += REGION)
+        *spare_of(pfn(f.v + i), EPT_2M) = 0;
+    return table;
+}
+
 static enum error split_once(struct space *s, uint64_t *entry, unsigned level)
 {
-    pfn_t f = pfn((*entry & EPT_ADDRESS) >> PAGE_SHIFT), table = level == EPT_2M ? large_spare(f) : PFN_NONE;
+    pfn_t f = frame_of(*entry), table = large_spare(f, level);
     if (frames.frames[f.v].lent != LENT_NOT)
         return E_EXISTS;
-    if (pfn_is_none(table)) {
-        table = space_take_table(&s->ept);
-        if (pfn_is_none(table))
-            return E_NO_MEMORY;
-        s->ept.tables++;
-    }
-    enum error e = buddy_split(&frames, f, 9 * (level - 1), s->owner);
-    assert(e == E_OK);
-    for (uint64_t i = 0; level == EPT_1G && i < pages_of(level); i += REGION)
-        *spare_of(pfn(f.v + i)) = 0;
-    ept_split_leaf(entry, level, table);
+    if (pfn_is_none(table))
+        table = first_table(s, f, level);
+    if (pfn_is_none(table))
+        return E_NO_MEMORY;
+    unfold(s, entry, level, table);
     return E_OK;
 }
 
-enum error space_split(struct space *s, uint64_t gfn)
+enum error space_split(struct space *s, uint64_t gfn, enum ept_level to)
 {
     enum error e = E_OK;
     unsigned level;
     for (;;) {
         uint64_t *entry = ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &level);
-        if (level == EPT_4K || e != E_OK)
+        if (level <= (unsigned)to || e != E_OK)
             return e;
         e = split_once(s, entry, level);
     }
 }
 
-// The frames first: they are one block or nothing happens.
-void space_merge(struct space *s, uint64_t gfn)
+// The frames become one block, or nothing happens.
+bool space_merge(struct space *s, const struct slot *t, uint64_t gfn, enum ept_level level)
 {
-    gpa_t at = gpa(gfn / REGION * REGION << PAGE_SHIFT);
-    unsigned level;
-    uint64_t entry = *ept_find(&s->ept, at, &level);
-    pfn_t f = pfn((entry & EPT_ADDRESS) >> PAGE_SHIFT), table;
-    if (level != EPT_4K || !(entry & EPT_RIGHTS) || entry & EPT_FOREIGN || f.v % REGION ||
-        buddy_join(&frames, f, 9, s->owner) != E_OK)
-        return;
-    if (ept_merge(&s->ept, at, &table) == E_OK)
-        *spare_of(f) = (uint32_t)table.v;
-    else
-        buddy_split(&frames, f, 0, s->owner);
+    uint64_t pages = pages_of(level), first = gfn / pages * pages;
+    gpa_t at = gpa(first << PAGE_SHIFT);
+    if (first < t->first || first + pages > t->first + t->pages)
+        return false;
+    uint64_t leaf = ept_sum(&s->ept, at, level);
+    pfn_t f = frame_of(leaf);
+    if (!leaf || buddy_join(&frames, f, ORDER * level, ORDER * (level - 1u), s->owner) != E_OK)
+        return false;
+    *spare_of(f, level) = (uint32_t)ept_merge(&s->ept, at, level, leaf).v;
+    return true;
 }
 
 // ---- Rights ----
@@ -147,7 +170,7 @@ static enum error set_page(struct space *s, struct slot *t, uint64_t gfn, uint64
 {
     if (!space_back(s, t, gfn))
         return E_BAD_ADDRESS;
-    enum error e = space_split(s, gfn);
+    enum error e = space_split(s, gfn, EPT_4K);
     if (e == E_OK)
         e = ept_protect(&s->ept, gpa(gfn << PAGE_SHIFT), bits);
     return e;
@@ -166,7 +189,7 @@ static enum error set_region(struct space *s, struct slot *t, uint64_t gfn, uint
     for (; e == E_OK && *done < pages; *done += e == E_OK)
         e = set_page(s, t, gfn + *done, bits);
     if ((gfn + *done) % REGION == 0 && !t->dirty)
-        space_merge(s, gfn);
+        space_merge(s, t, gfn, EPT_2M);
     return *done ? E_OK : e;
 }
 
@@ -184,6 +207,7 @@ enum error space_set_rights(struct space *s, gfn_t first, uint64_t pages, unsign
     if (e == E_OK && pages) {
         uint64_t bits = rights | (rights & SLOT_WRITE ? 0 : EPT_NO_WRITE);
         e = set_region(s, t, first.v, min_u64(pages, REGION - first.v % REGION), bits, done);
+        space_tidy_later(s, first.v / REGION * REGION, first.v + 1);
         space_changed(s);
     }
     lock_release(&s->lock);

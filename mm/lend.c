@@ -31,21 +31,22 @@ void lent_abandon(pfn_t f, uint16_t owner)
 
 // ---- Lending ----
 
-// The frame behind a page of a RAM slot, which is backed if need be. The owner's lock is held.
+// The frame behind a page of a RAM slot, which is backed if need be; a larger leaf than what is lent is split. The owner's
+// lock is held.
 static enum error find(struct space *s, const struct slot *t, gfn_t page, bool large, pfn_t *f)
 {
     struct ept_leaf leaf;
+    enum ept_level level = large ? EPT_2M : EPT_4K;
     bool there = ept_lookup(&s->ept, gfn_to_gpa(page), &leaf);
-    if (there && (leaf.level != EPT_4K) != large)
-        return E_UNSUPPORTED;
-    if (!there && large)
+    if (large && (!there || leaf.level < level))
         return E_UNSUPPORTED;
     if (!there && !space_back(s, t, page.v))
         return E_BAD_ADDRESS;
-    if (!there)
+    enum error e = there && leaf.level > level ? space_split(s, page.v, level) : E_OK;
+    if (!there || leaf.level > level)
         ept_lookup(&s->ept, gfn_to_gpa(page), &leaf);
     *f = hpa_to_pfn(leaf.at);
-    return E_OK;
+    return e;
 }
 
 // Marks the frame as lent, so that it stays where it is.

@@ -129,20 +129,27 @@ static void release(const struct space *s, const struct batch *b)
         lent_is_over(pfn(b->frame[i]));
 }
 
-// The leaf of a dead space. Its block's record knows how large it is; a 2-MiB leaf may have kept a table.
-static void gone(struct ept *e, pfn_t f, enum ept_level level)
+// The leaf of a dead space. Its block's record knows how large it is; a large leaf may have kept a table. What a 1-GiB
+// leaf has kept, tables of its regions too, is taken apart like any other tree.
+static bool gone(struct ept *e, uint64_t *entry, enum ept_level level)
 {
-    uint16_t owner = container_of(e, struct space, ept)->owner;
-    if (frames.frames[f.v].owner != owner) {
+    struct space *s = container_of(e, struct space, ept);
+    pfn_t f = pfn((*entry & EPT_ADDRESS) >> PAGE_SHIFT);
+    if (frames.frames[f.v].owner != s->owner) {
         lent_is_over(f);
-        return;
+        return true;
     }
-    pfn_t spare = level == EPT_2M ? large_spare(f) : PFN_NONE;
+    pfn_t spare = level == EPT_4K ? PFN_NONE : large_spare(f, level);
+    if (level == EPT_1G && !pfn_is_none(spare)) {
+        large_unfold(s, entry, level);
+        return false;
+    }
     if (!pfn_is_none(spare)) {
         e->give(e, spare);
         e->tables--;
     }
-    lent_abandon(f, owner);
+    lent_abandon(f, s->owner);
+    return true;
 }
 
 // A dead space without waiting frames: its tree, then itself. True when it is no more.
@@ -161,13 +168,17 @@ static bool work(struct space *s)
     struct batch batch;
     lock_take(&s->lock);
     cut(s, &batch);
-    bool empty = !(s->waiting | s->arriving | s->returning | s->leaving), dying = s->dying;
-    if (empty && !dying)
+    bool dying = s->dying;
+    if (!dying && !batch.all)
+        space_tidy(s);
+    bool empty = !(s->waiting | s->arriving | s->returning | s->leaving);
+    bool done = empty && !dying && space_is_tidy(s);
+    if (done)
         s->queued = false; // the next unmapping puts it on the list again
     lock_release(&s->lock);
     release(s, &batch);
     if (!dying)
-        return empty;
+        return done;
     return empty && batch.all == 0 && bury(s);
 }
 

@@ -63,9 +63,9 @@ uint64_t space_held(const struct space *s);
 // SLOT_EXEC), a 4-KiB page or, with `large`, a whole 2-MiB leaf; backs it first. The hypervisor's own accesses
 // (guest_read...) never go through windows. E_INVALID: the same space twice, rights, `large` unaligned;
 // E_BAD_ADDRESS: not in a RAM slot, not in a window; E_DENIED: more rights than the owner's slot has; E_EXISTS: it
-// is lent already, or may still be reached by whom it was lent to, or something is mapped at `at`; E_UNSUPPORTED: no
-// 2-MiB leaf there (see space_leaf_is_large), or the page lies in one of which some is lent; E_NO_MEMORY: for a
-// page table. On error nothing changed. Takes one space's lock, then the other's. The caller sees to it that neither is being destroyed.
+// is lent already, or may still be reached by whom it was lent to, or it is part of a leaf that is, or something is mapped
+// at `at`; E_UNSUPPORTED: `large`, and no leaf of 2 MiB or more there (see space_leaf_is_large); E_NO_MEMORY: for a page
+// table. A leaf that is larger than what is lent is split. On error nothing else changed. Takes one space's lock, then the other's. The caller sees to it that neither is being destroyed.
 enum error space_lend(struct space *owner, gfn_t page, bool large, struct space *to, gfn_t at,
                       enum slot_flags rights);
 // Takes a page back: `to` reaches it no more as soon as its processors have passed the new generation, which
@@ -76,10 +76,10 @@ enum error space_take_back(struct space *to, gfn_t at, bool large);
 bool space_has_passed(const struct space *s);
 // How many pages the leaf maps in which `page` lies: 1, 512, 262144; 0: none.
 uint64_t space_leaf_pages(struct space *s, gfn_t page);
-// Whether `page` is mapped by a 2-MiB leaf.
+// Whether `page` is mapped by a leaf of 2 MiB or more.
 static inline bool space_leaf_is_large(struct space *s, gfn_t page)
 {
-    return space_leaf_pages(s, page) == 512;
+    return space_leaf_pages(s, page) >= 512;
 }
 
 // First touch, from an EPT violation: backs and maps the page. E_BAD_ADDRESS outside every slot,

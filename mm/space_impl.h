@@ -35,6 +35,8 @@ struct space {
     // The same for frames of other spaces: chains through struct frame's prev.
     uint32_t returning, leaving;
     uint64_t waiting_for; // generation
+    uint64_t tidy,
+        tidy_end; // mm/tidy.c: gfns among which there may be leaves to put together; none if they are equal
 };
 
 static inline struct slot *slot_of(struct space *s, uint64_t gfn)
@@ -69,12 +71,24 @@ void dirty_mark(struct slot *t, uint64_t gfn, uint64_t pages); // if it is logge
 void dirty_free(struct space *s, struct slot *t);
 
 // ---- Large leaves (mm/large.c). The lock is held. ----
-// Makes 4-KiB leaves around `gfn`, of which something is mapped. E_EXISTS: a large leaf that is lent; E_NO_MEMORY.
-enum error space_split(struct space *s, uint64_t gfn);
-// Makes one 2-MiB leaf of the region around `gfn`, if its pages go together.
-void space_merge(struct space *s, uint64_t gfn);
-// The page table that a 2-MiB leaf's region had before it was merged: PFN_NONE if it had none.
-pfn_t large_spare(pfn_t block);
+// Makes leaves of that size around `gfn`, where a larger one is. E_EXISTS: it is lent; E_NO_MEMORY.
+enum error space_split(struct space *s, uint64_t gfn, enum ept_level to);
+// Makes one leaf of `level`, EPT_2M or EPT_1G, of what is around `gfn` in `t`, if that goes together. Whether it did.
+bool space_merge(struct space *s, const struct slot *t, uint64_t gfn, enum ept_level level);
+// The table that stood in the place of a large leaf before that was merged: PFN_NONE if none did.
+pfn_t large_spare(pfn_t block, enum ept_level level);
+// Makes a table of that again, and of the leaf a table's entry. No spare is needed of 2-MiB leaves in it.
+void large_unfold(struct space *s, uint64_t *entry, enum ept_level level);
+
+// ---- Leaves that go together again (mm/tidy.c). The lock is held. ----
+// Pages [first, end) may go together now: space_changed() follows, and the quarantine looks.
+void space_tidy_later(struct space *s, uint64_t first, uint64_t end);
+// One such portion, about 11,000 instructions.
+void space_tidy(struct space *s);
+static inline bool space_is_tidy(const struct space *s)
+{
+    return s->tidy == s->tidy_end;
+}
 
 // The other space's end of a frame that was lent: nobody there can reach it any more.
 void lent_is_over(pfn_t f);

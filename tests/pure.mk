@@ -66,6 +66,7 @@ PURE += mm/mm.c
 PURE += mm/object_cache.c
 PURE += mm/quarantine.c
 PURE += mm/space.c
+PURE += mm/tidy.c
 PURE += sched/sched.c
 PURE += sched/timeout.c
 PURE += sdm/bits.c

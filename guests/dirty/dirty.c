@@ -1,6 +1,7 @@
 // The dirty log: which pages were written since the last look. A machine with `caps=log` looks at itself; one with
 // `caps=control` and `watches=NAME` on its command line at another, which writes every second page of a stretch
-// (`works`) until it is destroyed. `meek` has no right. However the hypervisor logs, the points are the same.
+// (`works`) until it is destroyed. `meek` has no right. `gib` looks at its first GiB, backed at once: leaves that were split
+// go together again. However the hypervisor logs, the points are the same.
 #include "guests/lib/guest.h"
 
 enum { PAGE_BYTES = 4096, FIRST = 1024, PAGES = 1024, LAST = FIRST + PAGES, ROUNDS = 30, A_ROUND = 60 };
@@ -9,6 +10,7 @@ enum { STRETCH = 256, WATCHED = 40, PATIENCE_MS = 20000, IDS = 256, NAME_MAX = 3
 static uint64_t bits[PAGES / 64];
 static bool expected[PAGES];
 static uint64_t ticks_a_ms;
+static word_t vm_id;
 
 static volatile uint8_t *byte_of(word_t page)
 {
@@ -133,6 +135,34 @@ static void rights_count(word_t me)
     expect("rights-wrong", 0, wrong());
 }
 
+static sword_t leaf(word_t page)
+{
+    return hypercall2(HC_MEMORY, MEMORY_LEAF, page);
+}
+
+// Leaves go together in portions; the longest time that those take of this vCPU's, in ticks, is `longest_gap`.
+static uint64_t longest_gap;
+
+static bool leaf_becomes(word_t page, sword_t pages)
+{
+    uint64_t end = rdtsc() + PATIENCE_MS * ticks_a_ms, now, last = rdtsc();
+    while (leaf(page) != pages && (last = rdtsc()) < end)
+        for (unsigned i = 0; i < 10000; i++) {
+            now = rdtsc();
+            longest_gap = now - last > longest_gap ? now - last : longest_gap;
+            last = now;
+        }
+    return leaf(page) == pages;
+}
+
+static void goes_together(bool eager)
+{
+    expect("leaf-while-logged", 1, leaf(FIRST + 3));
+    expect("stop", 0, ask(LOG_STOP, vm_id));
+    check(leaf_becomes(FIRST + 3, eager ? 512 : 1), "leaf-again", "expected %d pages\ngot %ld",
+          eager ? 512 : 1, (long)leaf(FIRST + 3));
+}
+
 static void refusals(word_t me, word_t end)
 {
     static uint64_t word;
@@ -144,10 +174,10 @@ static void refusals(word_t me, word_t end)
     expect("wild-machine", -E_DENIED, ask(LOG_START, ~(word_t)0));
 }
 
-static int look_at_oneself(const struct start_info *start)
+static int look_at_oneself(const struct start_info *start, bool eager)
 {
     word_t me = start->vm_id, end = start->mem_bytes / PAGE_BYTES;
-    tap_plan(24);
+    tap_plan(26);
     expect("read-unlogged", -E_NOT_FOUND, read_log(me, FIRST, 64, bits));
     expect("stop-unlogged", -E_NOT_FOUND, ask(LOG_STOP, me));
     write_page(FIRST + 3);
@@ -168,9 +198,48 @@ static int look_at_oneself(const struct start_info *start)
     by_the_hypervisor(me);
     rights_count(me);
     refusals(me, end);
-    expect("stop", 0, ask(LOG_STOP, me));
+    goes_together(eager);
     write_page(FIRST + 3);
     expect("kept", 0, *byte_of(FIRST + 901));
+    return tap_end();
+}
+
+// ---- A GiB ----
+
+enum { GIB_PAGES = 512 * 512, FAR = 300 * 512 + 5 };
+
+static bool read_all(void)
+{
+    static uint64_t words[GIB_PAGES / 64];
+    for (word_t page = 0; page < GIB_PAGES;) {
+        sword_t n = read_log(vm_id, page, GIB_PAGES - page, &words[page / 64]);
+        if (n <= 0)
+            return false;
+        page += (word_t)n;
+    }
+    return ask(LOG_SYNC, vm_id) == 0 && wait_passed(vm_id);
+}
+
+static int look_at_a_gib(void)
+{
+    tap_plan(12);
+    expect("leaf", GIB_PAGES, leaf(FAR));
+    expect("set-read-only", 1, hypercall(HC_MEMORY, MEMORY_RIGHTS, FAR, 1, MEMORY_READ, 0));
+    expect("leaf-split", 1, leaf(FAR));
+    expect("leaf-beside", 512, leaf(FAR + 512));
+    expect("set-back", 1, hypercall(HC_MEMORY, MEMORY_RIGHTS, FAR, 1, 7, 0));
+    check(leaf_becomes(FAR, GIB_PAGES), "leaf-after-rights", "expected %d pages\ngot %ld", GIB_PAGES,
+          (long)leaf(FAR));
+    expect("start", 0, ask(LOG_START, vm_id));
+    check(read_all(), "read", "expected yes\ngot no");
+    *byte_of(FAR) = 5;
+    expect("leaf-written", 1, leaf(FAR));
+    expect("stop", 0, ask(LOG_STOP, vm_id));
+    check(leaf_becomes(FAR, GIB_PAGES), "leaf-after-log", "expected %d pages\ngot %ld", GIB_PAGES,
+          (long)leaf(FAR));
+    expect("kept", 5, *byte_of(FAR));
+    static const char name[] = "longest-gap", unit[] = "ticks";
+    hypercall(HC_BENCH, longest_gap, (word_t)name, sizeof name - 1, (word_t)unit, sizeof unit - 1);
     return tap_end();
 }
 
@@ -246,11 +315,14 @@ int main(const struct start_info *start)
     const char *line = command_line(start);
     static const char key[] = "watches=";
     ticks_a_ms = divide(start->tsc_hz, 1000);
+    vm_id = start->vm_id;
     if (word_present(line, "works"))
         work();
     if (word_present(line, "meek"))
         return meek(start->vm_id);
     if (!memcmp(line, key, sizeof key - 1))
         return watch(line + sizeof key - 1);
-    return look_at_oneself(start);
+    if (word_present(line, "gib"))
+        return look_at_a_gib();
+    return look_at_oneself(start, word_present(line, "eager"));
 }

@@ -140,22 +140,22 @@ static void random_split(void)
 {
     uint64_t f = (uint64_t)rand() % FRAMES;
     uint16_t owner = model[f].owner ? model[f].owner : OWNER_VM;
-    int order = model[f].head_order;
-    assert_int_equal(buddy_split(&b, pfn(f), 0, owner) == E_OK, order >= 0);
+    int order = model[f].head_order, part = order > 0 ? rand() % (order + 1) : 0;
+    assert_int_equal(buddy_split(&b, pfn(f), (unsigned)part, owner) == E_OK, order >= 0);
     for (uint64_t i = f; order >= 0 && i < f + (1u << order); i++)
-        model[i].head_order = 0;
+        model[i].head_order = i % (1u << part) ? -1 : part;
 }
 
-// Single pages of one owner side by side.
+// Blocks of one size and owner side by side.
 static void random_join(void)
 {
-    unsigned order = (unsigned)rand() % 3;
-    uint64_t pages = 1ull << order, f = (uint64_t)rand() % FRAMES & ~(pages - 1);
+    unsigned order = (unsigned)rand() % 4, part = (unsigned)rand() % (order + 1);
+    uint64_t pages = 1ull << order, step = 1ull << part, f = (uint64_t)rand() % FRAMES & ~(pages - 1);
     uint16_t owner = model[f].owner ? model[f].owner : OWNER_VM;
     bool joins = f + pages <= FRAMES;
-    for (uint64_t i = f; joins && i < f + pages; i++)
-        joins = model[i].head_order == 0 && model[i].owner == owner;
-    assert_int_equal(buddy_join(&b, pfn(f), order, owner) == E_OK, joins);
+    for (uint64_t i = f; joins && i < f + pages; i += step)
+        joins = model[i].head_order == (int)part && model[i].owner == owner;
+    assert_int_equal(buddy_join(&b, pfn(f), order, part, owner) == E_OK, joins);
     for (uint64_t i = f; joins && i < f + pages; i++)
         model[i].head_order = i == f ? (int)order : -1;
 }

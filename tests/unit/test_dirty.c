@@ -11,7 +11,15 @@
 #include "mm/space_impl.h"
 #include "tests/host/mm_test.h"
 
-enum { FRAMES = 8192, VM = OWNER_VM, FIRST = 448, PAGES = 2000, STEPS = 3000, NOTES = 512 };
+enum {
+    FRAMES = 8192,
+    VM = OWNER_VM,
+    FIRST = 448,
+    PAGES = 2000,
+    STEPS = 3000,
+    NOTES = 512,
+    REGION_PAGES = 512
+};
 
 static struct space *s;
 
@@ -243,6 +251,47 @@ static void write_some(void)
     hand_over();
 }
 
+// No log for a while, in which leaves begin to go together again.
+static void pause_log(void)
+{
+    assert_int_equal(dirty_stop(s, gfn(FIRST)), E_OK);
+    for (int i = rand() % 8; i > 0; i--) {
+        uint64_t page = (uint64_t)rand() % PAGES;
+        assert_int_equal(access(page, true), writable[page]);
+        enter();
+        quarantine_poll();
+    }
+    assert_int_equal(dirty_start(s, gfn(FIRST)), E_OK);
+    memset(model, true, sizeof(model));
+}
+
+static unsigned level_of(uint64_t page)
+{
+    struct ept_leaf leaf;
+    assert_true(ept_lookup(&s->ept, gfn_to_gpa(gfn(page)), &leaf));
+    return leaf.level;
+}
+
+// Without log, and all pages alike: no write faults any more, and whole regions are large leaves as they were at first.
+static void all_goes_together(void)
+{
+    uint64_t done;
+    assert_int_equal(dirty_stop(s, gfn(FIRST)), E_OK);
+    for (uint64_t page = FIRST; page < FIRST + PAGES; page += done)
+        assert_int_equal(space_set_rights(s, gfn(page), FIRST + PAGES - page, SLOT_RAM, &done), E_OK);
+    do
+        enter();
+    while (quarantine_poll());
+    for (uint64_t page = FIRST; page < FIRST + PAGES; page++) {
+        bool whole = page / REGION_PAGES * REGION_PAGES >= FIRST &&
+                     (page / REGION_PAGES + 1) * REGION_PAGES <= FIRST + PAGES;
+        assert_int_equal(level_of(page), whole ? EPT_2M : EPT_4K);
+        cpu.tlb[page - FIRST].valid = false;
+        assert_true(walk(page - FIRST, true));
+    }
+    assert_true(dirty_method != DIRTY_PML || cpu.count == 0);
+}
+
 static void random_step(void)
 {
     uint64_t page = (uint64_t)rand() % PAGES;
@@ -257,6 +306,10 @@ static void random_step(void)
         uint64_t pages = min_u64((1 + (uint64_t)rand() % 30) * 64, PAGES - page);
         look(page, pages);
         expect_model(page, pages);
+        return;
+    case 3:
+        if (rand() % 4 == 0)
+            pause_log();
         return;
     case 2:
         write_some();
@@ -293,6 +346,8 @@ static void every_method_agrees_with_the_array(void **state)
             enter();
             for (int i = 0; i < STEPS * 10; i++)
                 random_step();
+            if (eager)
+                all_goes_together();
             finish(NULL);
         }
     start(NULL);

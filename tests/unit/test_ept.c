@@ -32,11 +32,12 @@ static void give(struct ept *e, pfn_t table)
 }
 
 static uint64_t gone_pages;
-static void gone(struct ept *e, pfn_t f, enum ept_level level)
+static bool gone(struct ept *e, uint64_t *entry, enum ept_level level)
 {
     (void)e;
-    assert_int_equal(f.v % (1ull << 9 * level), 0);
+    assert_int_equal((*entry & EPT_ADDRESS) >> PAGE_SHIFT & ((1ull << 9 * level) - 1), 0);
     gone_pages += 1ull << 9 * level;
+    return true;
 }
 
 static int start(void **state)
@@ -287,6 +288,42 @@ static void any_table_may_be_the_last(void **state)
     }
 }
 
+// Of each size: 512 leaves that are alike come to one, whatever their flags; one that differs keeps them apart.
+static void leaves_that_are_alike_come_to_one(void **state)
+{
+    (void)state;
+    static const uint64_t size[] = {PAGE_SIZE, MIB2, GIB};
+    for (enum ept_level level = EPT_2M; level <= EPT_1G; level++) {
+        gpa_t at = gpa((6 + level) * GIB + (level == EPT_2M ? 3 * MIB2 : 0)),
+              last = gpa(at.v + 511 * size[level - 1]);
+        for (uint64_t i = 0; i < 512; i++) {
+            assert_int_equal(ept_sum(&ept, at, level), 0);
+            gpa_t part = gpa(at.v + i * size[level - 1]);
+            assert_int_equal(ept_map(&ept, part, hpa(2 * GIB + i * size[level - 1]), level - 1u, 7), E_OK);
+        }
+        assert_int_equal(ept_protect(&ept, last, EPT_READ), E_OK);
+        assert_int_equal(ept_sum(&ept, at, level), 0);
+        assert_int_equal(ept_protect(&ept, last, EPT_RIGHTS), E_OK);
+        unsigned found;
+        *ept_walk(&ept, last, &found) |= EPT_DIRTY;
+        uint64_t leaf = ept_sum(&ept, last, level);
+        assert_int_equal(leaf, 2 * GIB | EPT_RIGHTS | EPT_DIRTY | MT_WB << EPT_TYPE_SHIFT | EPT_LARGE);
+        ept_features.pages_2m = ept_features.pages_1g = false;
+        assert_int_equal(ept_sum(&ept, last, level), 0);
+        ept_features.pages_2m = ept_features.pages_1g = true;
+        uint32_t tables = ept.tables;
+        pfn_t unused = ept_merge(&ept, last, level, leaf);
+        assert_int_equal(ept.tables, tables);
+        struct ept_leaf is;
+        assert_true(ept_lookup(&ept, gpa(last.v + 5), &is));
+        assert_true(is.level == level && is.at.v == 2 * GIB + last.v - at.v + 5 && is.dirty);
+        assert_int_equal(ept_sum(&ept, at, level), 0);
+        give(&ept, unused);
+        ept.tables--;
+    }
+    reap_all();
+}
+
 static void unmapping_reports_accessed_and_dirty(void **state)
 {
     (void)state;
@@ -332,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup(bad_arguments_are_refused, start),
         cmocka_unit_test_setup(memory_types_follow_the_table, start),
         cmocka_unit_test_setup(random_operations_agree_with_the_model, start),
+        cmocka_unit_test_setup(leaves_that_are_alike_come_to_one, start),
         cmocka_unit_test_setup(the_remembered_table_is_the_right_one, start),
         cmocka_unit_test_setup(any_table_may_be_the_last, start),
         cmocka_unit_test_setup(linked_directories_are_nobodys, start),

@@ -218,6 +218,80 @@ static void a_leaf_that_is_lent_whole_is_not_split(void **state)
     assert_int_equal(level_of(2 * REGION), EPT_2M);
 }
 
+static void settle(void)
+{
+    while (quarantine_poll())
+        ;
+}
+
+// In any order; an end of the slot that is no whole region stays as it is.
+static void pages_go_together_whichever_is_the_last(void **state)
+{
+    (void)state;
+    space_populate(s, gfn(FIRST));
+    assert_int_equal(rights(FIRST, PAGES, SLOT_READ), E_OK);
+    for (uint64_t page = FIRST; page < FIRST + PAGES; page += 3)
+        assert_int_equal(rights(page, 1, SLOT_READ | SLOT_EXEC), E_OK);
+    settle();
+    assert_int_equal(level_of(3 * REGION), EPT_4K);
+    for (uint64_t page = FIRST + PAGES; page-- > FIRST;)
+        assert_int_equal(rights(page, 1, SLOT_READ), E_OK);
+    settle();
+    for (uint64_t page = FIRST; page < FIRST + PAGES; page++)
+        assert_int_equal(level_of(page), page < 2 * REGION || page >= 6 * REGION ? EPT_4K : EPT_2M);
+}
+
+// A GiB in one block is split to the last page and is one leaf again, with its tables for the next time. What is written
+// to it is little: the rest of this RAM is never touched.
+enum { GIB_PAGES = REGION * REGION };
+static struct space *with_a_gib(void)
+{
+    struct space *big = space_create(VM + 1);
+    assert_int_equal(space_add_slot(big, gfn(GIB_PAGES), GIB_PAGES + 9, SLOT_RAM), E_OK);
+    pfn_t f = buddy_alloc_promised(&frames, 18, VM + 1);
+    assert_false(pfn_is_none(f));
+    frames.frames[f.v + EPT_1G].next = 0;
+    assert_int_equal(ept_map(&big->ept, gfn_to_gpa(gfn(GIB_PAGES)), pfn_to_hpa(f), EPT_1G, SLOT_RAM), E_OK);
+    big->promised -= GIB_PAGES;
+    return big;
+}
+
+static void change(uint64_t page, unsigned bits)
+{
+    assert_int_equal(rights(page, 1, bits), E_OK);
+    for (unsigned i = 0; quarantine_poll(); i++)
+        assert_true(i < 40); // portions for one page
+}
+
+static void a_gib_goes_together(void **state)
+{
+    (void)state;
+    free(host_ram);
+    host_ram = NULL;
+    assert_int_equal(host_mm_start_unfilled(3 * GIB_PAGES), E_OK);
+    free_at_start = frames.free;
+    s = with_a_gib(); // RAM has one, wherever its records are
+    const uint64_t first = GIB_PAGES, other = first + 200 * REGION + 3;
+    uint32_t tables = s->ept.tables;
+    for (unsigned i = 0; i < 3; i++) {
+        change(first, SLOT_READ);
+        assert_int_equal(level_of(first), EPT_4K);
+        assert_int_equal(level_of(other), EPT_2M);
+        change(other, SLOT_READ);
+        change(first, SLOT_RAM);
+        assert_int_equal(level_of(first), EPT_2M);
+        assert_int_equal(level_of(other), EPT_4K);
+        change(other, SLOT_RAM);
+        assert_int_equal(level_of(other), EPT_1G);
+        assert_int_equal(s->ept.tables, tables + 3); // a directory and two page tables, once
+        assert_int_equal(guest_write(s, gfn_to_gpa(gfn(other)), &i, sizeof i), E_OK);
+    }
+    char byte = 7;
+    assert_int_equal(guest_read(s, gfn_to_gpa(gfn(other)), &byte, 1), E_OK);
+    assert_int_equal(byte, 2);
+    assert_null(buddy_check(&frames));
+}
+
 // ---- Everything at random ----
 
 static struct {
@@ -264,11 +338,17 @@ static void random_rights_and_accesses_agree_with_an_array(void **state)
     space_populate(s, gfn(FIRST));
     for (int i = 0; i < STEPS; i++) {
         random_rights();
+        if (rand() % 2)
+            quarantine_poll();
         for (int k = 0; k < 30; k++)
             random_access();
         merged += level_of(3 * REGION) == EPT_2M;
     }
     assert_in_range(merged, STEPS / 20, STEPS * 19 / 20);
+    assert_int_equal(rights(FIRST, PAGES, SLOT_RAM), E_OK);
+    settle();
+    for (uint64_t page = 2 * REGION; page < 6 * REGION; page++)
+        assert_int_equal(level_of(page), EPT_2M);
 }
 
 int main(void)
@@ -283,6 +363,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_rights_are_refused, start, finish),
         cmocka_unit_test_setup_teardown(a_leaf_that_is_lent_whole_is_not_split, start, finish),
         cmocka_unit_test_setup_teardown(random_rights_and_accesses_agree_with_an_array, start, finish),
+        cmocka_unit_test_setup_teardown(pages_go_together_whichever_is_the_last, start, finish),
+        cmocka_unit_test_teardown(a_gib_goes_together, finish),
     };
     return cmocka_run_group_tests(tests, NULL, mm_test_stop);
 }

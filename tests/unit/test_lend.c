@@ -153,8 +153,8 @@ static void large_leaves_are_lent_whole(void **state)
     assert_int_equal(space_add_slot(owner, gfn(0x200), 512, SLOT_RAM), E_OK);
     assert_int_equal(ept_map(&owner->ept, gpa(0x200000), pfn_to_hpa(block), EPT_2M, EPT_RIGHTS), E_OK);
     assert_true(space_leaf_is_large(owner, gfn(0x23f)));
-    assert_int_equal(lend(0x201, WINDOW, SLOT_READ), E_UNSUPPORTED);
     assert_int_equal(space_lend(owner, gfn(0x200), true, peer, gfn(LARGE), SLOT_READ), E_OK);
+    assert_int_equal(lend(0x201, WINDOW, SLOT_READ), E_EXISTS); // a part of it
     assert_int_equal(space_lend(owner, gfn(0x200), true, peer, gfn(LARGE), SLOT_READ), E_EXISTS);
     assert_int_equal(space_take_back(peer, gfn(LARGE), true), E_OK);
     assert_int_equal(space_lend(owner, gfn(0x200), true, peer, gfn(LARGE), SLOT_READ), E_EXISTS);
@@ -166,6 +166,28 @@ static void large_leaves_are_lent_whole(void **state)
     assert_int_equal(buddy_owned(&frames, VM), 512);
 }
 
+static void a_page_of_a_large_leaf_is_lent_alone(void **state)
+{
+    (void)state;
+    pfn_t block = buddy_alloc(&frames, 9, VM);
+    ept_features.pages_2m = true;
+    frames.frames[block.v + 1].next = 0; // no table was kept
+    assert_int_equal(space_add_slot(owner, gfn(0x200), 512, SLOT_RAM), E_OK);
+    assert_int_equal(ept_map(&owner->ept, gpa(0x200000), pfn_to_hpa(block), EPT_2M, EPT_RIGHTS), E_OK);
+    assert_int_equal(lend(0x201, WINDOW, SLOT_READ), E_OK);
+    assert_false(space_leaf_is_large(owner, gfn(0x200)));
+    struct ept_leaf leaf;
+    assert_true(ept_lookup(&peer->ept, gfn_to_gpa(gfn(WINDOW)), &leaf));
+    assert_int_equal(leaf.at.v, pfn_to_hpa(pfn(block.v + 1)).v);
+    assert_int_equal(space_lend(owner, gfn(0x200), true, peer, gfn(LARGE), SLOT_READ), E_UNSUPPORTED);
+    assert_int_equal(lend(0x202, WINDOW + 1, SLOT_READ), E_OK);
+    drop(&peer);
+    while (quarantine_poll())
+        ;
+    owner->promised -= 512; // the block that came by hand
+    buddy_unreserve(&frames, 512);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +197,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_owner_may_die_first, start, finish),
         cmocka_unit_test_setup_teardown(the_other_may_die_first, start, finish),
         cmocka_unit_test_setup_teardown(large_leaves_are_lent_whole, start, finish),
+        cmocka_unit_test_setup_teardown(a_page_of_a_large_leaf_is_lent_alone, start, finish),
     };
     return cmocka_run_group_tests(tests, NULL, mm_test_stop);
 }
