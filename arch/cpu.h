@@ -15,9 +15,9 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 
 static inline uint64_t rdmsr(uint32_t msr)
 {
-    uint32_t lo, hi;
+    uint64_t lo, hi; // upper halves are cleared, by RDTSC too
     __asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
-    return (uint64_t)hi << 32 | lo;
+    return hi << 32 | lo;
 }
 static inline void wrmsr(uint32_t msr, uint64_t value)
 {
@@ -29,9 +29,9 @@ bool wrmsr_safe(uint32_t msr, uint64_t value);
 
 static inline tsc_t rdtsc(void)
 {
-    uint32_t lo, hi;
+    uint64_t lo, hi;
     __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-    return tsc((uint64_t)hi << 32 | lo);
+    return tsc(hi << 32 | lo);
 }
 
 static inline uint32_t rdtsc_low(void)

@@ -19,9 +19,10 @@ static inline bool list_empty(const struct list *head)
 
 static inline void list_insert(struct list *node, struct list *after)
 {
-    node->next = after->next;
+    struct list *next = after->next;
+    node->next = next;
     node->prev = after;
-    after->next->prev = node;
+    next->prev = node;
     after->next = node;
 }
 
@@ -35,11 +36,18 @@ static inline void list_push_back(struct list *head, struct list *node)
     list_insert(node, head->prev);
 }
 
+// Takes a node out and leaves its pointers as they are: it must not be taken out again.
+static inline void list_unlink(struct list *node)
+{
+    struct list *next = node->next, *prev = node->prev;
+    prev->next = next;
+    next->prev = prev;
+}
+
 // Takes a node out and leaves it pointing to itself, so that a second removal is harmless.
 static inline void list_remove(struct list *node)
 {
-    node->prev->next = node->next;
-    node->next->prev = node->prev;
+    list_unlink(node);
     list_init(node);
 }
 

@@ -48,12 +48,23 @@ static inline struct pcpu *this_pcpu(void)
 {
     return host_pcpu;
 }
+static inline struct vcpu *this_vcpu(void)
+{
+    return host_pcpu->current;
+}
 #else
 static inline struct pcpu *this_pcpu(void)
 {
     struct pcpu *p;
     __asm__("movq %%gs:0, %0" : "=r"(p)); // no memory clobber: the value is constant on one processor
     return p;
+}
+// this_pcpu()->current in one instruction.
+static inline struct vcpu *this_vcpu(void)
+{
+    struct vcpu *v;
+    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(v) : "i"(offsetof(struct pcpu, current)) : "memory");
+    return v;
 }
 #endif
 

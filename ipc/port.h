@@ -45,11 +45,12 @@ struct port {
     struct grants grants; // pages that go the same way
 };
 
-// A vCPU that waits, while its bit in `look` is set.
+// A vCPU that waits while its bit in `look` is set.
 struct waiter {
-    uint64_t from;            // ports in that it waits for
-    const struct pcpu *where; // the processor that it belongs to while it waits
+    uint64_t from;            // ports in that it waits for; its own to write while it does not
+    const struct pcpu *where; // the processor that it belongs to, which does not change while it waits
     void *who;                // what the room above knows it by
+    uint32_t bit;             // in `look`; constant
 } __attribute__((aligned(32)));
 
 // `look`: what a sender has to look at. In the common case it is 0.
@@ -122,14 +123,19 @@ static inline_always bool port_put_any(struct port *p, const struct message *m)
     return likely(!p->many_writers) ? port_put(p, m) : port_put_locked(p, *m);
 }
 
-// Behind every message that was put.
-static inline_always void port_arrived(struct port *p)
+// Behind every message that was put: shows it, and returns who has to be told, as end_look() does.
+static inline_always uint32_t port_arrives(struct port *p)
 {
     struct end *to = p->to;
     // The locked OR is needed as a fence, too: what was put into the ring is seen by everybody before we look who
     // waits. Who goes waiting does the same the other way round (end_wait), so that one of us sees the other.
     __atomic_fetch_or(&to->ready, p->bit, __ATOMIC_SEQ_CST);
-    if (unlikely(__atomic_load_n(&to->look, __ATOMIC_SEQ_CST)))
+    return __atomic_load_n(&to->look, __ATOMIC_SEQ_CST);
+}
+
+static inline_always void port_arrived(struct port *p)
+{
+    if (unlikely(port_arrives(p)))
         port_tell(p);
 }
 
@@ -150,26 +156,20 @@ static inline_always uint32_t end_look(const struct end *e)
     return __atomic_load_n(&e->look, __ATOMIC_ACQUIRE);
 }
 
-// `look`: end_look() of the reader. When the first vCPU that waits behind `p` waits for a message of it, and belongs to the processor `here`, on which we
-// are: takes it out of waiting and returns what it is known by. It is given the message by hand, instead of sending it;
-// nothing must be in the ring, or it would overtake that. No lock is needed: on its own processor a vCPU that waits
-// neither ends nor moves meanwhile. NULL: there is no such vCPU.
-static inline_always void *port_claim(struct port *p, uint32_t look, const struct pcpu *here)
+// `look`: end_look() of the reader, in which somebody waits. The first vCPU that waits behind `p`, if it waits for a
+// message of it and belongs to the processor `here`, on which we are: what it is known by. Once its bit in `look` is taken
+// (end_take_waiter() of the first one) it may be given the message by hand, instead of sending it; nothing is in the ring
+// that this would overtake. No lock is needed: on its own processor a vCPU that waits neither ends nor moves meanwhile.
+// NULL: there is no such vCPU.
+static inline_always void *port_waiter(const struct port *p, uint32_t look, const struct pcpu *here)
 {
-    struct end *to = p->to;
-    if (unlikely(!(look & LOOK_WAITERS)))
-        return NULL;
-    unsigned cpu = __builtin_ctz(look);
-    const struct waiter *w = &to->waiter[cpu];
+    const struct waiter *w = &p->to->waiter[(unsigned)__builtin_ctz(look)];
     if (__atomic_load_n(&w->where, __ATOMIC_RELAXED) != here || !port_empty(p) ||
         !(__atomic_load_n(&w->from, __ATOMIC_RELAXED) & p->bit))
         return NULL;
-    void *who = w->who;
-    if (unlikely(!end_take_waiter(to, cpu)))
-        return NULL;
-    if (!who)
+    if (!w->who)
         __builtin_unreachable();
-    return who;
+    return w->who;
 }
 
 // ---- Receiving ----
@@ -189,19 +189,27 @@ static inline_always bool port_get(struct port *p, struct message *m)
 // the machine.
 enum { NOBODY = -1 };
 int end_take(struct end *e, uint64_t from, struct message *m);
-// From now on vCPU `cpu`, which says by `w` what it waits for, is woken when a message arrives at one of those ports, or
-// a writer of them is gone. False: one of them is ready already, and it does not wait; end_take() says more.
-static inline_always bool end_wait(struct end *e, unsigned cpu, const struct waiter *w)
+// Vcpu `cpu` is known as `who` and belongs to `where`: before it waits for the first time, and whenever it has moved. It
+// does not wait meanwhile.
+static inline struct waiter *end_seat(struct end *e, unsigned cpu, void *who, const struct pcpu *where)
 {
-    __atomic_store_n(&e->waiter[cpu].from, w->from, __ATOMIC_RELAXED);
-    __atomic_store_n(&e->waiter[cpu].where, w->where, __ATOMIC_RELAXED);
-    e->waiter[cpu].who = w->who;
+    struct waiter *w = &e->waiter[cpu];
+    w->bit = 1u << cpu;
+    w->who = who;
+    __atomic_store_n(&w->where, where, __ATOMIC_RELAXED);
+    return w;
+}
+// From now on the vCPU of `w`, one of e->waiter, is woken when a message arrives at one of the ports w->from, or a writer of
+// them is gone. False: one of them is ready already, and it does not wait; end_take() says more.
+static inline_always bool end_wait(struct end *e, struct waiter *w, uint64_t from)
+{
+    __atomic_store_n(&w->from, from, __ATOMIC_RELAXED);
     // The locked OR is needed as a fence: we are seen to wait before we look for the last time whether there is
     // something.
-    __atomic_fetch_or(&e->look, 1u << cpu, __ATOMIC_SEQ_CST);
-    if (likely(!(__atomic_load_n(&e->ready, __ATOMIC_SEQ_CST) & w->from)))
+    __atomic_fetch_or(&e->look, w->bit, __ATOMIC_SEQ_CST);
+    if (likely(!(__atomic_load_n(&e->ready, __ATOMIC_SEQ_CST) & from)))
         return true;
-    end_take_waiter(e, cpu);
+    end_take_waiter(e, (unsigned)(w - e->waiter));
     return false;
 }
 // It waits no more. A wake that was on its way may still come.

@@ -11,6 +11,14 @@ enum { APIC_PAGE_WORDS = 256 }; // the part of the APIC page that has registers
 enum cpu_state { CPU_RUNS, CPU_HALTED, CPU_WAITS_FOR_SIPI, CPU_RECEIVES };
 
 struct end;
+struct waiter;
+
+// How a vCPU receives. 0: in 64-bit mode, without a limit of time.
+enum receive_how {
+    RECEIVE_NARROW = 1,    // it called in another mode
+    RECEIVE_IMPATIENT = 2, // it has waited for as long as it wanted to
+    RECEIVE_TIMED = 4,     // its patience is set, or was
+};
 
 // What makes offering events more than a look at the local APIC's requests.
 enum cpu_rare {
@@ -26,13 +34,12 @@ struct cpu {
     struct timeout timer; // the local APIC's
     enum cpu_state state;
     struct end *end;               // its machine's ports (ipc/port.h), never NULL
+    struct waiter *waiter;         // its own place there; NULL: there are no ports
     bool asleep, takes_interrupts; // kernel/sleep.h
     uint8_t rare;                  // enum cpu_rare
     bool apic_elsewhere;           // it is not in xAPIC mode at the usual place, and counted so (struct vm)
     struct {
-        uint64_t from;  // ports in
-        bool wide;      // it called in 64-bit mode
-        bool impatient; // it has waited for as long as it wanted to
+        uint8_t how; // enum receive_how
         struct timeout patience;
     } receive; // the message that it receives, or received last (kernel/ipc.c)
     uint32_t apic_page[APIC_PAGE_WORDS] __attribute__((aligned(16)));
@@ -50,6 +57,12 @@ void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id);
 void cpu_look(struct cpu *c);
 // Whether an interrupt or NMI waits that the guest would take. Its VMCS is current.
 bool cpu_is_interrupted(struct cpu *c);
+// False: none does. Where the processor does not help with local APICs, what waits and is not taken at once has a window
+// open.
+static inline bool cpu_may_be_interrupted(const struct cpu *c)
+{
+    return unlikely(c->rare | c->vcpu.windows);
+}
 
 // The upcalls of vmx/ (vmx/vcpu.h) that concern interrupts.
 bool cpu_events(struct vcpu *v);

@@ -135,6 +135,7 @@ static void uproot(struct cpu *c)
 static void settle(struct cpu *c)
 {
     for_timeouts(c, timeout_resume);
+    ipc_settle(c);
     sched_arrive(&c->vcpu.sched);
 }
 

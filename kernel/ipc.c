@@ -49,12 +49,21 @@ static void set_spaces(struct end *e, struct space *s)
     }
 }
 
+void ipc_settle(struct cpu *c)
+{
+    struct end *e = peers_end(c->vcpu.vm->id);
+    if (e)
+        c->waiter = end_seat(e, c->vcpu.index, c, c->vcpu.sched.home);
+}
+
 void ipc_start(struct vm *vm)
 {
     static struct end none; // without ports; nobody writes to it
     struct end *e = peers_end(vm->id);
-    for (uint32_t i = 0; i < vm->cpu_count; i++)
+    for (uint32_t i = 0; i < vm->cpu_count; i++) {
         vm->cpus[i]->end = e ? e : &none;
+        ipc_settle(vm->cpus[i]);
+    }
     if (e) {
         set_spaces(e, vm->space);
         end_attach(e, vm);
@@ -92,10 +101,10 @@ static inline_always void get_words(const struct vcpu *v, bool wide, struct mess
         };
 }
 
-static inline_always void put_words(struct cpu *c, const struct message *m)
+static inline_always void put_words(struct cpu *c, bool wide, const struct message *m)
 {
     uint64_t *r = c->vcpu.gpr;
-    if (likely(c->receive.wide)) {
+    if (likely(wide)) {
         r[RSI] = m->word[0];
         r[RDX] = m->word[1];
         r[R10] = m->word[2];
@@ -106,6 +115,11 @@ static inline_always void put_words(struct cpu *c, const struct message *m)
         r[RSI] = m->word[2];
         r[RDI] = m->word[3];
     }
+}
+
+static inline_always void set_result(struct vcpu *v, int64_t result)
+{
+    v->gpr[RAX] = (uint64_t)result;
 }
 
 // ---- Receiving ----
@@ -127,35 +141,30 @@ void ipc_stop(struct cpu *c)
 void ipc_patience_over(struct timeout *t)
 {
     struct cpu *c = container_of(t, struct cpu, receive.patience);
-    c->receive.impatient = true;
+    c->receive.how |= RECEIVE_IMPATIENT;
     cpu_look(c);
 }
 
-// From now on the vCPU waits, if the last look says that it has to.
-static inline_always bool wait(struct cpu *c, struct end *e, uint64_t from)
-{
-    return end_wait(e, c->vcpu.index, &(struct waiter){from, c->vcpu.sched.home, c});
-}
-
-// The result of receiving from c->receive.from, with the message in the registers, or WAITS: then it is known to wait.
-static int64_t try_receive(struct cpu *c)
+// The result of receiving from one of the ports in `from`, with the message in the registers, or WAITS: then it is known
+// to wait.
+static int64_t try_receive(struct cpu *c, uint64_t from)
 {
     struct end *e = c->end;
     struct message m;
     do {
-        bool open = end_is_open(e, c->receive.from);
-        int in = end_take(e, c->receive.from, &m);
+        bool open = end_is_open(e, from);
+        int in = end_take(e, from, &m);
         if (in != NOBODY) {
-            put_words(c, &m);
+            put_words(c, !(c->receive.how & RECEIVE_NARROW), &m);
             return in;
         }
         if (!open)
             return -E_GONE;
-        if (c->receive.impatient)
+        if (c->receive.how & RECEIVE_IMPATIENT)
             return -E_AGAIN;
         if (cpu_is_interrupted(c))
             return -E_INTERRUPTED;
-    } while (!wait(c, e, c->receive.from));
+    } while (!end_wait(e, c->waiter, from));
     return WAITS;
 }
 
@@ -164,11 +173,11 @@ static int64_t try_receive(struct cpu *c)
 void ipc_look(struct cpu *c)
 {
     end_stop_waiting(c->end, c->vcpu.index);
-    int64_t result = c->vcpu.vm->stops ? WAITS : try_receive(c);
+    int64_t result = c->vcpu.vm->stops ? WAITS : try_receive(c, c->waiter->from);
     if (result == WAITS)
         return;
     stop_patience(c);
-    c->vcpu.gpr[RAX] = (uint64_t)result;
+    set_result(&c->vcpu, result);
     c->state = CPU_RUNS;
 }
 
@@ -177,13 +186,6 @@ static inline_always uint64_t ports_of(const struct end *e, uint64_t number)
 {
     uint64_t ports = likely(number < PORTS) ? port_bit((unsigned)number) : number == PORT_ANY ? ~0ull : 0;
     return ports & e->ins;
-}
-
-static inline_always void prepare(struct cpu *c, uint64_t from, bool wide)
-{
-    c->receive.from = from;
-    c->receive.wide = wide;
-    c->receive.impatient = false;
 }
 
 static void park(struct vcpu *v)
@@ -205,79 +207,120 @@ static inline_always uint64_t first_argument(const struct vcpu *v, bool wide)
     return wide ? v->gpr[RDI] : (uint32_t)v->gpr[RBX];
 }
 
-// Puts the message of `v` into the registers of a vCPU that waits for it on this processor: that one, or NULL.
-static inline_always struct cpu *give(const struct vcpu *v, bool wide, struct port *p, uint32_t look)
+static inline_always void put_message(const struct vcpu *v, bool wide, const struct port *p, struct cpu *to,
+                                      bool to_wide)
 {
     struct message m;
-    struct cpu *to = port_claim(p, look, v->sched.home);
-    if (unlikely(!to))
-        return NULL;
     get_words(v, wide, &m);
-    put_words(to, &m);
-    stop_patience(to);
-    to->vcpu.gpr[RAX] = p->in;
+    put_words(to, to_wide, &m);
+    set_result(&to->vcpu, p->in);
     to->state = CPU_RUNS;
+}
+
+// Puts the message of `v` into the registers of a vCPU that waits for it on this processor: that one, or NULL.
+static struct cpu *give(const struct vcpu *v, bool wide, struct port *p)
+{
+    uint32_t look = end_look(p->to);
+    struct cpu *to = look & LOOK_WAITERS ? port_waiter(p, look, v->sched.home) : NULL;
+    if (!to || !end_take_waiter(p->to, to->vcpu.index))
+        return NULL;
+    put_message(v, wide, p, to, !(to->receive.how & RECEIVE_NARROW));
+    stop_patience(to);
     return to;
 }
 
-// `to` got its message. One that was woken by something else a moment ago is runnable already.
-static inline_always void hand_off(struct vcpu *v, struct cpu *to, bool parks)
+// The same between two in 64-bit mode, of which the other waits without a limit and for nothing else.
+static inline_always struct cpu *give_fast(const struct vcpu *v, struct port *p, uint32_t look)
 {
-    tsc_t now = rdtsc();
-    if (!sched_handoff(&v->sched, &to->vcpu.sched, parks, now) && parks)
-        sched_park(&v->sched, now);
-    vcpu_attention(v);
+    struct cpu *to;
+    if (unlikely(!(look & LOOK_WAITERS)) || !(to = port_waiter(p, look, v->sched.home)) ||
+        unlikely(to->receive.how || to->vcpu.sched.state != SCHED_PARKED ||
+                 !end_take_waiter(p->to, (unsigned)__builtin_ctz(look))))
+        return NULL;
+    put_message(v, true, p, to, true);
+    return to;
 }
 
-static inline_always void set_result(struct vcpu *v, int64_t result)
+// `to` got its message, and waits no more: it runs on.
+static inline_always void hand_off_fast(struct vcpu *v, struct cpu *to, bool parks)
 {
-    v->gpr[RAX] = (uint64_t)result;
+    tsc_t now = rdtsc();
+    sched_handoff(&v->sched, &to->vcpu.sched, parks, now);
+    vcpu_hand_over(v, &to->vcpu, now);
+}
+
+// The same for one that may have been woken by something else a moment ago, and is runnable then.
+static void hand_off(struct vcpu *v, struct cpu *to, bool parks)
+{
+    if (to->vcpu.sched.state == SCHED_PARKED)
+        hand_off_fast(v, to, parks);
+    else if (parks)
+        park(v);
 }
 
 // ---- SEND ----
 
-// To a machine of which somebody waits, that wants events, or that has ended.
-static inline_always void send_awake(struct vcpu *v, struct port *p, uint32_t look, bool wide)
+// In whatever mode, to whomever.
+static noinline_cold void send(struct vcpu *v)
 {
+    bool wide = vcpu_has_64bit_code(v);
+    struct port *p = port_out(cpu_of(v)->end, first_argument(v, wide));
     struct message m;
-    struct cpu *to = give(v, wide, p, look);
-    if (likely(to)) {
+    struct cpu *to;
+    if (!p) {
+        set_result(v, -E_NOT_FOUND);
+    } else if ((to = give(v, wide, p))) {
         set_result(v, 0);
         hand_off(v, to, false);
-        return;
+    } else {
+        get_words(v, wide, &m);
+        set_result(v, -(int64_t)port_send(p, &m));
     }
-    get_words(v, wide, &m);
-    set_result(v, -(int64_t)port_send(p, &m));
 }
 
-static __attribute__((noinline)) void send_awake_wide(struct vcpu *v, struct port *p, uint32_t look)
+// To the own machine, where nobody waits: the vector, if it is this vCPU that wants to be interrupted, is delivered as a
+// self-IPI would be. The end needs no lock, for the machine is there.
+static __attribute__((noinline)) void send_to_self(struct vcpu *v, struct port *p)
 {
-    send_awake(v, p, look, true);
+    struct end *e = p->to;
+    struct message m;
+    get_words(v, true, &m);
+    bool done = port_put_any(p, &m);
+    set_result(v, done ? 0 : -E_AGAIN);
+    if (unlikely(!done))
+        return;
+    uint8_t vector = __atomic_load_n(&e->vector[p->in], __ATOMIC_RELAXED);
+    if (unlikely(port_arrives(p) & LOOK_WAITERS ||
+                 __atomic_load_n(&e->vector_cpu[p->in], __ATOMIC_RELAXED) != v->index))
+        port_tell(p);
+    else if (vector)
+        cpu_self_ipi(v, vector, vcpu_interrupts_on(v));
 }
 
-static noinline_cold void send_narrow(struct vcpu *v)
+// To a machine of which somebody waits, that wants events, or that has ended.
+static __attribute__((noinline)) void send_awake(struct vcpu *v, struct port *p, uint32_t look)
 {
-    struct port *p = port_out(cpu_of(v)->end, first_argument(v, false));
-    if (p)
-        send_awake(v, p, end_look(p->to), false);
-    else
-        set_result(v, -E_NOT_FOUND);
+    struct cpu *to = give_fast(v, p, look);
+    if (likely(to)) {
+        set_result(v, 0);
+        hand_off_fast(v, to, false);
+    } else if (look == LOOK_EVENTS && p->to == cpu_of(v)->end) {
+        send_to_self(v, p);
+    } else {
+        send(v);
+    }
 }
 
 // What most messages need comes first: nobody looks out for one.
 void hypercall_SEND(struct vcpu *v)
 {
     struct message m;
-    if (unlikely(!vcpu_has_64bit_code(v))) {
-        send_narrow(v);
-        return;
-    }
     struct port *p = port_out(cpu_of(v)->end, first_argument(v, true));
     uint32_t look;
-    if (unlikely(!p)) {
-        set_result(v, -E_NOT_FOUND);
+    if (unlikely(!vcpu_has_64bit_code(v) || !p)) {
+        send(v);
     } else if ((look = end_look(p->to))) {
-        send_awake_wide(v, p, look);
+        send_awake(v, p, look);
     } else {
         get_words(v, true, &m);
         bool done = port_put_any(p, &m);
@@ -289,14 +332,11 @@ void hypercall_SEND(struct vcpu *v)
 
 // ---- CALL ----
 
-// Sends if nobody took the message (`to`), then receives what is there, or waits.
-static noinline_cold void call_slowly(struct vcpu *v, struct port *p, struct cpu *to)
+// The message is sent, or given to `to`: receives what is there, or waits.
+static noinline_cold void await_answer(struct vcpu *v, uint64_t from, struct cpu *to)
 {
     struct cpu *c = cpu_of(v);
-    struct message m;
-    get_words(v, c->receive.wide, &m);
-    enum error e = to ? E_OK : port_send(p, &m);
-    int64_t result = e ? -(int64_t)e : try_receive(c);
+    int64_t result = try_receive(c, from);
     if (result == WAITS)
         c->state = CPU_RECEIVES;
     else
@@ -307,38 +347,50 @@ static noinline_cold void call_slowly(struct vcpu *v, struct port *p, struct cpu
         park(v);
 }
 
-static inline_always void call(struct vcpu *v, bool wide)
+// In whatever mode, to whomever.
+static noinline_cold void call(struct vcpu *v)
 {
-    struct cpu *c = cpu_of(v);
-    struct end *e = cpu_of(v)->end;
-    uint64_t numbers = first_argument(v, wide);
-    struct port *p = port_out(e, numbers & 0xff);
-    uint64_t from = ports_of(e, numbers >> 8);
-    if (unlikely(!p || !from)) {
+    struct cpu *c = cpu_of(v), *to;
+    bool wide = vcpu_has_64bit_code(v);
+    uint64_t numbers = first_argument(v, wide), from = ports_of(c->end, numbers >> 8);
+    struct port *p = port_out(c->end, numbers & 0xff);
+    enum error e = E_OK;
+    if (!p || !from) {
         set_result(v, -E_NOT_FOUND);
         return;
     }
-    prepare(c, from, wide);
-    struct cpu *to = give(v, wide, p, end_look(p->to));
-    if (likely(to && end_is_open(e, from) && !cpu_is_interrupted(c) && wait(c, e, from))) {
-        c->state = CPU_RECEIVES;
-        hand_off(v, to, true);
-    } else {
-        call_slowly(v, p, to);
+    if (!(to = give(v, wide, p))) {
+        struct message m;
+        get_words(v, wide, &m);
+        e = port_send(p, &m);
     }
+    c->receive.how = wide ? 0 : RECEIVE_NARROW;
+    if (e)
+        set_result(v, -(int64_t)e);
+    else
+        await_answer(v, from, to);
 }
 
-static noinline_cold void call_narrow(struct vcpu *v)
-{
-    call(v, false);
-}
-
+// The way of an answered call: to who waits here, and then waiting for one port.
 void hypercall_CALL(struct vcpu *v)
 {
-    if (likely(vcpu_has_64bit_code(v)))
-        call(v, true);
-    else
-        call_narrow(v);
+    enum { OUT = PORTS - 1, IN = OUT << 8 };
+    struct cpu *c = cpu_of(v), *to;
+    struct end *e = c->end;
+    uint64_t numbers = first_argument(v, true), from = port_bit(numbers >> 8 & OUT) & e->open;
+    struct port *p = e->out[numbers & OUT];
+    if (unlikely(!vcpu_has_64bit_code(v) || numbers & ~(uint64_t)(OUT | IN) || !p || !from ||
+                 !(to = give_fast(v, p, end_look(p->to))))) {
+        call(v);
+        return;
+    }
+    c->receive.how = 0;
+    if (likely(!cpu_may_be_interrupted(c) && end_wait(e, c->waiter, from))) {
+        c->state = CPU_RECEIVES;
+        hand_off_fast(v, to, true);
+    } else {
+        await_answer(v, from, to);
+    }
 }
 
 // ---- RECEIVE ----
@@ -346,27 +398,25 @@ void hypercall_CALL(struct vcpu *v)
 // A timeout that finds no place is one that is over at once.
 static void be_patient(struct cpu *c, uint64_t us)
 {
-    if (us == WAIT_FOREVER)
-        return;
     tsc_t deadline = tsc(rdtsc().v + tsc_from_us(us).v);
-    c->receive.impatient = us == 0 || !timeout_set(this_pcpu()->timeouts, &c->receive.patience, deadline);
+    if (timeout_set(this_pcpu()->timeouts, &c->receive.patience, deadline))
+        c->receive.how = (c->receive.how & ~RECEIVE_IMPATIENT) | RECEIVE_TIMED;
 }
 
 void hypercall_RECEIVE(struct vcpu *v)
 {
     struct cpu *c = cpu_of(v);
     struct call call = {v, vcpu_has_64bit_code(v)};
-    uint64_t from = ports_of(cpu_of(v)->end, call_arg(&call, 0)), us = call_arg(&call, 1);
+    uint64_t from = ports_of(c->end, call_arg(&call, 0)), us = call_arg(&call, 1);
     if (unlikely(!from || us > WAIT_FOREVER)) {
         set_result(v, from ? -E_INVALID : -E_NOT_FOUND);
         return;
     }
-    prepare(c, from, call.wide);
-    c->receive.impatient = us != WAIT_FOREVER;
-    int64_t result = try_receive(c);
+    c->receive.how = (call.wide ? 0 : RECEIVE_NARROW) | (us == WAIT_FOREVER ? 0 : RECEIVE_IMPATIENT);
+    int64_t result = try_receive(c, from);
     if (result == -E_AGAIN && us) {
         be_patient(c, us);
-        result = try_receive(c);
+        result = try_receive(c, from);
     }
     if (result == WAITS) {
         c->state = CPU_RECEIVES;

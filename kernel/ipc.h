@@ -11,6 +11,8 @@ void ipc_init(void);
 // The machine's vCPUs are about to run: its ports are theirs. / It has ended, and none of its vCPUs runs any more.
 void ipc_start(struct vm *vm);
 void ipc_forget(struct vm *vm);
+// The vCPU has another home, where we are, and has not run there yet.
+void ipc_settle(struct cpu *c);
 // There will be no machine with this id.
 void ipc_refuse(uint32_t id);
 

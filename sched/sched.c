@@ -1,14 +1,6 @@
 #include "sched/sched.h"
 #include "arch/cpu.h"
-#include "arch/panic.h"
 #include "arch/pcpu.h"
-
-// A change of state, allowed from the states in `from` (bits by enum sched_state). The only place that does it.
-static inline void change_state(struct sched_node *n, unsigned from, enum sched_state to)
-{
-    assert(from >> n->state & 1);
-    n->state = to;
-}
 
 enum {
     ASLEEP = 1 << SCHED_CREATED | 1 << SCHED_PARKED,
@@ -30,7 +22,6 @@ void sched_node_init(struct sched_node *n, struct pcpu *home, tsc_t quantum, uin
     *n = (struct sched_node){.home = home, .quantum = quantum, .weight = weight, .allowed = allowed};
     n->state = SCHED_CREATED;
     n->measure = max_u64(quantum.v / weight, 1);
-    list_init(&n->link);
 }
 
 // ---- The ring ----
@@ -61,8 +52,8 @@ static void switch_in(struct runq *q, struct sched_node *to, tsc_t now)
     note_plain(q);
 }
 
-// Not like the others. The first one begins a new reckoning of rounds; where it begins does not matter.
-static noinline_cold void join_unlike(struct runq *q, struct sched_node *n)
+// The first one begins a new reckoning of rounds; where it begins does not matter.
+void sched_join_unlike(struct runq *q, struct sched_node *n)
 {
     if (q->alike) {
         q->round++;
@@ -80,7 +71,7 @@ static inline void join(struct runq *q, struct sched_node *n, struct list *place
 {
     list_insert(&n->link, place);
     if (unlikely(n->measure != q->alike))
-        join_unlike(q, n);
+        sched_join_unlike(q, n);
 }
 
 // Once all had their turn a new round begins. All who are in it were seen in the last one, or came.
@@ -129,6 +120,7 @@ static void join_tail(struct sched_node *n)
     struct sched_node *head = q->first ? q->first : q->next;
     __atomic_fetch_add(&q->count, 1, __ATOMIC_SEQ_CST); // before we look who asks
     if (!head) {
+        list_init(&n->link);
         q->next = n;
         q->alike = n->measure;
         return;
@@ -147,7 +139,7 @@ static void wake_here(struct sched_node *n, tsc_t when)
 {
     if (!(ASLEEP >> n->state & 1))
         return;
-    change_state(n, ASLEEP, SCHED_RUNNABLE);
+    sched_change_state(n, ASLEEP, SCHED_RUNNABLE);
     n->woken = when;
     join_tail(n);
 }
@@ -220,18 +212,19 @@ static void leave_turn(struct runq *q, struct sched_node *n, tsc_t now)
     switch_in(q, was_first ? NULL : before(n), now);
 }
 
-// Takes a vCPU out of the ring.
+// Takes a vCPU out of the ring, if it is in there.
 static void leave(struct sched_node *n, unsigned from, enum sched_state to, tsc_t now)
 {
-    struct runq *q = n->home->runq;
-    if (q->current)
-        leave_turn(q, n, now);
-    else if (q->next == n)
-        q->next = list_empty(&n->link) ? NULL : behind(n);
-    if (n->state == SCHED_RUNNABLE)
+    if (n->state == SCHED_RUNNABLE) {
+        struct runq *q = n->home->runq;
+        if (q->current)
+            leave_turn(q, n, now);
+        else if (q->next == n)
+            q->next = list_empty(&n->link) ? NULL : behind(n);
         __atomic_store_n(&q->count, q->count - 1, __ATOMIC_RELAXED);
-    change_state(n, from, to);
-    list_remove(&n->link);
+        list_unlink(&n->link);
+    }
+    sched_change_state(n, from, to);
 }
 
 void sched_park(struct sched_node *n, tsc_t now)
@@ -278,28 +271,6 @@ struct sched_node *sched_pick(struct runq *q, tsc_t now)
     if (unlikely(n->woken.v))
         count_wait(q, n, now);
     return n;
-}
-
-bool sched_handoff(struct sched_node *from, struct sched_node *to, bool parks, tsc_t now)
-{
-    struct runq *q = from->home->runq;
-    if (sched_home(to) != from->home || to->state != SCHED_PARKED)
-        return false;
-    change_state(to, 1 << SCHED_PARKED, SCHED_RUNNABLE);
-    join(q, to, &from->link);
-    to->turn_end = from->turn_end;
-    if (parks) { // it leaves its place to `to`
-        list_remove(&from->link);
-        change_state(from, 1 << SCHED_RUNNABLE, SCHED_PARKED);
-        if (q->first == from)
-            q->first = to;
-    } else {
-        q->count++;
-    }
-    from->ran += now.v;
-    to->ran -= now.v;
-    q->current = to;
-    return true;
 }
 
 // ---- Moves ----
@@ -377,7 +348,7 @@ void sched_arrive(struct sched_node *n)
 {
     if (n->state != SCHED_MOVING)
         return;
-    change_state(n, 1 << SCHED_MOVING, SCHED_RUNNABLE);
+    sched_change_state(n, 1 << SCHED_MOVING, SCHED_RUNNABLE);
     n->home->runq->came++;
     join_tail(n);
 }

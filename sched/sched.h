@@ -13,6 +13,8 @@
 // a unit of weight, turns are quanta, rounds need not be told apart, and the ring is called plain.
 #pragma once
 #include "arch/list.h"
+#include "arch/panic.h"
+#include "arch/pcpu.h"
 #include "arch/types.h"
 
 // States of a vCPU: CREATED -> RUNNABLE <-> PARKED; RUNNABLE <-> MOVING; anything -> ENDED.
@@ -21,7 +23,7 @@ enum sched_state { SCHED_CREATED, SCHED_RUNNABLE, SCHED_PARKED, SCHED_MOVING, SC
 struct pcpu;
 
 struct sched_node {
-    struct list link;  // in the ring, or alone
+    struct list link;  // in the ring, while RUNNABLE
     struct pcpu *home; // read by sched_home(); changed under `waking`
     uint64_t allowed;  // where it may live, bit per processor id
     enum sched_state state;
@@ -54,6 +56,13 @@ struct runq {
     uint32_t waits[SCHED_BUCKETS]; // with sched_watch(): how often it took 2^n ticks from a wake to a turn
     uint32_t came;                 // how many moved here
 };
+
+// A change of state, allowed from the states in `from` (bits by enum sched_state). The only place that does it.
+static inline void sched_change_state(struct sched_node *n, unsigned from, enum sched_state to)
+{
+    assert(from >> n->state & 1);
+    n->state = to;
+}
 
 void runq_init(struct runq *q);
 // From now on the time from a wake to the turn is counted. Once, before there are vCPUs.
@@ -96,22 +105,38 @@ static inline struct sched_node *sched_next(struct runq *q, tsc_t now)
 // The same whatever the ring is like; NULL when nobody wants to run.
 struct sched_node *sched_pick(struct runq *q, tsc_t now);
 
-// Hand-off, for messages: `from`, who runs, lets `to` run at once on the rest of its turn. With `parks`, `from` waits
-// for sched_wake() from now on, else it is at the head of the queue: it goes on when `to` parks before the turn is
-// over. When the turn is over the next in line runs, so that however often two hand it to each other, others wait for
-// one quantum. `to` may lend it further.
-// False, and nothing is done: `to` does not wait here (it lives elsewhere, is runnable, or has ended). sched_wake() and
-// sched_park() are then what there is. Own processor only.
+// Not like the others in the ring, where it has come.
+noinline_cold void sched_join_unlike(struct runq *q, struct sched_node *n);
+
+// Hand-off, for messages: `from`, who runs, lets `to`, who is PARKED here, run at once on the rest of its turn. With
+// `parks`, `from` waits for sched_wake() from now on, else it is at the head of the queue: it goes on when `to` parks
+// before the turn is over. When the turn is over the next in line runs, so that however often two hand it to each other,
+// others wait for one quantum. `to` may lend it further. Own processor only.
 //
-// How a hypercall handler hands off (kernel/): it writes the message into the registers of `to`, who is parked
-// behind its own VMCALL, then
-//     if (!sched_handoff(&v->sched, &to->sched, parks, rdtsc()))
-//         sched_wake(&to->sched);
-//     vcpu_attention(v);
-// and returns. The turn check behind that exit finds `to` as the one that runs, and enters it: no queue is searched,
-// and without events for `to` (RARE_EVENTS) nothing slow is on the way. With `parks`, what lets the vCPU run (enum
-// cpu_state) says so before, or the next cpu_events() would take it for one that runs.
-bool sched_handoff(struct sched_node *from, struct sched_node *to, bool parks, tsc_t now);
+// How a hypercall handler hands off (kernel/ipc.c): it writes the message into the registers of `to`, who is parked
+// behind its own VMCALL, calls this and then vcpu_hand_over(), and returns. No queue is searched, and without anything
+// rare about the two (vmx/state.h) there is no turn check. With `parks`, what lets the vCPU run (enum cpu_state) says so
+// before, or the next cpu_events() would take it for one that runs.
+static inline_always void sched_handoff(struct sched_node *from, struct sched_node *to, bool parks, tsc_t now)
+{
+    struct runq *q = from->home->runq;
+    sched_change_state(to, 1 << SCHED_PARKED, SCHED_RUNNABLE);
+    list_insert(&to->link, &from->link);
+    if (unlikely(to->measure != q->alike))
+        sched_join_unlike(q, to);
+    to->turn_end = from->turn_end;
+    if (parks) { // it leaves its place to `to`, which makes as many as before
+        sched_change_state(from, 1 << SCHED_RUNNABLE, SCHED_PARKED);
+        list_unlink(&from->link);
+        if (q->first == from)
+            q->first = to;
+    } else {
+        q->count++;
+    }
+    from->ran += now.v;
+    to->ran -= now.v;
+    q->current = to;
+}
 
 // The running vCPU gives up the rest of its turn, also of one that was lent to it: the next sched_pick() takes
 // another if one waits.

@@ -14,20 +14,27 @@ void exit_hlt(struct vcpu *v)
 }
 
 // A number that fits 32 bits means the same in every mode; what stands above matters in 64-bit mode only.
-static noinline_cold bool unknown_call(struct vcpu *v)
+static noinline_cold void call_low_half(struct vcpu *v)
 {
-    return vcpu_in_64bit_mode(v) || (uint32_t)v->gpr[RAX] >= HC_COUNT;
-}
-
-void exit_vmcall(struct vcpu *v)
-{
-    if (unlikely(vmread32(GUEST_SS_ACCESS_RIGHTS) & AR_DPL))
-        v->gpr[RAX] = (uint64_t)-E_DENIED;
-    else if (v->gpr[RAX] >= HC_COUNT && (v->gpr[RAX] <= UINT32_MAX || unknown_call(v)))
+    if (vcpu_in_64bit_mode(v) || (uint32_t)v->gpr[RAX] >= HC_COUNT)
         v->gpr[RAX] = (uint64_t)-E_UNKNOWN_CALL;
     else
         vcpu_upcalls.hypercalls[(uint32_t)v->gpr[RAX]](v);
+}
+
+// The instruction has retired when the call begins, so that a call may hand over to another vCPU.
+void exit_vmcall(struct vcpu *v)
+{
     skip_instruction();
+    uint64_t number = v->gpr[RAX];
+    if (unlikely(vmread32(GUEST_SS_ACCESS_RIGHTS) & AR_DPL))
+        v->gpr[RAX] = (uint64_t)-E_DENIED;
+    else if (likely(number < HC_COUNT))
+        vcpu_upcalls.hypercalls[number](v);
+    else if (number <= UINT32_MAX)
+        v->gpr[RAX] = (uint64_t)-E_UNKNOWN_CALL;
+    else
+        call_low_half(v);
 }
 
 // The rules of SDM, "XSETBV": x87 always, AVX only with SSE, nothing that the guest does not have.

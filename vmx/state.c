@@ -388,6 +388,28 @@ struct vcpu *vcpu_enter(struct vcpu *to, tsc_t now, tsc_t deadline)
     return enter_space(cpu, to, now, deadline);
 }
 
+// A turn check that finds nothing but another vCPU, and vcpu_enter() for that one. No fuel: there is something else, or this
+// is a box where every exit has a turn check.
+void vcpu_hand_over(struct vcpu *from, struct vcpu *to, tsc_t now)
+{
+    struct pcpu *p = this_pcpu();
+    struct vmx_cpu *cpu = p->vmx;
+    uint64_t deadline = min_u64(to->sched.turn_end.v, timeouts_next(p->timeouts).v);
+    if (unlikely(from->fuel <= 0 || vmx_timer_fuel < 0 || now.v >= deadline || p->kick ||
+                 to->vmcs->active_on != p || !switches_plainly(&from->state, &to->state))) {
+        vcpu_attention(from);
+        return;
+    }
+    vmcs_load(to->vmcs);
+    vmwrite_raw(PREEMPTION_TIMER_VALUE, (deadline - now.v) >> vmx_timer_rate);
+    switch_plainly(&from->state, &to->state);
+    to->fuel = vmx_timer_fuel;
+    to->gpr[RSP] = from->gpr[RSP]; // the microscope's: the exit that began there ends here
+    cpu->loaded = p->current = to;
+    if (unlikely(space_enter(to->space, cpu->seat)))
+        invept_all();
+}
+
 tsc_t vcpu_longest_turn(void)
 {
     return tsc((uint64_t)UINT32_MAX << vmx_timer_rate);

@@ -73,8 +73,9 @@ enum { DETAIL_MAX = 400 }; // of the sentence about an end, with its NUL
 
 // What vmx/ asks of the rooms above, one constant table (kernel/turn.c).
 struct vcpu_upcalls {
-    void (*hypercalls[HC_COUNT])(struct vcpu *v);     // VMCALL at CPL 0, by number: the result goes to RAX
-    void (*halt)(struct vcpu *v, bool interrupts_on); // HLT, already retired
+    void (*hypercalls[HC_COUNT])(
+        struct vcpu *v); // VMCALL at CPL 0, already retired, by number: the result goes to RAX
+    void (*halt)(struct vcpu *v, bool interrupts_on);                 // HLT, already retired
     void (*end)(struct vcpu *v, enum ending how, const char *detail); // this vCPU cannot go on
     bool (*events)(
         struct vcpu *v); // before entry, VMCS current: inject what waits, or ask for a window; false:
@@ -121,6 +122,9 @@ noinline_cold bool vcpu_break_entry(struct vcpu *v, const char *field, uint64_t 
 // Makes `to` the vCPU of this processor: VMCS, state outside it, address space; ends its turn on the hardware at
 // `deadline` at the latest; gives it fuel. Returns it.
 struct vcpu *vcpu_enter(struct vcpu *to, tsc_t now, tsc_t deadline);
+// For a hypercall of `from` that has let `to` run on the rest of its turn (sched_handoff()), as its last act: makes `to` the
+// vCPU of this processor at once where that can be done without a turn check, else has one made.
+void vcpu_hand_over(struct vcpu *from, struct vcpu *to, tsc_t now);
 tsc_t vcpu_longest_turn(void); // how far behind `now` the deadline may be
 // This processor has no vCPU: it idles, or its vCPU is about to be destroyed.
 void vcpu_leave(void);

@@ -190,6 +190,13 @@ void ipc_start(struct vm *vm)
     (void)vm;
 }
 
+static _Thread_local const struct cpu *settled; // on this processor, last
+
+void ipc_settle(struct cpu *c)
+{
+    settled = c;
+}
+
 static unsigned forgotten;
 
 void ipc_forget(struct vm *vm)

@@ -35,8 +35,11 @@ static void start(bool shared)
     ends[1].shared = shared;
     for (unsigned i = 0; i < ENDS; i++)
         port_connect(&ports[i], &ends[i], 1, &ends[!i], 1);
-    for (unsigned i = 0; i < ENDS; i++)
+    for (unsigned i = 0; i < ENDS; i++) {
+        for (unsigned cpu = 0; cpu < CPUS; cpu++)
+            end_seat(&ends[i], cpu, &woken[i][cpu], NULL);
         end_attach(&ends[i], &ends[i]);
+    }
 }
 
 static void expect(bool ok)
@@ -68,7 +71,7 @@ static bool receive(unsigned end, unsigned cpu, uint64_t *n)
         }
         if (!open)
             return false;
-        if (!end_wait(e, cpu, &(struct waiter){.from = ~0ull}))
+        if (!end_wait(e, &e->waiter[cpu], ~0ull))
             continue;
         while (!__atomic_exchange_n(&woken[end][cpu], false, __ATOMIC_ACQUIRE))
             sched_yield();

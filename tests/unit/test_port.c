@@ -57,6 +57,16 @@ static void raise_vector(struct end *e, unsigned cpu, uint8_t vector)
 
 static const struct ipc_ops ops = {wake, raise_vector};
 
+// vCPU 2 belongs elsewhere.
+static char places[2];
+static char names[CPUS];
+
+static void seat_all(struct end *e)
+{
+    for (unsigned cpu = 0; cpu < CPUS; cpu++)
+        end_seat(e, cpu, &names[cpu], (const struct pcpu *)&places[cpu == 2]);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -70,8 +80,10 @@ static int start(void **state)
     for (unsigned from = 0; from < ENDS; from++)
         for (unsigned to = 0; to < ENDS; to++)
             port_connect(&ports[from][to], &ends[from], to, &ends[to], from);
-    for (unsigned i = 0; i < ENDS; i++)
+    for (unsigned i = 0; i < ENDS; i++) {
+        seat_all(&ends[i]);
         end_attach(&ends[i], &ends[i]);
+    }
     srand(1);
     return 0;
 }
@@ -158,27 +170,24 @@ static void take_one(unsigned e, uint64_t mask)
     memmove(line->line, line->line + 1, --line->count * sizeof line->line[0]);
 }
 
-// vCPU 2 belongs elsewhere.
-static char places[2];
-static char names[CPUS];
-
-static const struct waiter *waiter(uint64_t from, unsigned cpu)
-{
-    static struct waiter w;
-    w = (struct waiter){from, (const struct pcpu *)&places[cpu == 2], &names[cpu]};
-    return &w;
-}
-
 static const struct pcpu *here(void)
 {
     return (const struct pcpu *)&places[0];
+}
+
+// As who has a message does.
+static void *claim(struct port *p)
+{
+    uint32_t look = end_look(p->to);
+    void *who = look & LOOK_WAITERS ? port_waiter(p, look, here()) : NULL;
+    return who && end_take_waiter(p->to, (unsigned)((char *)who - names)) ? who : NULL;
 }
 
 static void wait_one(unsigned e, unsigned cpu, uint64_t mask)
 {
     if (waits[e][cpu])
         return;
-    bool parks = end_wait(&ends[e], cpu, waiter(mask, cpu));
+    bool parks = end_wait(&ends[e], &ends[e].waiter[cpu], mask);
     if (parks) {
         assert_false(any_message(e, mask));
         waits[e][cpu] = mask;
@@ -196,7 +205,7 @@ static void claim_one(unsigned from, unsigned to)
     while (first < CPUS && !waits[to][first])
         first++;
     bool can = first < 2 && waits[to][first] >> from & 1 && !model[from][to].count;
-    assert_ptr_equal(port_claim(&ports[from][to], end_look(&ends[to]), here()), can ? &names[first] : NULL);
+    assert_ptr_equal(claim(&ports[from][to]), can ? &names[first] : NULL);
     if (can)
         waits[to][first] = 0;
 }
@@ -285,7 +294,7 @@ static void waits_for_who_is_to_come(void **state)
     port_connect(&back, &late, 0, &early, 0);
     end_attach(&early, &early);
     assert_int_equal(port_send(&p, &m), E_OK); // to a machine that is not built yet
-    assert_true(end_wait(&early, 0, waiter(~0ull, 0)));
+    assert_true(end_wait(&early, end_seat(&early, 0, names, here()), ~0ull));
     end_stop_waiting(&early, 0);
     end_attach(&late, &late);
     assert_int_equal(end_take(&late, port_bit(3), &m), 3);
@@ -298,7 +307,7 @@ static void what_a_dead_one_sent_arrives(void **state)
     struct message m = message(9);
     assert_int_equal(port_send(&ports[1][0], &m), E_OK);
     end_detach(&ends[1]);
-    assert_false(end_wait(&ends[0], 0, waiter(port_bit(1), 0)));
+    assert_false(end_wait(&ends[0], ends[0].waiter, port_bit(1)));
     assert_int_equal(end_take(&ends[0], port_bit(1), &m), 1);
     assert_false(end_is_open(&ends[0], port_bit(1)));
     assert_true(end_is_open(&ends[0], ~0ull));
@@ -328,14 +337,14 @@ static void nothing_is_claimed_past_the_ring(void **state)
 {
     (void)state;
     struct message m = message(1);
-    assert_true(end_wait(&ends[0], 0, waiter(~0ull, 0)));
+    assert_true(end_wait(&ends[0], ends[0].waiter, ~0ull));
     assert_int_equal(port_send(&ports[1][0], &m), E_OK);
     assert_int_equal(woken[0], 1);
     end_stop_waiting(&ends[0], 0);
     ends[0].ready = 0; // as if it had gone waiting just before
-    assert_true(end_wait(&ends[0], 0, waiter(~0ull, 0)));
-    assert_null(port_claim(&ports[1][0], end_look(&ends[0]), here()));
-    assert_ptr_equal(port_claim(&ports[2][0], end_look(&ends[0]), here()), &names[0]);
+    assert_true(end_wait(&ends[0], ends[0].waiter, ~0ull));
+    assert_null(claim(&ports[1][0]));
+    assert_ptr_equal(claim(&ports[2][0]), &names[0]);
 }
 
 int main(void)

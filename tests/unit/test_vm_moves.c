@@ -45,7 +45,9 @@ static void timeouts_move_with_their_machine(void **state)
     (void)state;
     struct vm *goes = send_away(v);
     on(1);
+    settled = NULL;
     assert_ptr_equal(adopt(), goes);
+    assert_ptr_equal(settled, goes->cpus[0]); // senders look there for who they can give a message by hand
     assert_int_equal(heaps[1].count, 3);
     timeouts_run(&heaps[1], tsc(rdtsc().v + tsc_hz));
     reap();
