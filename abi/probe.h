@@ -17,7 +17,6 @@
     X(ADDRESS)  /* (gpa) -> physical address of one's own page, plus the offset; E_BAD_ADDRESS */ \
     X(MSR)      /* (index, gpa of uint64_t): RDMSR on the box; E_NOT_FOUND: #GP */ \
     X(CPUID)    /* (leaf, plus subleaf << 32; gpa of uint32_t[4]): EAX EBX ECX EDX of CPUID on the box */ \
-    X(NMI)      /* (number of another processor): sends it an NMI; E_INVALID: this one, or none of that number */ \
     X(PROCESSOR) /* () -> number of the processor that this vCPU runs on */ \
     X(VMCS)     /* () -> physical address of the VMCS that attempts enter */ \
     X(FLUSH)    /* (): what is in the log has left when it returns, should the next attempt be the box's last */ \
@@ -56,9 +55,15 @@ enum probe_flag {
     PROBE_INTERRUPT = 1 << 4, // an external interrupt, PROBE_VECTOR, is pending at the entry
     PROBE_KEEP_NMIS = 1 << 5, // blocking of NMIs that the run leaves in the processor is not ended behind it
     PROBE_CACHED = 1 << 6,    // translations are not dropped before the entry
-    PROBE_FLAGS = (1 << 7) - 1,
+    // Another processor sends this one the signal while the subject runs: at most one of the three. E_UNSUPPORTED: there
+    // is no other processor, or nothing but the signal would end the run; E_AGAIN: the other one was busy.
+    PROBE_SEND_NMI = 1 << 7,
+    PROBE_SEND_INIT = 1 << 8,
+    PROBE_SEND_SIPI = 1 << 9, // with PROBE_SIPI_VECTOR; again and again, until the run has ended
+    PROBE_SIGNALS = PROBE_SEND_NMI | PROBE_SEND_INIT | PROBE_SEND_SIPI,
+    PROBE_FLAGS = (1 << 10) - 1,
 };
-enum { PROBE_VECTOR = 0xef };
+enum { PROBE_VECTOR = 0xef, PROBE_SIPI_VECTOR = 0x9a };
 
 enum probe_outcome {
     PROBE_NOTHING,      // the instruction did nothing: RFLAGS are as before it
@@ -100,6 +105,7 @@ struct probe_attempt {
         instruction_flags; // RFLAGS behind a VM-entry instruction that failed; all six status flags were set
     uint64_t error;        // VM-instruction error, with PROBE_FAIL_VALID
     uint64_t ticks;        // TSC from before the entry until after the exit
+    uint64_t sent;         // 1: the signal was sent before the run had ended
 #define X(member, field) uint64_t member;
     PROBE_EXIT_FIELDS(X)
 #undef X

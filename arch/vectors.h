@@ -7,6 +7,7 @@ enum vector {
     VECTOR_SERIAL = 0xe0, // a serial port has received something
     VECTOR_TIMER = 0xf0,  // local APIC timer of an idle processor
     VECTOR_KICK = 0xf1,   // pcpu_kick: look at your queues
+    VECTOR_PROBE = 0xf2,  // vmx/probe_signal.c: send somebody a signal
     VECTOR_LAPIC_ERROR = 0xfe,
     VECTOR_SPURIOUS = 0xff, // of the local APIC; takes no EOI
     VECTOR_COUNT = 256

@@ -26,6 +26,7 @@
 #include "sched/sched.h"
 #include "sched/timeout.h"
 #include "vmx/microscope.h"
+#include "vmx/probe.h"
 #include "vmx/vmx.h"
 
 enum { RING_ORDER = 2 }; // 16 KiB of log ring for each processor
@@ -292,6 +293,7 @@ static void init_vmx(void)
              options.dirty < dirty ? ": this processor has nothing better" : "");
     if (vmx_init_cpu(&why))
         refuse(why.text);
+    probe_signal_init(!power_on_bochs());
     microscope_init(options.report & REPORT_STATS);
     if (options.report & REPORT_STATS)
         sched_watch();

@@ -1,6 +1,5 @@
 #include "kernel/probe.h"
 #include "arch/cpu.h"
-#include "arch/lapic.h"
 #include "arch/memory.h"
 #include "arch/pcpu.h"
 #include "kernel/report.h"
@@ -109,16 +108,6 @@ static int64_t op_CPUID(struct vcpu *v, uint64_t leaf, uint64_t at)
 {
     struct cpuid r = cpuid((uint32_t)leaf, (uint32_t)(leaf >> 32));
     return -(int64_t)copy_out(v, at, &r, sizeof(r));
-}
-
-static int64_t op_NMI(struct vcpu *v, uint64_t number, uint64_t none)
-{
-    (void)v;
-    (void)none;
-    if (number >= pcpu_count || number == this_pcpu()->id)
-        return -E_INVALID;
-    lapic_send_nmi(pcpus[number].apic_id);
-    return 0;
 }
 
 static int64_t op_PROCESSOR(struct vcpu *v, uint64_t none, uint64_t neither)

@@ -224,14 +224,21 @@ static void prepare(struct probe *p, const struct probe_attempt *a, const struct
         lapic_send(this_pcpu()->apic_id, PROBE_VECTOR);
 }
 
-static bool attempt_once(struct probe *p, struct probe_attempt *a, struct probe_field *fields)
+// E_AGAIN, E_UNSUPPORTED: nobody sends the signal, and nothing was entered. E_INTERRUPTED: the box ended the run.
+static enum error attempt_once(struct probe *p, struct probe_attempt *a, struct probe_field *fields)
 {
+    const uint32_t signal = a->flags & PROBE_SIGNALS;
     prepare(p, a, fields);
+    bool waits = p->now[AT_GUEST_ACTIVITY_STATE] == ACTIVITY_WAIT_FOR_SIPI;
+    enum error e = signal ? probe_signal_ask((enum probe_flag)signal, waits) : E_OK;
+    if (e)
+        return e;
     memcpy(p->gpr, a->gpr, sizeof(p->gpr));
     probe_inside[this_pcpu()->id] = p;
     uint64_t begun = rdtsc().v;
     uint64_t rflags = probe_enter(p, way_of(a));
     a->ticks = rdtsc().v - begun;
+    a->sent = signal && probe_signal_left();
     if (!p->changed_host)
         memcpy(a->gpr, p->gpr, sizeof(p->gpr));
     classify(a, rflags);
@@ -240,7 +247,7 @@ static bool attempt_once(struct probe *p, struct probe_attempt *a, struct probe_
         a->error = vmread32(VM_INSTRUCTION_ERROR);
     else if (!rflags)
         read_exit(a);
-    return !intruded(a);
+    return intruded(a) ? E_INTERRUPTED : E_OK;
 }
 
 // Whatever was raised for an attempt and not taken in it is taken now; what the entered code took by its own IDT is
@@ -255,8 +262,10 @@ static void settle(const struct probe *p, const struct probe_attempt *a)
         take_interrupts();
 }
 
-static bool may_block_nmis(const struct probe *p, const struct probe_attempt *a)
+static bool blocks_nmis(const struct probe *p, const struct probe_attempt *a)
 {
+    if (a->flags & PROBE_KEEP_NMIS)
+        return false;
     struct event e = decode_event((uint32_t)p->now[AT_VM_ENTRY_INTERRUPTION_INFO]);
     bool delivered = !(p->now[AT_PIN_BASED_CONTROLS] & PIN_NMI_EXITING);
     return (e.valid && e.type == EVENT_NMI) || delivered ||
@@ -265,29 +274,47 @@ static bool may_block_nmis(const struct probe *p, const struct probe_attempt *a)
 
 enum { TRIES = 8 };
 
-static void attempt(struct vcpu *v, struct probe_attempt *a, struct probe_field *fields)
+static bool left_init_pending(const struct probe_attempt *a)
+{
+    return a->flags & PROBE_SEND_INIT && a->sent &&
+           !(a->outcome == PROBE_ENTERED && a->reason == REASON_INIT_SIGNAL);
+}
+
+static enum error attempt(struct vcpu *v, struct probe_attempt *a, struct probe_field *fields)
 {
     struct probe *p = v->probe;
     uint64_t kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-    for (unsigned tries = a->flags & PROBE_KEEP ? 1 : TRIES; tries-- > 0;)
-        if (attempt_once(p, a, fields))
-            break;
+    unsigned more = a->flags & PROBE_KEEP ? 0 : TRIES - 1;
+    enum error e;
+    while ((e = attempt_once(p, a, fields)) == E_INTERRUPTED && more-- > 0)
+        if (blocks_nmis(p, a))
+            probe_unblock_nmis(p); // the next try begins as this one did
     settle(p, a);
     if (!(a->flags & PROBE_NO_VMCS))
         read_back(p, fields + a->writes, a->reads);
     if (may_change_msrs(p))
         restore_msrs(v, kernel_gs_base);
-    if (!(a->flags & PROBE_KEEP_NMIS) && may_block_nmis(p, a))
+    if (blocks_nmis(p, a))
         probe_unblock_nmis(p);
+    if (left_init_pending(a))
+        probe_drain_init(p);
     vmcs_bind(v->vmcs);
+    return e == E_INTERRUPTED ? E_OK : e;
+}
+
+static bool known(uint32_t flags)
+{
+    uint32_t signals = flags & PROBE_SIGNALS;
+    return !(flags & ~(uint32_t)PROBE_FLAGS) && !(signals & (signals - 1));
 }
 
 enum error probe_attempt(struct vcpu *v, struct probe_attempt *a, struct probe_field *fields)
 {
     struct probe *p = v->probe;
+    probe_signal_help();
     if (!p)
         return E_NOT_FOUND;
-    if (a->flags & ~(uint32_t)PROBE_FLAGS || (a->flags & PROBE_KEEP && !p->filled))
+    if (!known(a->flags) || (a->flags & PROBE_KEEP && !p->filled))
         return E_INVALID;
     if (!(a->flags & PROBE_KEEP)) {
         memcpy(p->now, p->initial, sizeof(p->now));
@@ -295,11 +322,11 @@ enum error probe_attempt(struct vcpu *v, struct probe_attempt *a, struct probe_f
     }
     enum error e = take(p, fields, a->writes);
     if (!e)
-        e = probe_fence(p);
+        e = probe_fence(p, a->flags);
+    if (!e)
+        e = attempt(v, a, fields);
     if (e)
         p->filled = false;
-    else
-        attempt(v, a, fields);
     return e;
 }
 
@@ -311,7 +338,7 @@ enum error probe_base(struct probe *p, const struct probe_field *fields, uint32_
     if (!e && p->changed_host)
         e = E_INVALID; // attempts tell by their own fields whether they need the long way back
     if (!e)
-        e = probe_fence(p);
+        e = probe_fence(p, 0);
     if (!e)
         memcpy(p->initial, p->now, sizeof(p->now));
     return e;

@@ -35,14 +35,31 @@ enum error probe_base(struct probe *p, const struct probe_field *fields, uint32_
 enum error probe_attempt(struct vcpu *v, struct probe_attempt *a, struct probe_field *fields);
 enum error probe_run(struct vcpu *v, uint16_t owner, struct probe_step *steps, uint32_t count);
 
-// Whether an attempt with the values of `p->now` stays inside the machine whatever the processor makes of it.
-enum error probe_fence(const struct probe *p);
+// Whether an attempt with the values of `p->now` and these flags stays inside the machine whatever the processor makes of it.
+enum error probe_fence(const struct probe *p, uint32_t flags);
 // Bits of an address that lead to memory name a frame of `owner`.
 bool probe_owns(uint16_t owner, uint64_t address);
 // Ends blocking of NMIs, virtual or not, that an attempt left in the processor: VM entry has to load it (SDM,
 // "Interruptibility State"), but where it only adds to what is there (docs/deviations.md), every vCPU that runs here
 // next inherits it. The current VMCS is another one afterwards.
 void probe_unblock_nmis(struct probe *p);
+// An INIT that was sent to this processor for an attempt and did not end it is pending: it is taken in non-root
+// operation here, where it does nothing but end that, lest it meet another vCPU, or a processor outside VMX operation,
+// which it resets (SDM, "INIT Signals" of "Other Causes of VM Exits"). The current VMCS is another one afterwards.
+void probe_drain_init(struct probe *p);
+// vmx/probe_signal.c. Once, on the boot processor. `survived`: whether the box's processors survive INIT and SIPI in
+// non-root operation. Those of Bochs 2.7 do not: an INIT stays pending behind its exit and ends every later VM entry at
+// once; waiting for a SIPI blocks SMIs and NMIs for ever, and every later exit saves that.
+void probe_signal_init(bool survived);
+extern bool probe_signals_survived;
+// Another processor is ready to send `signal` (PROBE_SEND_*), and will do so soon: the VM entry has to follow at once.
+// `until_left`: again and again, for a SIPI that comes before the subject waits for it is lost, and nothing else ends
+// its waiting. E_UNSUPPORTED: there is no other processor; E_AGAIN: it did not answer within 20 ms.
+enum error probe_signal_ask(enum probe_flag signal, bool until_left);
+// Sends what other processors ask this one for, without waiting for their interrupt.
+void probe_signal_help(void);
+// Behind probe_signal_ask(), when the run has ended: nothing is sent any more when it returns. Whether something was.
+bool probe_signal_left(void);
 // A VM entry of the current VMCS; the first argument of vmx/probe_entry.asm. RFLAGS behind a failed instruction, 0
 // after an exit.
 uint64_t probe_enter(struct probe *p, uint64_t way);

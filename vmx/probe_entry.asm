@@ -97,6 +97,12 @@ probe_iret:
 probe_iret_done:
         vmcall
 
+; What probe_drain_init() enters: it ends by the timer, if by nothing else.
+global probe_spin
+probe_spin:
+        pause
+        jmp probe_spin
+
 ; HOST_RIP of an attempt that may have left anything in host state: one entry a processor, PROBE_LANDING bytes
 ; apart, because nothing else may say which one this is. Until the control registers are right there is no access to
 ; memory but for fetching this; probe_patch() put their values in.

@@ -141,16 +141,21 @@ static enum error fence_host(const struct probe *p)
     return cr3 & ((1ull << features.physical_bits) - 1) ? E_DENIED : E_OK;
 }
 
-// Something has to end the run. The timer counts in SDM, "VMX-Preemption Timer", also while halted, and not in
-// wait-for-SIPI.
-static enum error fence_end(const struct probe *p)
+// Something has to end the run. The timer ends it also while halted, and not in wait-for-SIPI (SDM, "VMX-Preemption
+// Timer"), where nothing but a SIPI does. What an INIT leaves pending is taken behind the attempt, for which there has to
+// be the timer (probe_drain_init()).
+static enum error fence_end(const struct probe *p, uint32_t flags)
 {
     bool timer = p->now[AT_PIN_BASED_CONTROLS] & PIN_PREEMPTION_TIMER;
     uint64_t state = p->now[AT_GUEST_ACTIVITY_STATE];
-    if (state == ACTIVITY_WAIT_FOR_SIPI || (!timer && state == ACTIVITY_HLT) ||
-        (!timer && state == ACTIVITY_SHUTDOWN))
+    bool init = flags & PROBE_SEND_INIT, waits = state == ACTIVITY_WAIT_FOR_SIPI;
+    if ((init || waits) && !probe_signals_survived)
         return E_UNSUPPORTED;
-    return E_OK;
+    if (waits)
+        return flags & PROBE_SEND_SIPI ? E_OK : E_UNSUPPORTED;
+    if (init && !(p->initial[AT_PIN_BASED_CONTROLS] & PIN_PREEMPTION_TIMER))
+        return E_UNSUPPORTED;
+    return timer || (state != ACTIVITY_HLT && state != ACTIVITY_SHUTDOWN) ? E_OK : E_UNSUPPORTED;
 }
 
 // Without EPT the entered code's addresses are the box's: its paging structures must be the machine's, and nothing
@@ -202,13 +207,13 @@ static enum error fence_list(const struct probe *p, uint64_t address, uint64_t c
     return E_OK;
 }
 
-enum error probe_fence(const struct probe *p)
+enum error probe_fence(const struct probe *p, uint32_t flags)
 {
     enum error e = fence_addresses(p);
     if (!e)
         e = fence_host(p);
     if (!e)
-        e = fence_end(p);
+        e = fence_end(p, flags);
     if (!e)
         e = fence_memory(p);
     if (!e)

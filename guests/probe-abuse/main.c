@@ -87,8 +87,6 @@ static const struct call calls[] = {
     {"msr-outside",       PROBE_MSR, MSR_FORBIDDEN, OUTSIDE,                         -E_BAD_ADDRESS},
     {"cpuid-odd",         PROBE_CPUID, 0, (word_t)fields + 4,                        -E_INVALID},
     {"cpuid-outside",     PROBE_CPUID, 0, OUTSIDE,                                   -E_BAD_ADDRESS},
-    {"nmi-nobody",        PROBE_NMI, 4096, 0,                                        -E_INVALID},
-    {"nmi-ones",          PROBE_NMI, ALL_ONES, 0,                                    -E_INVALID},
 };
 
 // ---- Attempts ----
@@ -110,6 +108,8 @@ struct row {
 static const struct row rows[] = {
     {"flag-unknown",      -E_INVALID, PROBE_FLAGS + 1, 0, {{0}}},
     {"flags-ones",        -E_INVALID, ~0u, 0, {{0}}},
+    {"two-signals",       -E_INVALID, PROBE_SEND_NMI | PROBE_SEND_INIT, 0, {{0}}},
+    {"three-signals",     -E_INVALID, PROBE_SIGNALS, 0, {{0}}},
     {"field-unknown",     -E_NOT_FOUND, 0, 1, {{0xfffe, 0, 0, 0}}},
     {"field-ones",        -E_NOT_FOUND, 0, 1, {{~0u, 0, 0, 0}}},
     {"field-high-half",   -E_NOT_FOUND, 0, 1, {{IO_BITMAP_A + 1, 0, 0, 0}}},
@@ -127,6 +127,7 @@ static const struct row rows[] = {
     {"no-ept-cr3",        -E_DENIED, 0, 2, {{SECONDARY_CONTROLS, 0, 0, 0}, {GUEST_CR3, 0, FOREIGN, 0}}},
     {"no-ept-injection",  -E_DENIED, 0, 2, {{SECONDARY_CONTROLS, 0, 0, 0}, {VM_ENTRY_INTERRUPTION_INFO, 0, 0x80000306, 0}}},
     {"wait-for-sipi",     -E_UNSUPPORTED, 0, 1, {{GUEST_ACTIVITY_STATE, 0, ACTIVITY_WAIT_FOR_SIPI, 0}}},
+    {"sipi-by-another",   -E_UNSUPPORTED, PROBE_SEND_INIT, 1, {{GUEST_ACTIVITY_STATE, 0, ACTIVITY_WAIT_FOR_SIPI, 0}}},
     {"hlt-no-timer",      -E_UNSUPPORTED, 0, 2, {{GUEST_ACTIVITY_STATE, 0, ACTIVITY_HLT, 0}, {PIN_BASED_CONTROLS, PROBE_XOR, PIN_PREEMPTION_TIMER, 0}}},
     {"list-free",         0, 0, 2, {{VM_ENTRY_MSR_LOAD_ADDRESS, 0, 0, LIST_FREE}, {VM_ENTRY_MSR_LOAD_COUNT, 0, 1, 0}}},
     {"list-forbidden",    -E_DENIED, 0, 2, {{VM_ENTRY_MSR_LOAD_ADDRESS, 0, 0, LIST_FORBIDDEN}, {VM_ENTRY_MSR_LOAD_COUNT, 0, 1, 0}}},
@@ -139,7 +140,7 @@ static const struct row rows[] = {
     {"keep-after-refusal", -E_INVALID, PROBE_KEEP, 0, {{0}}},
     {"resume-cleared",    0, PROBE_RESUME | PROBE_MOV_SS, 0, {{0}}},
     {"keep-no-vmcs",      0, PROBE_KEEP | PROBE_NO_VMCS | PROBE_CACHED | PROBE_RESUME, 0, {{0}}},
-    {"everything-at-once", 0, PROBE_FLAGS, 0, {{0}}},
+    {"everything-at-once", 0, PROBE_FLAGS & ~PROBE_SIGNALS, 0, {{0}}},
     {"keep-exit-forbidden", -E_DENIED, PROBE_KEEP, 2, {{VM_EXIT_MSR_LOAD_ADDRESS, 0, 0, LIST_FORBIDDEN}, {VM_EXIT_MSR_LOAD_COUNT, 0, 1, 0}}},
 };
 

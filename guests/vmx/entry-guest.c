@@ -271,8 +271,10 @@ static const struct {
 
 static void activity(void)
 {
-    static const char *const states[] = {
-        [ACTIVITY_ACTIVE] = "active", [ACTIVITY_HLT] = "hlt", [ACTIVITY_SHUTDOWN] = "shutdown"};
+    static const char *const states[] = {[ACTIVITY_ACTIVE] = "active",
+                                         [ACTIVITY_HLT] = "hlt",
+                                         [ACTIVITY_SHUTDOWN] = "shutdown",
+                                         [ACTIVITY_WAIT_FOR_SIPI] = "wait-for-sipi"};
     section = entry_section_title(SECTION_NON_REGISTER);
     for (unsigned state = 0; state < array_size(states); state++)
         for (unsigned b = 0; b < array_size(blockings); b++)

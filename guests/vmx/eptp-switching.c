@@ -67,7 +67,7 @@ static void switching(void)
     describe_switch(0, 1);
     expect_passed("switch");
     expect_equal("switch-value", "value read", 2, vm_gpr[0]);
-    expect_equal("switch-ept_pointer", "EPT_POINTER", second_pointer, vm_saw(EPT_POINTER));
+    expect_equal("switch-pointer", "EPT_POINTER", second_pointer, vm_saw(EPT_POINTER));
     if (can(WORD_SECONDARY, SECONDARY_EPT_VIOLATION_VE))
         expect_equal("switch-index", "EPTP index", 1, vm_saw(EPTP_INDEX));
     else

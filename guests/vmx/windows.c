@@ -1,5 +1,4 @@
 // Windows for interrupts and NMIs, and external interrupts: what opens, blocks, wakes, and comes first.
-#include "guests/lib/smp.h"
 #include "guests/vmx/lib/vmx.h"
 
 CODE(code_nops, "nop; nop; nop");
@@ -357,155 +356,6 @@ static void interrupts_are_delivered(void)
     expect_exit("delivered-behind-interrupt-window", REASON_INTERRUPT_WINDOW, 0);
 }
 
-// ---- NMIs, sent by the machine's other vCPU from another processor ----
-
-CODE(code_handler, "nop");
-CODE(code_wait, "movl $1, (%rsi); 1: pause; jmp 1b");
-
-static volatile uint32_t inside; // the entered code is there, or about to be
-static volatile unsigned wanted, target, sent_off;
-static volatile bool running, stop;
-static char stack[CPU_STACK_BYTES] __attribute__((aligned(16)));
-
-static unsigned processor_here(void)
-{
-    return (unsigned)hypercall(HC_PROBE, PROBE_PROCESSOR, 0, 0, 0, 0);
-}
-
-// Sends one NMI for each that is wanted, a while after the flag: entered code that does nothing cannot set it.
-static void send_nmis(unsigned id)
-{
-    enum { A_WHILE = 20000 };
-    unsigned sent = 0;
-    (void)id;
-    running = true;
-    while (!stop)
-        if (sent != wanted && inside) {
-            for (uint64_t begun = rdtsc(); rdtsc() - begun < A_WHILE;)
-                __asm__ volatile("pause");
-            sent = wanted;
-            sent_off += hypercall(HC_PROBE, PROBE_NMI, target, 0, 0, 0) == 0;
-        }
-}
-
-static const char *start_sender(void)
-{
-    enum { PATIENCE = 100000 };
-    if (cpu_count() < 2)
-        return "this machine has one vCPU";
-    apic_map();
-    apic_enable(true);
-    if (!cpu_start(1, send_nmis, stack + sizeof stack))
-        return "the second vCPU did not start";
-    for (unsigned i = 0; !running && i < PATIENCE; i++)
-        yield();
-    return running ? NULL : "the second vCPU did not run";
-}
-
-// Until one came while the code was inside: the sender has to have its turn at the same time.
-static const char *enter_until_nmi(void)
-{
-    enum { TRIES = 100 };
-    const char *why = NULL;
-    for (unsigned n = 0; n < TRIES; n++) {
-        target = processor_here();
-        inside = vm_get(GUEST_ACTIVITY_STATE) != ACTIVITY_ACTIVE;
-        wanted++;
-        why = vm_enter();
-        inside = 0;
-        if (why || result.reason != REASON_PREEMPTION_TIMER)
-            break;
-        yield();
-    }
-    return why;
-}
-
-static void describe_nmi(uint32_t state, uint32_t blocking, bool exits)
-{
-    vm_reset();
-    vm_tables();
-    vm_run(code_wait);
-    vm_gpr[6] = (word_t)&inside;
-    vm_set(GUEST_ACTIVITY_STATE, state);
-    vm_set(GUEST_INTERRUPTIBILITY_STATE, blocking);
-    vm_control(WORD_PIN, PIN_NMI_EXITING | PIN_VIRTUAL_NMIS, exits);
-}
-
-static void nmi_exits(const char *name, uint32_t state, uint32_t blocking)
-{
-    section = "Information for VM Exits Due to Vectored Events";
-    describe_nmi(state, blocking, true);
-    const char *why = enter_until_nmi();
-    expect_true(name,
-                !why && result.reason == REASON_EXCEPTION_OR_NMI &&
-                    result.interruption == event_info(EVENT_NMI, EXC_NMI, false),
-                "expected an exit by an NMI\ngot %s", result_words());
-    section = "Saving Non-Register State"; // virtual-NMI blocking is another thing
-    expect_equal(name_of("%s-blocking", name), "interruptibility", blocking, result.interruptibility);
-}
-
-// Without NMI exiting it goes through the IDT, and NMIs are blocked behind it.
-static void nmi_delivered(void)
-{
-    section = "Other Causes of VM Exits";
-    describe_nmi(ACTIVITY_ACTIVE, 0, false);
-    vm_gate(EXC_NMI, code_handler);
-    const char *why = enter_until_nmi();
-    expect_true("nmi-delivered",
-                !why && result.reason == REASON_VMCALL && result.rip == (word_t)code_handler_end,
-                "expected the handler of NMIs to reach its VMCALL\ngot %s", result_words());
-    section = "Saving Non-Register State"; // without virtual NMIs the field says whether NMIs are blocked
-    expect_equal("nmi-delivered-blocks", "blocking by NMI", BLOCKING_BY_NMI,
-                 result.interruptibility & BLOCKING_BY_NMI);
-    section = "Saving RIP, RSP, RFLAGS, and SSP"; // the handler's first instruction exits
-    describe_nmi(ACTIVITY_ACTIVE, 0, false);
-    enter_until_nmi();
-    expect_equal("nmi-delivered-rip", "RIP", (word_t)vector_stub(EXC_NMI), result.rip);
-}
-
-static void nmi_rows(void)
-{
-    nmi_exits("nmi-exits", ACTIVITY_ACTIVE, 0);
-    nmi_exits("nmi-exits-virtual-nmis-blocked", ACTIVITY_ACTIVE, BLOCKING_BY_NMI);
-    vm_unblock_nmis();
-    if (processor.caps.misc & VMX_MISC_ACTIVITY_HLT)
-        nmi_exits("nmi-wakes-hlt", ACTIVITY_HLT, 0);
-    if (processor.caps.misc & VMX_MISC_ACTIVITY_SHUTDOWN)
-        nmi_exits("nmi-wakes-shutdown", ACTIVITY_SHUTDOWN, 0);
-    nmi_delivered();
-}
-
-static void nmis(void)
-{
-    const char *why = NULL;
-    if (must(WORD_PIN, PIN_NMI_EXITING) || !can(WORD_PIN, PIN_VIRTUAL_NMIS))
-        why = "the processor has no virtual NMIs, or NMI exiting cannot be 0";
-    if (!why)
-        why = start_sender();
-    if (!why) {
-        describe_nmi(ACTIVITY_ACTIVE, 0, true);
-        why = enter_until_nmi();
-    }
-    if (!why && !sent_off)
-        why = "both vCPUs of this machine run on one processor";
-    if (why)
-        skipped("nmi-exits", why);
-    else
-        nmi_rows();
-    stop = true;
-}
-
-// ---- What the probe cannot raise ----
-
-static void others(void)
-{
-    static const char *const rows[] = {"init-exits", "init-in-shutdown", "sipi-in-wait-for-sipi",
-                                       "sipi-discarded"};
-    section = "Other Causes of VM Exits";
-    for (unsigned n = 0; n < array_size(rows); n++)
-        skipped(rows[n], "the probe raises neither INIT nor SIPI");
-}
-
 BUCKET("windows and external interrupts")
 {
     each_blocking();
@@ -518,6 +368,4 @@ BUCKET("windows and external interrupts")
     interrupts_wake();
     not_acknowledged();
     interrupts_are_delivered();
-    nmis();
-    others();
 }

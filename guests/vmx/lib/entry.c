@@ -135,6 +135,8 @@ static const char *enter(void)
                                           : "bucket vmx-instructions has it";
     vm_flags = (how & ATTEMPT_VMRESUME ? PROBE_RESUME : 0) | (how & ATTEMPT_MOV_SS ? PROBE_MOV_SS : 0) |
                (how & ATTEMPT_NO_VMCS ? PROBE_NO_VMCS : 0);
+    if (vm_get(GUEST_ACTIVITY_STATE) == ACTIVITY_WAIT_FOR_SIPI)
+        vm_flags |= PROBE_SEND_SIPI;
     entry_put_facts();
     if (!(how & ATTEMPT_LAUNCHED))
         return vm_enter();

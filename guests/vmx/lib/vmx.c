@@ -136,11 +136,17 @@ static unsigned differences(const struct vmcs_image *from)
 // With the first `writes` of fields[].
 static const char *send(uint32_t flags, unsigned writes)
 {
+    enum { PATIENCE = 100 };
     result = (struct probe_attempt){.flags = flags, .writes = writes, .fields = (word_t)fields};
     for (unsigned i = 0; i < watches && result.writes + result.reads < array_size(fields); i++)
         fields[result.writes + result.reads++] = watched[i];
     memcpy(result.gpr, vm_gpr, sizeof vm_gpr);
-    const char *why = refusal(probe(PROBE_ATTEMPT, (word_t)&result, 0));
+    sword_t got = probe(PROBE_ATTEMPT, (word_t)&result, 0);
+    for (unsigned n = 0; got == -E_AGAIN && n < PATIENCE; n++) { // who is to send a signal is busy
+        yield();
+        got = probe(PROBE_ATTEMPT, (word_t)&result, 0);
+    }
+    const char *why = refusal(got);
     if (why)
         return why;
     memcpy(vm_gpr, result.gpr, sizeof vm_gpr);

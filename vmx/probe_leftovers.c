@@ -1,5 +1,6 @@
-// IRET in VMX non-root operation: the one thing that ends virtual-NMI blocking on every processor. It is the
-// hypervisor's own code, on its own page tables, that is entered for it.
+// What an attempt may leave in the processor, and only VMX non-root operation takes away: virtual-NMI blocking, which on
+// every processor ends with an IRET there, and a pending INIT. It is the hypervisor's own code, on its own page tables,
+// that is entered for it.
 #include "arch/cpu.h"
 #include "arch/descriptors.h"
 #include "arch/exception.h"
@@ -8,12 +9,13 @@
 #include "sdm/qualification.h"
 #include "vmx/probe.h"
 
-extern const char probe_iret[], probe_iret_done[]; // vmx/probe_entry.asm
+extern const char probe_iret[], probe_iret_done[], probe_spin[]; // vmx/probe_entry.asm
 
 enum {
     CODE64 = AR_TYPE_CODE | AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P | AR_L | AR_G,
     DATA = AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P | AR_DB | AR_G,
-    LONG = 0x7fffffff, // preemption timer
+    LONG_TICKS = 0x7fffffff,
+    SHORT_TICKS = 100000, // an INIT that is on its way arrives within that
 };
 
 static void write_segment(unsigned at, uint16_t selector, uint32_t rights)
@@ -25,7 +27,7 @@ static void write_segment(unsigned at, uint16_t selector, uint32_t rights)
 }
 
 // The template, but for the address space, which is the host's.
-static void fill(const struct probe *p, const uint64_t *frame)
+static void fill(const struct probe *p, const char *code, const uint64_t *frame, uint32_t ticks)
 {
     const struct arch_cpu *arch = this_pcpu()->arch;
     enum { CS = 1, SS = 2 };
@@ -40,9 +42,9 @@ static void fill(const struct probe *p, const uint64_t *frame)
         {GUEST_EFER,                  p->initial[AT_HOST_EFER]},
         {GUEST_GDTR_BASE,                  (uint64_t)(uintptr_t)arch->gdt                              },
         {GUEST_GDTR_LIMIT,                  GDT_LIMIT},
-        {GUEST_RIP,                  (uint64_t)(uintptr_t)probe_iret                                     },
+        {GUEST_RIP,                  (uint64_t)(uintptr_t)code                                     },
         {GUEST_RSP,                  (uint64_t)(uintptr_t)frame},
-        {PREEMPTION_TIMER_VALUE,                  LONG                        },
+        {PREEMPTION_TIMER_VALUE,                  ticks >> vmx_misc_timer_rate(vmx_caps.misc)                        },
         {HOST_RIP,                  (uint64_t)(uintptr_t)probe_exit            },
     };
     for (unsigned i = 0; i < p->fields; i++)
@@ -64,17 +66,29 @@ static bool entered_for_nothing(void)
     return interrupted;
 }
 
+// Behind it the VMCS that did it is cleared.
+static void enter_own(struct probe *p, const char *code, const uint64_t *frame, uint32_t ticks)
+{
+    uint64_t failed;
+    do {
+        vmcs_clear(&p->unblocker);
+        vmcs_bind(&p->unblocker);
+        fill(p, code, frame, ticks);
+        failed = probe_enter(p, 0);
+    } while (!failed && entered_for_nothing());
+    vmcs_clear(&p->unblocker);
+}
+
 void probe_unblock_nmis(struct probe *p)
 {
     const uint64_t frame[] = {(uint64_t)(uintptr_t)probe_iret_done, SELECTOR_CODE, RFLAGS_FIXED1,
                               (uint64_t)(uintptr_t)frame, SELECTOR_DATA};
-    uint64_t failed;
     iret_here();
-    do {
-        vmcs_clear(&p->unblocker);
-        vmcs_bind(&p->unblocker);
-        fill(p, frame);
-        failed = probe_enter(p, 0);
-    } while (!failed && entered_for_nothing());
-    vmcs_clear(&p->unblocker);
+    enter_own(p, probe_iret, frame, LONG_TICKS);
+}
+
+void probe_drain_init(struct probe *p)
+{
+    const uint64_t stack[1] = {0};
+    enter_own(p, probe_spin, stack, SHORT_TICKS);
 }
