@@ -18,6 +18,7 @@
 #include "kernel/consoles.h"
 #include "kernel/options.h"
 #include "kernel/dev_host.h"
+#include "kernel/fail_alloc.h"
 #include "kernel/panic.h"
 #include "kernel/report.h"
 #include "kernel/run.h"
@@ -304,6 +305,7 @@ static void bring_up(void)
     open_consoles();
     if (mm_init(&map) != E_OK)
         refuse("no memory for the frame records");
+    fail_alloc_init();
     host_paging.frame = late_frame;
     check_page_tables();
     read_acpi();

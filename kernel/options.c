@@ -133,6 +133,23 @@ HOOK(panic)
 HOOK(stray)
 #undef HOOK
 
+// N, NAME:N, NAME:rising
+static bool fail_alloc_parse(const char *value, struct options *o)
+{
+    struct fail_alloc f = {.n = 1};
+    const char *colon = strchr(value, ':');
+    size_t length = colon ? (size_t)(colon - value) : 0;
+    if (length >= sizeof f.machine || colon == value)
+        return false;
+    memcpy(f.machine, value, length);
+    value = colon ? colon + 1 : value;
+    f.rising = colon && text_is(value, "rising");
+    if (!f.rising && (!number_parse(value, &f.n) || f.n == 0))
+        return false;
+    o->fail_alloc = f;
+    return true;
+}
+
 static bool dirty_parse(const char *value, struct options *o)
 {
     static const struct choice choices[] = {
@@ -184,6 +201,7 @@ static const struct option table[] = {
     {"cpus=",     cpus_parse,     "a number from 1"},
     {"dirty=",    dirty_parse,    "pml, bits or protect"},
     {"exit=",     exit_parse,     "auto, bochs, qemu, acpi, reboot or halt"},
+    {"fail-alloc=", fail_alloc_parse, "a number from 1, NAME:NUMBER or NAME:rising (a test hook)"},
     {"hang=",     hang_parse,     "a time such as 100ms (a test hook)"},
     {"loglevel=", loglevel_parse, "error, warn, info or debug"},
     {"machine-check=", machine_check_parse, "a time such as 100ms (a test hook)"},

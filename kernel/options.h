@@ -37,20 +37,27 @@ enum apicv_option {
     APICV_OFF
 };
 
+struct fail_alloc {
+    uint64_t n;       // the allocation that fails, from 1 on; 0: none does
+    bool rising;      // of the machine's first life the first, and so on
+    char machine[32]; // whose allocations count; "": everybody's
+};
+
 struct options {
     uint32_t console; // bits of enum console; each is used only where it is found. Default COM1 and screen
-    enum log_level loglevel;   // default LOG_INFO
-    enum exit_method exit;     // default EXIT_AUTO
-    uint32_t cpus;             // processors to use; 0: all
-    uint64_t slice_us;         // quantum of machines without slice=; default SLICE_US_DEFAULT
-    uint64_t hang_us;          // test hook: processor 1 hangs so long after it started; 0: never
-    uint64_t panic_us;         // test hook: panic() so long after the machines were built; 0: never
-    uint64_t machine_check_us; // the same: #MC
-    uint64_t stray_us;         // the same: an interrupt and an NMI that nobody asked for
-    enum dirty_method dirty;   // how writes are logged; default DIRTY_METHOD_COUNT: the best there is
-    uint32_t report;           // bits of enum report_extra; default none
-    bool tap;                  // default on; off: no TAP on serial, only the log
-    enum apicv_option apicv;   // default APICV_AUTO
+    enum log_level loglevel;      // default LOG_INFO
+    enum exit_method exit;        // default EXIT_AUTO
+    uint32_t cpus;                // processors to use; 0: all
+    uint64_t slice_us;            // quantum of machines without slice=; default SLICE_US_DEFAULT
+    uint64_t hang_us;             // test hook: processor 1 hangs so long after it started; 0: never
+    uint64_t panic_us;            // test hook: panic() so long after the machines were built; 0: never
+    uint64_t machine_check_us;    // the same: #MC
+    uint64_t stray_us;            // the same: an interrupt and an NMI that nobody asked for
+    struct fail_alloc fail_alloc; // the same: an allocation fails
+    enum dirty_method dirty;      // how writes are logged; default DIRTY_METHOD_COUNT: the best there is
+    uint32_t report;              // bits of enum report_extra; default none
+    bool tap;                     // default on; off: no TAP on serial, only the log
+    enum apicv_option apicv;      // default APICV_AUTO
 };
 
 extern struct options options; // of this run; constant after start-up

@@ -12,6 +12,7 @@
 #include "arch/tsc.h"
 #include "kernel/bench.h"
 #include "kernel/consoles.h"
+#include "kernel/fail_alloc.h"
 #include "kernel/input.h"
 #include "kernel/machines.h"
 #include "kernel/options.h"
@@ -285,6 +286,7 @@ _Noreturn void run_modules(const struct boot_info *boot, bool (*route)(uint8_t i
     if (boot->modules_dropped)
         log_warn("%u modules are more than %u, or malformed, and were left out", boot->modules_dropped,
                  BOOT_MODULES_MAX);
+    fail_alloc_start(verdicts, boot->module_count);
     for (uint32_t i = 0; i < boot->module_count; i++)
         if (verdicts[i].role != MODULE_DATA)
             vm_create(&verdicts[i], modules[i].file, i);

@@ -8,6 +8,7 @@
 #include "kernel/balloon.h"
 #include "kernel/control.h"
 #include "kernel/dev_host.h"
+#include "kernel/fail_alloc.h"
 #include "kernel/home.h"
 #include "kernel/ipc.h"
 #include "kernel/options.h"
@@ -211,22 +212,34 @@ static bool refused(const struct machine *m, uint32_t id, const struct reason *w
     return false;
 }
 
+// NULL: it could not be built.
+static struct vm *create(const struct verdict *v, struct blob image, uint32_t id, struct reason *why)
+{
+    struct vm *vm = vm_alloc(&v->machine, id);
+    if (!vm) {
+        reason_set(why, E_NO_MEMORY, "no memory left for a machine");
+        return NULL;
+    }
+    if (build(vm, v, image, why)) {
+        destroy(vm);
+        return NULL;
+    }
+    return vm;
+}
+
 bool vm_create(const struct verdict *v, struct blob image, uint32_t id)
 {
-    const struct machine *m = &v->machine;
     struct reason why = v->why;
+    struct vm *vm;
     uint64_t begun = rdtsc().v;
     if (v->role == MODULE_REFUSED)
-        return refused(m, id, &why);
-    struct vm *vm = vm_alloc(m, id);
-    if (!vm) {
-        reason_set(&why, E_NO_MEMORY, "no memory left for a machine");
-        return refused(m, id, &why);
-    }
-    if (build(vm, v, image, &why)) {
-        destroy(vm);
-        return refused(m, id, &why);
-    }
+        return refused(&v->machine, id, &why);
+    do {
+        fail_alloc_life(id);
+        vm = create(v, image, id, &why);
+    } while (!vm && fail_alloc_again(id, &why));
+    if (!vm)
+        return refused(&v->machine, id, &why);
     vm->create_ticks = rdtsc().v - begun;
     __atomic_add_fetch(&count, 1, __ATOMIC_RELEASE);
     ipc_start(vm);

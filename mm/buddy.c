@@ -7,6 +7,7 @@ void buddy_init(struct buddy *b, struct frame *records, uint64_t count)
     memset(b, 0, sizeof(*b));
     b->frames = records;
     b->count = count;
+    b->batch_max = BUDDY_BATCH_MAX;
 }
 
 // ---- Free lists: doubly linked through the records, 0 ends a list ----
@@ -171,6 +172,8 @@ pfn_t buddy_alloc(struct buddy *b, unsigned order, uint16_t owner)
 pfn_t buddy_alloc_promised(struct buddy *b, unsigned order, uint16_t owner)
 {
     uint32_t pages = 1u << order;
+    if (order && buddy_fails(b, owner))
+        return PFN_NONE;
     lock_take(&b->lock);
     assert(b->promised >= pages && b->free >= b->promised);
     uint32_t f = take(b, order, owner);
@@ -205,7 +208,7 @@ unsigned buddy_alloc_batch(struct buddy *b, uint32_t *to, unsigned n, uint16_t o
     lock_take(&b->lock);
     assert(b->promised >= redeem);
     b->promised -= redeem;
-    n = (unsigned)min_u64(min_u64(n, b->free - b->promised), 16);
+    n = (unsigned)min_u64(min_u64(n, b->free - b->promised), b->batch_max);
     for (unsigned order = 4; got < n;) {
         unsigned more = 1u << order <= n - got ? take_pages(b, to + got, order, owner) : 0;
         if (!more)

@@ -13,15 +13,24 @@
 #include "arch/lock.h"
 #include "mm/frame.h"
 
-enum { BUDDY_ORDERS = 19 };
+enum { BUDDY_ORDERS = 19, BUDDY_BATCH_MAX = 16 };
 
 struct account {    // what one owner is charged; changed atomically, also without the lock
     uint32_t pages; // frames
     uint32_t bytes; // small objects inside frames of OWNER_OBJECTS
 };
 
+// The test option fail-alloc= (mm/failing.c): allocations are counted, and one fails.
+struct failing {
+    bool on;
+    uint64_t at;    // the one that fails; 0: none does
+    uint64_t count; // so many were asked for
+    uint16_t owner; // in whose name; OWNER_NONE: in anybody's
+};
+
 struct buddy {
     struct lock lock;
+    uint32_t batch_max;          // pages of a batch: BUDDY_BATCH_MAX, or 0 while allocations are counted
     uint32_t nonempty;           // bit n: the list of order n has a block
     uint32_t list[BUDDY_ORDERS]; // page frame number of the first block; 0: none (frame 0 is never ours)
     struct frame *frames;        // record of frame n at [n]
@@ -30,6 +39,7 @@ struct buddy {
     uint64_t free;               // pages on the lists
     uint64_t promised;           // of them, promised and not redeemed yet
     struct account account[OWNER_COUNT];
+    struct failing failing;
 };
 
 // `records`: zeroed memory for `count` frame records. All frames are reserved until added. count < 2^32.
@@ -45,7 +55,7 @@ pfn_t buddy_alloc(struct buddy *b, unsigned order, uint16_t owner);
 // A block of 2^order pages for a holder of as many promises, which are redeemed by it. PFN_NONE: nothing that big is
 // free; one page always is.
 pfn_t buddy_alloc_promised(struct buddy *b, unsigned order, uint16_t owner);
-// Up to `n` single pages (n <= 16), as one block if there is one; first redeems `redeem` promises whose
+// Up to `n` single pages (n <= BUDDY_BATCH_MAX), as one block if there is one; first redeems `redeem` promises whose
 // pages were taken out of an earlier batch. Returns how many pages `to` got; never eats into promises.
 unsigned buddy_alloc_batch(struct buddy *b, uint32_t *to, unsigned n, uint16_t owner, uint64_t redeem);
 
@@ -70,6 +80,22 @@ static inline void buddy_chown(struct buddy *b, pfn_t f, uint16_t to)
 // Promises `pages`: E_NO_MEMORY when so many are not free and unpromised. buddy_unreserve takes it back.
 enum error buddy_reserve(struct buddy *b, uint64_t pages);
 void buddy_unreserve(struct buddy *b, uint64_t pages);
+
+// Test hook. From now on the `n`-th allocation in the name of `owner` (OWNER_NONE: of anybody) fails, as if memory had run
+// out; with n = 0 none does, but there are no batches any more. Allocations are what asks buddy_fails(): blocks for machines,
+// promises, large blocks that were promised, objects. Caches of frames must be empty.
+void buddy_fail(struct buddy *b, uint64_t n, uint16_t owner);
+// Counts an allocation: whether it fails.
+bool buddy_fails_counted(struct buddy *b, uint16_t owner) noinline_cold;
+static inline bool buddy_fails(struct buddy *b, uint16_t owner)
+{
+    return unlikely(b->failing.on) && buddy_fails_counted(b, owner);
+}
+// buddy_alloc() for what a machine needs, which is where it is made to fail.
+static inline pfn_t buddy_alloc_or_fail(struct buddy *b, unsigned order, uint16_t owner)
+{
+    return buddy_fails(b, owner) ? PFN_NONE : buddy_alloc(b, order, owner);
+}
 
 static inline uint64_t buddy_owned(const struct buddy *b, uint16_t owner) // pages
 {

@@ -78,7 +78,7 @@ enum error dirty_start(struct space *s, gfn_t page)
     if (!t)
         return E_BAD_ADDRESS;
     enum error e = t->dirty ? E_EXISTS : t->first % WORD ? E_UNSUPPORTED : E_OK;
-    pfn_t f = e == E_OK ? buddy_alloc(&frames, order_of(t), s->owner) : PFN_NONE;
+    pfn_t f = e == E_OK ? buddy_alloc_or_fail(&frames, order_of(t), s->owner) : PFN_NONE;
     if (e == E_OK && pfn_is_none(f))
         e = E_NO_MEMORY;
     if (e == E_OK) {

@@ -41,11 +41,10 @@ pfn_t frame_cache_take_slow(struct frame_cache *c, uint16_t owner, bool promised
     refill(c);
     if (c->count)
         return promised ? frame_cache_take_promised(c, owner) : frame_cache_take(c, owner);
-    if (!promised)
-        return PFN_NONE;
-    // Everything free is promised: this page is one of those.
-    pfn_t f = buddy_alloc_promised(c->buddy, 0, owner);
-    memset(pfn_to_virt(f), 0, PAGE_SIZE);
+    // Everything free is promised, and this page may be one of those; or allocations are counted.
+    pfn_t f = promised ? buddy_alloc_promised(c->buddy, 0, owner) : buddy_alloc_or_fail(c->buddy, 0, owner);
+    if (!pfn_is_none(f))
+        memset(pfn_to_virt(f), 0, PAGE_SIZE);
     return f;
 }
 

@@ -43,7 +43,7 @@ uint64_t object_cost(const struct object_cache *c)
 
 static void *alloc_block(struct object_cache *c, uint16_t owner)
 {
-    pfn_t f = buddy_alloc(c->buddy, c->order, owner);
+    pfn_t f = buddy_alloc_or_fail(c->buddy, c->order, owner);
     if (pfn_is_none(f))
         return NULL;
     __atomic_fetch_add(&c->slabs, 1, __ATOMIC_RELAXED);
@@ -101,6 +101,8 @@ void *object_alloc(struct object_cache *c, uint16_t owner)
 {
     if (!c->per_slab)
         return alloc_block(c, owner);
+    if (buddy_fails(c->buddy, owner))
+        return NULL;
     lock_take(&c->lock);
     struct slab *s = list_empty(&c->partial) ? new_slab(c) : list_entry(c->partial.next, struct slab, link);
     void *object = s ? take_place(c, s, owner) : NULL;

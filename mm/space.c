@@ -111,7 +111,7 @@ enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot
     if (e == E_OK) {
         uint64_t own = flags & (SLOT_WINDOW | SLOT_BALLOON) ? 0 : pages;
         uint64_t promise = own ? own + tables_for(base.v, base.v + pages) : 0;
-        e = buddy_reserve(&frames, promise);
+        e = promise && buddy_fails(&frames, s->owner) ? E_NO_MEMORY : buddy_reserve(&frames, promise);
         if (e == E_OK) {
             s->promised += promise;
             unlink_before(s, base.v, pages);

@@ -40,7 +40,7 @@ enum error apicv_init(struct reason *why)
 
 enum error apicv_create(struct vcpu *v, uint16_t owner)
 {
-    pfn_t f = buddy_alloc(&frames, 0, owner);
+    pfn_t f = buddy_alloc_or_fail(&frames, 0, owner);
     if (pfn_is_none(f))
         return E_NO_MEMORY;
     v->apic_page = pfn_to_virt(f);

@@ -17,7 +17,7 @@ enum error pml_create(struct vcpu *v, uint16_t owner)
     v->write_notes = PFN_NONE;
     if (!in_use())
         return E_OK;
-    v->write_notes = buddy_alloc(&frames, 0, owner);
+    v->write_notes = buddy_alloc_or_fail(&frames, 0, owner);
     return pfn_is_none(v->write_notes) ? E_NO_MEMORY : E_OK;
 }
 

@@ -358,7 +358,8 @@ static void make_region(struct vmcs *m, hpa_t at)
 static enum error create(struct vcpu *v, uint16_t owner)
 {
     enum { ORDER = sizeof(struct probe) > PAGE_SIZE, TWO = 1 };
-    pfn_t f = buddy_alloc(&frames, ORDER, owner), region = buddy_alloc(&frames, TWO, owner);
+    pfn_t f = buddy_alloc_or_fail(&frames, ORDER, owner);
+    pfn_t region = buddy_alloc_or_fail(&frames, TWO, owner);
     if (pfn_is_none(f) || pfn_is_none(region)) {
         if (!pfn_is_none(f))
             buddy_free(&frames, f, owner);

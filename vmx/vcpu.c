@@ -16,7 +16,7 @@
 
 static enum error create_region(struct vmcs *m, uint16_t owner)
 {
-    pfn_t frame = buddy_alloc(&frames, 0, owner);
+    pfn_t frame = buddy_alloc_or_fail(&frames, 0, owner);
     if (pfn_is_none(frame))
         return E_NO_MEMORY;
     m->region = pfn_to_hpa(frame);

@@ -134,7 +134,7 @@ bool vcpu_break_entry(struct vcpu *v, const char *field, uint64_t xor)
 enum error vcpu_create(struct vcpu *v, uint16_t owner, const struct guest_start *start)
 {
     (void)start;
-    pfn_t region = buddy_alloc(&frames, 0, owner), area = buddy_alloc(&frames, 1, owner);
+    pfn_t region = buddy_alloc_or_fail(&frames, 0, owner), area = buddy_alloc_or_fail(&frames, 1, owner);
     v->own_vmcs.region = pfn_is_none(region) ? hpa(0) : pfn_to_hpa(region);
     v->state.fpu = pfn_is_none(area) ? NULL : pfn_to_virt(area);
     return pfn_is_none(region) || pfn_is_none(area) ? E_NO_MEMORY : E_OK;

@@ -53,6 +53,13 @@ static void every_option(void **state)
     assert_int_equal(parse("slice=100us").slice_us, SLICE_US_MIN);
     assert_int_equal(parse("slice=10s").slice_us, SLICE_US_MAX);
     assert_int_equal(parse("cpus=4294967295").cpus, UINT32_MAX);
+    assert_int_equal(parse("").fail_alloc.n, 0);
+    assert_int_equal(parse("fail-alloc=7").fail_alloc.n, 7);
+    o = parse("fail-alloc=victim:12");
+    assert_int_equal(o.fail_alloc.n, 12);
+    assert_string_equal(o.fail_alloc.machine, "victim");
+    o = parse("fail-alloc=a:rising");
+    assert_true(o.fail_alloc.rising && o.fail_alloc.n);
     assert_int_equal(parse("exit=halt").exit, EXIT_HALT);
     assert_string_equal(exit_method_word(EXIT_REBOOT), "reboot");
     assert_string_equal(exit_method_word((enum exit_method)99), "?");
@@ -77,6 +84,13 @@ static void a_bad_word_is_named_and_the_rest_counts(void **state)
         "cpus=0",
         "cpus=x",
         "cpus=4294967296",
+        "fail-alloc=0",
+        "fail-alloc=x",
+        "fail-alloc=rising",
+        "fail-alloc=:3",
+        "fail-alloc=a:0",
+        "fail-alloc=a:",
+        "fail-alloc=abcdefghijabcdefghijabcdefghijab:1",
         "slice=10",
         "slice=99us",
         "slice=11s",

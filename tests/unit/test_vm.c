@@ -27,6 +27,37 @@ static void whatever_allocation_fails_all_is_given_back(void **state)
     assert_in_range(pages, RAM_PAGES, RAM_PAGES + 40); // a batch of zeroed frames is beside it
 }
 
+// Each in turn, though there is memory: large blocks and the screen's watch, too.
+static void any_one_allocation_may_fail(void **state)
+{
+    static const char line[] =
+        "vm mem=4M backing=eager balloon=8M window=1M vcpus=3 expect=screen:a|b timeout=1s";
+    uint64_t n = 1;
+    ept_features.pages_2m = true;
+    for (bool failed = true; failed; n++) {
+        struct verdict v;
+        start(state);
+        buddy_fail(&frames, n, OWNER_NONE);
+        bool built = create(&v, 0, line);
+        failed = frames.failing.count >= n;
+        if (built) {
+            vm_end(adopt(), END_SCREEN, 0, NULL);
+            reap();
+            on(1);
+            reap();
+            on(0);
+            reap();
+        } else {
+            assert_true(failed && strstr(told, "not ok vm/load: "));
+            assert_true(strstr(told, "does not fit") || strstr(told, "no memory left"));
+        }
+        check_all_is_back();
+        assert_true(n < 100);
+    }
+    ept_features.pages_2m = false;
+    assert_true(n > 15);
+}
+
 static void a_machine_lives_and_ends(void **state)
 {
     struct verdict v;
@@ -250,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup(machines_spread_over_what_cpu_allows, start),
         cmocka_unit_test_setup(what_its_screen_shows_ends_a_machine, start),
         cmocka_unit_test_setup(whatever_allocation_fails_all_is_given_back, start),
+        cmocka_unit_test_setup(any_one_allocation_may_fail, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
