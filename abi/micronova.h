@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include "abi/error.h"
 
-enum { ABI_VERSION = 3 };
+enum { ABI_VERSION = 4 };
 
 // CPUID 40000000H: EAX = highest leaf, EBX ECX EDX = signature. 40000001H: EAX = ABI_VERSION,
 // EBX = rights of this machine (enum right), ECX = TSC frequency in kHz, EDX = id of this machine.

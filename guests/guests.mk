@@ -1,7 +1,7 @@
 # The test guests: every folder but lib is one guest, build/guests/NAME.elf; those in GUESTS32 are also built
 # for 32 bit, build/guests/NAME32.elf (task-switch and paging only so). They see abi/ and sdm/ only.
 GUESTS64 := $(filter-out lib vmx task-switch paging,$(patsubst guests/%/,%,$(wildcard guests/*/)))
-GUESTS32 := hello ipc cpu memory beyond task-switch paging apic
+GUESTS32 := hello ipc services cpu memory beyond task-switch paging apic
 
 GUEST_CFLAGS := -std=gnu17 -O2 -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-common \

@@ -1,4 +1,5 @@
 #include "ipc/port.h"
+#include "ipc/events.h"
 
 const struct ipc_ops *ipc_ops;
 
@@ -33,7 +34,6 @@ static bool wake_waiters(struct end *e, uint64_t ports)
     return woken;
 }
 
-// The lock is held.
 static inline_always void tell(struct end *e, const struct port *p)
 {
     uint8_t vector = __atomic_load_n(&e->vector[p->in], __ATOMIC_RELAXED);
@@ -41,12 +41,18 @@ static inline_always void tell(struct end *e, const struct port *p)
         ipc_ops->raise(e, __atomic_load_n(&e->vector_cpu[p->in], __ATOMIC_RELAXED), vector);
 }
 
-void port_tell(struct port *p)
+// Who only sends has no need of its registers.
+__attribute__((noinline)) void port_tell(struct port *p)
 {
     struct end *e = p->to;
     lock_take(&e->lock);
     tell(e, p);
     lock_release(&e->lock);
+}
+
+void port_tell_locked(struct port *p)
+{
+    tell(p->to, p);
 }
 
 // ---- Vcpus of one machine write and read one at a time ----
@@ -69,9 +75,26 @@ static bool get_locked(struct port *p, struct message *m)
 
 enum error port_send(struct port *p, const struct message *m)
 {
-    if (unlikely(__atomic_load_n(&p->to->look, __ATOMIC_RELAXED) & LOOK_GONE))
-        return E_GONE;
+    uint32_t look = __atomic_load_n(&p->to->look, __ATOMIC_RELAXED);
+    if (unlikely(look & (LOOK_GONE | LOOK_SERVES)))
+        return look & LOOK_GONE ? E_GONE : ipc_ops->serve(p, m);
     if (unlikely(!port_put_any(p, m)))
+        return E_AGAIN;
+    port_arrived(p);
+    return E_OK;
+}
+
+enum error port_answer(struct port *p, void (*make)(struct message *m, void *context), void *context)
+{
+    struct message m;
+    lock_take(&p->writers);
+    bool room = p->tail - __atomic_load_n(&p->head, __ATOMIC_ACQUIRE) < PORT_DEPTH;
+    if (room) {
+        make(&m, context);
+        port_put(p, &m);
+    }
+    lock_release(&p->writers);
+    if (!room)
         return E_AGAIN;
     port_arrived(p);
     return E_OK;
@@ -79,16 +102,20 @@ enum error port_send(struct port *p, const struct message *m)
 
 // ---- Receiving ----
 
-// The lowest of `ports` from the cursor on, else the lowest.
+// The lowest of `bits` from `first` on, else the lowest.
+static inline unsigned next_bit(uint64_t bits, unsigned first)
+{
+    uint64_t behind = bits >> first << first;
+    return (unsigned)__builtin_ctzll(behind ? behind : bits);
+}
+
 static inline unsigned next_port(const struct end *e, uint64_t ports)
 {
-    unsigned first = __atomic_load_n(&e->cursor, __ATOMIC_RELAXED);
-    uint64_t behind = ports >> first << first;
-    return (unsigned)__builtin_ctzll(behind ? behind : ports);
+    return next_bit(ports, __atomic_load_n(&e->cursor, __ATOMIC_RELAXED));
 }
 
 // Another vCPU of the machine may have gone waiting while the bit was off.
-static noinline_cold void set_again(struct end *e, unsigned in)
+static void set_again(struct end *e, unsigned in)
 {
     __atomic_fetch_or(&e->ready, port_bit(in), __ATOMIC_SEQ_CST);
     lock_take(&e->lock);
@@ -97,19 +124,32 @@ static noinline_cold void set_again(struct end *e, unsigned in)
     lock_release(&e->lock);
 }
 
-// A bit of `ready` stays when its port's last message is taken; who finds the port empty takes it off and looks once
-// more. The locked AND is needed as a fence: a sender whose bit it took away has its message seen by that look.
+// The ring of `in` was empty: the bit of `ready` is taken off. The locked AND is needed as a fence: a sender whose bit it took
+// away has its message seen by the look behind it. Others may have gone waiting meanwhile, so the bit is set again for
+// what has come, and for events. True: an event was taken.
+static __attribute__((noinline)) bool look_again(struct end *e, unsigned in, struct message *m)
+{
+    __atomic_fetch_and(&e->ready, ~port_bit(in), __ATOMIC_SEQ_CST);
+    bool more = !port_empty(e->in[in]), got = !more && events_take(e->in[in], m, &more);
+    if (more)
+        set_again(e, in);
+    return got;
+}
+
+// A bit of `ready` stays when its port's last message is taken; who finds the port empty takes it off.
 int end_take(struct end *e, uint64_t from, struct message *m)
 {
     for (uint64_t ports; (ports = __atomic_load_n(&e->ready, __ATOMIC_ACQUIRE) & from);) {
         unsigned in = next_port(e, ports);
+        struct message event; // `m` may stay in registers
         if (likely(likely(!e->shared) ? port_get(e->in[in], m) : get_locked(e->in[in], m))) {
             __atomic_store_n(&e->cursor, (uint8_t)((in + 1) % PORTS), __ATOMIC_RELAXED);
             return (int)in;
         }
-        __atomic_fetch_and(&e->ready, ~port_bit(in), __ATOMIC_SEQ_CST);
-        if (!port_empty(e->in[in]))
-            set_again(e, in);
+        if (unlikely(look_again(e, in, &event))) {
+            *m = event;
+            return (int)in;
+        }
     }
     return NOBODY;
 }
@@ -120,7 +160,7 @@ void end_set_event(struct end *e, unsigned in, unsigned cpu, uint8_t vector)
     __atomic_store_n(&e->vector_cpu[in], (uint8_t)cpu, __ATOMIC_RELAXED);
     __atomic_store_n(&e->vector[in], vector, __ATOMIC_RELAXED);
     __atomic_fetch_or(&e->look, LOOK_EVENTS, __ATOMIC_SEQ_CST);
-    if (vector && !port_empty(e->in[in]))
+    if (vector && (!port_empty(e->in[in]) || events_noted(e->in[in])))
         port_tell(e->in[in]);
 }
 
@@ -131,6 +171,8 @@ static void reset_in(struct end *e, unsigned in)
 {
     struct port *p = e->in[in];
     __atomic_store_n(&e->vector[in], 0, __ATOMIC_RELAXED);
+    if (p && p->events)
+        events_forget(p);
     if (p && e->look & LOOK_GONE)
         __atomic_store_n(&p->head, __atomic_load_n(&p->tail, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
 }
@@ -156,7 +198,7 @@ static void tell_end(struct port *p)
     lock_take(&to->lock);
     __atomic_fetch_and(&to->open, ~p->bit, __ATOMIC_RELEASE);
     __atomic_fetch_or(&to->ready, p->bit, __ATOMIC_SEQ_CST);
-    tell(to, p);
+    port_tell_locked(p);
     lock_release(&to->lock);
 }
 
@@ -172,6 +214,12 @@ void end_detach(struct end *e)
             tell_end(e->out[i]);
 }
 
+// The hypervisor never ends, but tells only what is expected of it.
+static bool may_interrupt(const struct end *e, unsigned in)
+{
+    return e->in[in]->events ? events_to_come(e->in[in]) : end_is_open(e, port_bit(in));
+}
+
 bool end_awaits_interrupt(struct end *e)
 {
     bool awaits = false;
@@ -179,7 +227,7 @@ bool end_awaits_interrupt(struct end *e)
         return false;
     lock_take(&e->lock);
     for (unsigned in = 0; in < PORTS; in++)
-        awaits |= e->vector[in] && end_is_open(e, port_bit(in));
+        awaits |= e->vector[in] && may_interrupt(e, in);
     lock_release(&e->lock);
     return awaits;
 }

@@ -11,6 +11,9 @@
 // only while a vCPU of its machine is woken or interrupted, so that the machine is there meanwhile; it is taken by
 // who sends to that machine, and by its last vCPU that halts.
 //
+// The hypervisor has an end for each machine that may send to it. Nobody waits there: it takes a message as it is sent, on
+// the sender's own processor (ops->serve), and answers into its port to that machine. What it tells unasked, ipc/events.h has.
+//
 // Invariants: a port's `tail` less its `head` is 0 to PORT_DEPTH. When a message is in a port and no sender is on its
 // way, either the port's bit in `ready` of its reader is set, or a vCPU of the reader is about to look at the port.
 // A vCPU whose bit is set in `look` finds nothing in the ports that it waits for, or will be woken.
@@ -28,6 +31,7 @@ struct message {
 };
 
 struct end;
+struct events;
 struct pcpu;
 
 struct port {
@@ -41,6 +45,7 @@ struct port {
     // The reader's.
     uint32_t head __attribute__((aligned(64)));
     struct lock readers;
+    struct events *events; // of a port from the hypervisor; else NULL
     struct message slot[PORT_DEPTH] __attribute__((aligned(64)));
     struct grants grants; // pages that go the same way
 };
@@ -58,6 +63,7 @@ enum {
     LOOK_WAITERS = (1 << END_CPUS) - 1, // bit per vCPU that waits
     LOOK_EVENTS = 1 << END_CPUS,        // some port has a vector
     LOOK_GONE = 2 << END_CPUS,          // its machine has ended
+    LOOK_SERVES = 4 << END_CPUS,        // it is the hypervisor's, and takes messages as they are sent
 };
 
 struct end {
@@ -81,6 +87,11 @@ struct end {
 struct ipc_ops {
     void (*wake)(struct end *e, unsigned cpu);                  // has it look at its ports: end_take()
     void (*raise)(struct end *e, unsigned cpu, uint8_t vector); // interrupts it
+    // Without the lock: `m` is sent through `p` to the hypervisor, by the vCPU that runs here. What port_send() returns.
+    enum error (*serve)(struct port *p, const struct message *m);
+    // With the lock, so it takes none of the room's: event number `event` of `p` is taken; words 1 to 3 of its message.
+    // False: there is nothing to tell after all. `more`: it stays noted.
+    bool (*tell)(struct port *p, unsigned event, struct message *m, bool *more);
 };
 extern const struct ipc_ops *ipc_ops; // before the first message
 
@@ -111,8 +122,10 @@ static inline_always bool port_put(struct port *p, const struct message *m)
     return true;
 }
 
-// Wakes or interrupts who wants to know that there is something in `p`, or that its writer is gone.
+// Wakes or interrupts who wants to know that there is something in `p`, or that its writer is gone. The second: with the
+// lock of the reader's end.
 void port_tell(struct port *p);
+void port_tell_locked(struct port *p);
 
 // The same under the lock of the writers.
 bool port_put_locked(struct port *p, struct message m);
@@ -142,6 +155,10 @@ static inline_always void port_arrived(struct port *p)
 // Puts a message behind those of the port, and wakes or interrupts who wants to know. E_AGAIN: the port is full; E_GONE:
 // the machine behind it has ended. Any vCPU of the writer.
 enum error port_send(struct port *p, const struct message *m);
+
+// From the hypervisor's end: has `make` make a message and puts it into `p`, while no other vCPU of the reader's machine
+// does the same. E_AGAIN: there is no place, and `make` was not called. Any vCPU of that machine.
+enum error port_answer(struct port *p, void (*make)(struct message *m, void *context), void *context);
 
 // Whoever takes a vCPU's bit off `look` lets it run, and only he.
 static inline_always bool end_take_waiter(struct end *e, unsigned cpu)

@@ -71,6 +71,11 @@ struct dev_host dev_host = {
     .reset = reset,
 };
 
+bool dev_host_has_date(void)
+{
+    return boot_us;
+}
+
 void dev_host_init(void)
 {
     struct cmos_time t;

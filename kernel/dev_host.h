@@ -6,3 +6,5 @@ extern struct dev_host dev_host;
 
 // After tsc_init(): reads the box's own clock.
 void dev_host_init(void);
+// Whether that could be read, so that wall_us() tells the date.
+bool dev_host_has_date(void);

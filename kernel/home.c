@@ -6,6 +6,7 @@
 #include "kernel/ending.h"
 #include "kernel/input.h"
 #include "kernel/ipc.h"
+#include "kernel/services.h"
 #include "kernel/vm.h"
 #include "vmx/vmx.h"
 
@@ -70,6 +71,8 @@ static void for_timeouts(struct cpu *c, void (*act)(struct timeouts *ts, struct 
 {
     act(this_pcpu()->timeouts, &c->timer);
     act(this_pcpu()->timeouts, &c->receive.patience);
+    if (c->vcpu.vm->services)
+        act(this_pcpu()->timeouts, &c->vcpu.vm->services->alarm[c->vcpu.index].timeout);
     if (!c->vcpu.index)
         vm_for_timeouts(c->vcpu.vm, act);
 }

@@ -6,6 +6,7 @@
 #include "kernel/call.h"
 #include "kernel/hypercall.h"
 #include "kernel/peers.h"
+#include "kernel/services.h"
 
 static const int64_t WAITS = 1ll << 32; // no result yet
 
@@ -33,7 +34,7 @@ static void raise_vector(struct end *e, unsigned cpu, uint8_t vector)
 
 void ipc_init(void)
 {
-    static const struct ipc_ops ops = {wake, raise_vector};
+    static const struct ipc_ops ops = {wake, raise_vector, services_serve, services_tell};
     ipc_ops = &ops;
 }
 
@@ -65,6 +66,7 @@ void ipc_start(struct vm *vm)
         ipc_settle(vm->cpus[i]);
     }
     if (e) {
+        vm->services = services_start(e);
         set_spaces(e, vm->space);
         end_attach(e, vm);
     }
@@ -332,6 +334,19 @@ void hypercall_SEND(struct vcpu *v)
 
 // ---- CALL ----
 
+// To the hypervisor, whose answer alone it waits for: there that is, whatever else waits in the port.
+static bool is_answered(struct vcpu *v, bool wide, struct port *p, uint64_t from)
+{
+    struct message m;
+    if (!(end_look(p->to) & LOOK_SERVES) || from != services_answers(p)->bit)
+        return false;
+    get_words(v, wide, &m);
+    services_call(v, p, &m);
+    put_words(cpu_of(v), wide, &m);
+    set_result(v, services_answers(p)->in);
+    return true;
+}
+
 // The message is sent, or given to `to`: receives what is there, or waits.
 static noinline_cold void await_answer(struct vcpu *v, uint64_t from, struct cpu *to)
 {
@@ -359,6 +374,8 @@ static noinline_cold void call(struct vcpu *v)
         set_result(v, -E_NOT_FOUND);
         return;
     }
+    if (is_answered(v, wide, p, from))
+        return;
     if (!(to = give(v, wide, p))) {
         struct message m;
         get_words(v, wide, &m);
@@ -482,6 +499,8 @@ static int64_t op_GRANT_WINDOW(const struct call *c)
 static int64_t op_GRANT_GIVE(const struct call *c)
 {
     struct port *p = port_out(cpu_of(c->v)->end, call_arg(c, 1));
+    if (p && end_look(p->to) & LOOK_SERVES)
+        return -E_UNSUPPORTED;
     return p ? grants_give(&p->grants, call_arg(c, 2), call_arg(c, 3), call_arg(c, 4)) : -E_NOT_FOUND;
 }
 

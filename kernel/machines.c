@@ -1,6 +1,6 @@
 #include "kernel/machines.h"
 #include "arch/format.h"
-#include "abi/micronova.h"
+#include "abi/services.h"
 #include "arch/string.h"
 #include "kernel/words.h"
 
@@ -35,6 +35,8 @@ static size_t name_find(const struct verdict *verdicts, size_t count, const char
 static void judge_name(struct verdict *verdicts, size_t index)
 {
     struct verdict *v = &verdicts[index];
+    if (v->role != MODULE_REFUSED && text_is(v->machine.name, HYPERVISOR_PEER))
+        refuse(v, reason_set(&v->why, E_EXISTS, "\"%s\" is the name of the hypervisor", HYPERVISOR_PEER));
     size_t first = name_find(verdicts, index, v->machine.name);
     if (v->role == MODULE_REFUSED || first == index)
         return;
@@ -72,15 +74,21 @@ static void mark_data(struct verdict *verdicts, size_t count, size_t index)
         verdicts[data].role = MODULE_DATA;
 }
 
+static bool has_peer(const struct machine *m, const char *name)
+{
+    char peer[MACHINE_NAME_MAX + 1];
+    for (unsigned n = 0; machine_peer(m, n, peer); n++)
+        if (text_is(peer, name))
+            return true;
+    return false;
+}
+
 // How many of the machines before `index` send to the one named `name`.
 static unsigned senders_before(const struct verdict *verdicts, size_t index, const char *name)
 {
-    char peer[MACHINE_NAME_MAX + 1];
     unsigned n = 0;
     for (size_t i = 0; i < index; i++)
-        for (unsigned k = 0;
-             verdicts[i].role == MODULE_MACHINE && machine_peer(&verdicts[i].machine, k, peer); k++)
-            n += text_is(peer, name);
+        n += verdicts[i].role == MODULE_MACHINE && has_peer(&verdicts[i].machine, name);
     return n;
 }
 
@@ -89,13 +97,15 @@ static enum error judge_peer(const struct verdict *verdicts, size_t count, size_
                              struct reason *why)
 {
     size_t peer = name_find(verdicts, count, name);
+    if (text_is(name, HYPERVISOR_PEER))
+        return E_OK;
     if (peer == count)
         return reason_set(why, E_NOT_FOUND, "ipc=%s: no module has that name", name);
     if (verdicts[peer].role == MODULE_DATA)
         return reason_set(why, E_INVALID, "ipc=%s: that module is data of another", name);
-    if (senders_before(verdicts, index, name) >= PORTS - FIRST_PEER)
-        return reason_set(why, E_TOO_BIG, "ipc=%s: %u machines before it do that already", name,
-                          PORTS - FIRST_PEER);
+    unsigned most = PORTS - FIRST_PEER - has_peer(&verdicts[peer].machine, HYPERVISOR_PEER);
+    if (senders_before(verdicts, index, name) >= most)
+        return reason_set(why, E_TOO_BIG, "ipc=%s: %u machines before it do that already", name, most);
     return E_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "kernel/peers.h"
 #include "arch/memory.h"
 #include "arch/string.h"
+#include "kernel/services.h"
 #include "mm/buddy.h"
 
 enum { ENDS_MAX = 256, CHUNK_ORDER = 2 };
@@ -56,6 +57,21 @@ static size_t id_of(const struct verdict *verdicts, size_t count, const char *na
     return id;
 }
 
+static bool connect_hypervisor(struct knife *k, const struct verdict *verdicts, size_t id)
+{
+    struct end *e = end_of(k, verdicts, id);
+    struct services *s = e ? cut(k, sizeof(struct services)) : NULL;
+    if (!s)
+        return false;
+    s->end.name = HYPERVISOR_PEER;
+    s->end.shared = e->shared;
+    s->end.look = LOOK_SERVES;
+    s->answers.events = &s->events;
+    port_connect(&s->requests, e, first_free(e->out), &s->end, FIRST_PEER);
+    port_connect(&s->answers, &s->end, FIRST_PEER, e, first_free(e->in));
+    return true;
+}
+
 // machines_judge() has seen to it that there is a free number at both.
 static bool connect(struct knife *k, const struct verdict *verdicts, size_t from, size_t to)
 {
@@ -70,7 +86,8 @@ static bool connect_all(struct knife *k, const struct verdict *verdicts, size_t 
 {
     char name[MACHINE_NAME_MAX + 1];
     for (unsigned i = 0; machine_peer(&verdicts[id].machine, i, name); i++)
-        if (!connect(k, verdicts, id, id_of(verdicts, count, name)))
+        if (!(strcmp(name, HYPERVISOR_PEER) ? connect(k, verdicts, id, id_of(verdicts, count, name))
+                                            : connect_hypervisor(k, verdicts, id)))
             return false;
     return true;
 }

@@ -23,6 +23,7 @@ enum vm_stop { STOP_ENDED = 1, STOP_PAUSED = 2 }; // why none of its vCPUs is to
 static const enum ending END_AGAIN = END_COUNT;   // not an ending: it is built once more (kernel/control.c)
 
 struct screen_watch; // regular expressions and the search, for machines that have expect= or fail=screen:
+struct services;     // the hypervisor as its peer (kernel/services.h)
 struct shared_io;    // devices behind the lock, for several vCPUs
 
 struct vm {
@@ -45,6 +46,7 @@ struct vm {
     struct devices *devices;
     struct shared_io *shared;   // NULL: one vCPU
     struct screen_watch *watch; // NULL: nothing to watch
+    struct services *services;  // NULL: it has no port to the hypervisor
     uint64_t create_ticks;
     struct lock lock;
     uint32_t cpu_count, cpus_left; // built; still running (atomic)

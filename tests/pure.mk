@@ -22,6 +22,7 @@ PURE += dev/pit.c
 PURE += dev/reset.c
 PURE += dev/rtc.c
 PURE += dev/uart.c
+PURE += ipc/events.c
 PURE += ipc/grant.c
 PURE += ipc/port.c
 PURE += kernel/backtrace.c

@@ -45,7 +45,7 @@ $(B)/fuzz/%: $(B)/hostfuzz/tests/fuzz/%.o $(B)/hostfuzz/pure.a
 
 # Sources of processors that meet in memory, between real threads, under the thread sanitizer.
 THREADS := $(patsubst tests/threads/%.c,$(B)/threads/%,$(wildcard tests/threads/*.c))
-$(B)/threads/ipc: ipc/port.c
+$(B)/threads/ipc: ipc/port.c ipc/events.c
 $(B)/threads/%: tests/threads/%.c $(wildcard ipc/*.h) arch/lock.h
 	@mkdir -p $(@D)
 	$(call say,CC,$@)

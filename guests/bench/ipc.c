@@ -1,6 +1,6 @@
 // Messages: to bench-peer, which answers each with the TSC at the first instruction behind its VMCALL; and to itself.
 #include "guests/bench/bench.h"
-#include "guests/lib/ipc.h"
+#include "guests/lib/services.h"
 
 // Ticks around one VMCALL with two arguments, in the shape of MEASURED() (bench.c).
 static uint32_t ticks_call(uint32_t number, uint32_t first, uint32_t second)
@@ -85,6 +85,20 @@ static void measure_oneself(uint32_t empty, word_t out, word_t in)
     report_median("event", events, empty + INSTRUCTION);
 }
 
+// The time of day, asked of the hypervisor.
+static void measure_service(uint32_t empty)
+{
+    uint32_t calls[RUNS];
+    struct services hypervisor;
+    if (!services_find(&hypervisor)) {
+        print("no ports to the hypervisor: no figure of its services\n");
+        return;
+    }
+    for (unsigned i = 0; i < RUNS; i++)
+        calls[i] = ticks_call(HC_CALL, (uint32_t)(hypervisor.out | hypervisor.in << 8), ASK_CLOCK_NOW);
+    report_median("service-call", calls, empty + INSTRUCTION);
+}
+
 // A part of what bench-peer has granted, of pages that it has touched.
 static void measure_grant(uint32_t empty, word_t in)
 {
@@ -120,4 +134,5 @@ void measure_ipc(uint32_t empty)
     }
     measure_peer(empty, (word_t)out, (word_t)in);
     measure_oneself(empty, (word_t)to_me, (word_t)from_me);
+    measure_service(empty);
 }

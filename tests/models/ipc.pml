@@ -1,7 +1,8 @@
 /* The queue of ipc/port.h with its parking and waking, on processors with store buffers (x86-TSO): plain stores wait in
  * their processor's buffer and reach memory in order, some time later; loads do not wait for them; a locked instruction
  * empties the buffer first. One sender; RECEIVERS vCPUs of one machine, each of which takes its SHARE of messages or hears that
- * the sender is gone.
+ * the sender is gone. Behind its messages the sender notes EVENTS events (ipc/events.h), each of which counts as one of
+ * the shares.
  *
  * Checked: every message arrives once and in order; nobody waits for ever (an invalid end state). Each of these takes a
  * fence or lock away that the comments in ipc/ call needed, and must make it fail:
@@ -14,6 +15,9 @@
  *   NO_WAKE_AGAIN  who sets the bit of `ready` again wakes nobody (set_again)
  *   NO_READER_LOCK vCPUs of a machine do not exclude each other (get_locked)
  *   NO_ORDER       the index is written before the message (port_put)
+ *   NO_FENCE_NOTE  the OR into `ready` is a plain store (events_note)
+ *   EARLY_EVENTS   events are looked at before the AND on `ready`, not behind it (look_again)
+ *   NO_SET_AGAIN   who takes an event does not set the bit of `ready` again (look_again)
  */
 #ifndef RECEIVERS
 #define RECEIVERS 1
@@ -21,7 +25,10 @@
 #ifndef MESSAGES
 #define MESSAGES 3
 #endif
-#define SHARE (me == 0 -> MESSAGES - RECEIVERS + 1 : 1)
+#ifndef EVENTS
+#define EVENTS 0
+#endif
+#define SHARE (me == 0 -> MESSAGES + EVENTS - RECEIVERS + 1 : 1)
 #define DEPTH 2
 #define PROCESSORS (RECEIVERS + 1)
 #define SENDER RECEIVERS /* its processor; a receiver has that of its number */
@@ -33,7 +40,9 @@
 #define OPEN 3
 #define LOOK 4
 #define LOCK 5
-#define SLOT 6
+#define END_LOCK 6
+#define NOTED 7
+#define SLOT 8
 byte mem[SLOT + DEPTH];
 
 /* Store buffers, and what empties them. */
@@ -111,9 +120,26 @@ inline arrived()
     fi
 }
 
+#define TAKE_LOCK(lock) atomic { FENCE && !mem[lock] -> mem[lock] = 1 }
+
+/* events_note() */
+inline note(event)
+{
+    TAKE_LOCK(END_LOCK);
+    value = mem[NOTED] | 1 << event;
+    STORE(NOTED, value);
+#ifdef NO_FENCE_NOTE
+    TORN(READY, 1);
+#else
+    LOCKED(READY, 1);
+#endif
+    wake_waiters();
+    STORE(END_LOCK, 0)
+}
+
 proctype sender()
 {
-    byte me = SENDER, tail = 0, value, looks, w;
+    byte me = SENDER, tail = 0, value, looks, w, event = 0;
     bool had;
     do
     :: tail < MESSAGES ->
@@ -129,6 +155,10 @@ proctype sender()
         arrived()
     :: else -> break
     od;
+    do
+    :: event < EVENTS -> note(event); event++
+    :: else -> break
+    od;
 #ifndef STAYS
     STORE(OPEN, 0); /* end_detach(): the vCPUs do not run any more */
     arrived()
@@ -140,7 +170,7 @@ proctype sender()
 inline get()
 {
 #ifndef NO_READER_LOCK
-    atomic { FENCE && !mem[LOCK] -> mem[LOCK] = 1 };
+    TAKE_LOCK(LOCK);
 #endif
     head = mem[HEAD];
     if
@@ -156,10 +186,33 @@ inline get()
 #endif
 }
 
+inline set_again()
+{
+    LOCKED(READY, 1);
+#ifndef NO_WAKE_AGAIN
+    wake_waiters()
+#endif
+}
+
+/* events_take(): the lowest that is noted. */
+inline take_event()
+{
+    TAKE_LOCK(END_LOCK);
+    noted = mem[NOTED];
+    if
+    :: noted ->
+        got = true;
+        value = noted & (noted - 1);
+        STORE(NOTED, value)
+    :: else
+    fi;
+    STORE(END_LOCK, 0)
+}
+
 /* end_take(), then end_wait(), until something was taken or there is nothing more to come (`done`). */
 proctype receiver(byte me)
 {
-    byte head, value, looks, w, taken = 0;
+    byte head, value, looks, w, taken = 0, noted = 0;
     bool had, got, open, done = false;
     do
     :: taken == SHARE || done -> break
@@ -172,15 +225,26 @@ proctype receiver(byte me)
             if
             :: !got ->
                 FENCE; /* the lock's release, or nothing */
+#ifdef EARLY_EVENTS
+                take_event();
+#endif
                 CLEAR_READY;
 #ifndef NO_SECOND_LOOK
                 if
-                :: mem[HEAD] != mem[TAIL] ->
-                    LOCKED(READY, 1);
-#ifndef NO_WAKE_AGAIN
-                    wake_waiters()
+                :: mem[HEAD] != mem[TAIL] -> set_again()
+                :: else ->
+#if EVENTS > 0
+#ifndef EARLY_EVENTS
+                    take_event();
 #endif
-                :: else
+#ifndef NO_SET_AGAIN
+                    if
+                    :: noted -> set_again()
+                    :: else
+                    fi
+#endif
+#endif
+                    skip
                 fi
 #endif
             :: else

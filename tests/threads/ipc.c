@@ -27,7 +27,7 @@ static void nothing(struct end *e, unsigned cpu, uint8_t vector)
 
 static void start(bool shared)
 {
-    static const struct ipc_ops ops = {wake, nothing};
+    static const struct ipc_ops ops = {.wake = wake, .raise = nothing};
     ipc_ops = &ops;
     memset(ends, 0, sizeof ends);
     memset(ports, 0, sizeof ports);

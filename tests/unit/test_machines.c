@@ -119,6 +119,42 @@ static void peers(void **state)
     refused(5, "b", E_EXISTS, "module 2 has the name \"b\" already");
 }
 
+static struct end *ends(size_t count)
+{
+    static struct frame records[256];
+    static struct buddy b;
+    buddy_init(&b, memset(records, 0, sizeof records), 256);
+    buddy_add(&b, pfn(4), pfn(256));
+    free(host_ram);
+    host_ram = aligned_alloc(PAGE_SIZE, 256 * PAGE_SIZE);
+    peers_connect(v, count, &b);
+    return peers_end(0);
+}
+
+static void the_hypervisor_is_a_peer(void **state)
+{
+    (void)state;
+    JUDGE("a ipc=micronova", "micronova", "b ipc=a,micronova vcpus=2", "c ipc=Micronova");
+    assert_int_equal(v[0].role, MODULE_MACHINE);
+    refused(1, "micronova", E_EXISTS, "\"micronova\" is the name of the hypervisor");
+    assert_int_equal(v[2].role, MODULE_MACHINE);
+    refused(3, "c", E_NOT_FOUND, "ipc=Micronova: no module has that name");
+    struct end *a = ends(4), *b = peers_end(2);
+    assert_int_equal(peers_find(a->out, a, "micronova"), 1);
+    assert_int_equal(peers_find(a->in, a, "micronova"), 1);
+    assert_int_equal(peers_find(a->in, a, "b"), 2);
+    assert_int_equal(peers_find(b->out, b, "micronova"), 2);
+    const struct port *p = a->out[1], *q = b->out[2];
+    assert_ptr_not_equal(p->to, q->to); // each has its own
+    assert_int_equal(end_look(p->to), LOOK_SERVES);
+    assert_true(q->many_writers && b->in[1]->many_writers);
+    assert_ptr_equal(a->in[1]->from, p->to);
+    assert_non_null(a->in[1]->events);
+    assert_null(a->in[2]->events);
+    free(host_ram);
+    host_ram = NULL;
+}
+
 static void no_more_peers_than_ports(void **state)
 {
     (void)state;
@@ -130,18 +166,10 @@ static void no_more_peers_than_ports(void **state)
     machines_judge(modules, 70, MAX, v);
     assert_int_equal(v[62].role, MODULE_MACHINE);
     refused(63, "m63", E_TOO_BIG, "ipc=m0: 63 machines before it do that already");
-}
-
-static struct end *ends(size_t count)
-{
-    static struct frame records[256];
-    static struct buddy b;
-    buddy_init(&b, memset(records, 0, sizeof records), 256);
-    buddy_add(&b, pfn(4), pfn(256));
-    free(host_ram);
-    host_ram = aligned_alloc(PAGE_SIZE, 256 * PAGE_SIZE);
-    peers_connect(v, count, &b);
-    return peers_end(0);
+    modules[0].line = "m0 ipc=micronova,m0";
+    machines_judge(modules, 70, MAX, v);
+    assert_int_equal(v[61].role, MODULE_MACHINE);
+    refused(62, "m62", E_TOO_BIG, "ipc=m0: 62 machines before it do that already");
 }
 
 static void ports_of_a_machine(void **state)
@@ -186,6 +214,7 @@ int main(void)
         cmocka_unit_test(data_of_a_refused_machine_stays_data),
         cmocka_unit_test(two_hundred_modules_and_one_too_many),
         cmocka_unit_test(peers),
+        cmocka_unit_test(the_hypervisor_is_a_peer),
         cmocka_unit_test(no_more_peers_than_ports),
         cmocka_unit_test(ports_of_a_machine),
         cmocka_unit_test(ports_need_memory),

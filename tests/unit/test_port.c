@@ -55,7 +55,7 @@ static void raise_vector(struct end *e, unsigned cpu, uint8_t vector)
     __atomic_fetch_add(&raised[e - ends][vector], 1, __ATOMIC_SEQ_CST);
 }
 
-static const struct ipc_ops ops = {wake, raise_vector};
+static const struct ipc_ops ops = {.wake = wake, .raise = raise_vector};
 
 // vCPU 2 belongs elsewhere.
 static char places[2];

@@ -1,0 +1,50 @@
+// Services of the hypervisor by message. A machine with `ipc=micronova` on its line has a port out to the hypervisor and
+// one in from it, which it finds by that name and uses like any other (docs/ipc.md, "The hypervisor as a peer").
+#pragma once
+#include "abi/micronova.h"
+
+#define HYPERVISOR_PEER "micronova"
+
+// Word 0 of a request: operation in bits 0-7, service in bits 8-14, bit 15 zero, from bit 16 on a tag of the sender's
+// choice. Words 1 to 3: arguments, in the order named below; more of them are not looked at.
+// The answer: word 0 as it was; word 1: the result, zero or more, or an enum error negated; words 2 and 3 as named
+// behind "->". What is called a value stands whole in word 2, and its upper 32 bits once more in word 3, for machines
+// whose words have 32 bits.
+// An event: word 0 of the request that asked for it, with SERVICE_EVENT; words 1 to 3 as named behind "then".
+// Result of an unknown service or operation, or with bit 15: E_UNKNOWN_CALL.
+#define SERVICES(X) \
+    X(CONSOLE, 0)   \
+    X(CLOCK, 1)     \
+    X(CONTROL, 2)   \
+    X(BALLOON, 3)   \
+    X(MEMORY, 4)
+
+enum service {
+#define X(name, number) SERVICE_##name = (number),
+    SERVICES(X)
+#undef X
+        SERVICE_COUNT
+};
+
+enum {
+    SERVICE_OPS = 8, // of a service, at most
+    SERVICE_SHIFT = 8,
+    SERVICE_EVENT = 1 << 15,
+    SERVICE_TAG_SHIFT = 16,
+};
+
+// X(service, operation, number): enumerator ASK_service_operation. Numbers never change meaning.
+// clang-format off
+#define SERVICE_OPERATIONS(X)                                                                                     \
+    X(CLOCK, NOW, 0)       /* () -> value: nanoseconds since the hypervisor took over from GRUB */                \
+    X(CLOCK, RATE, 1)      /* () -> value: TSC ticks a second */                                                  \
+    X(CLOCK, DATE, 2)      /* () -> value: microseconds since 1970-01-01 00:00 UTC. E_UNSUPPORTED: the box has no clock */ \
+    X(CLOCK, ALARM, 3)     /* (microseconds <= WAIT_FOREVER), then the vCPU, value: as NOW. Once; one a vCPU, set anew by it */ \
+    X(CLOCK, CANCEL, 4)    /* (): of this vCPU, also one that is over and not yet taken. E_NOT_FOUND: there is none */
+// clang-format on
+
+enum service_operation {
+#define X(service, name, number) ASK_##service##_##name = SERVICE_##service << SERVICE_SHIFT | (number),
+    SERVICE_OPERATIONS(X)
+#undef X
+};

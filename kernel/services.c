@@ -1,0 +1,84 @@
+#include "kernel/services.h"
+#include "arch/pcpu.h"
+#include "kernel/vm.h"
+
+static struct services *behind(const struct port *p)
+{
+    return container_of(p->to, struct services, end);
+}
+
+struct services *services_start(const struct end *machine)
+{
+    unsigned out = FIRST_PEER;
+    while (out < PORTS && machine->out[out] && !(end_look(machine->out[out]->to) & LOOK_SERVES))
+        out++;
+    if (out == PORTS || !machine->out[out])
+        return NULL;
+    struct services *s = behind(machine->out[out]);
+    for (unsigned i = 0; i < MACHINE_VCPUS_MAX; i++) {
+        timeout_init(&s->alarm[i].timeout, services_alarm);
+        s->alarm[i].of = s;
+    }
+    return s;
+}
+
+// ---- Requests ----
+
+static int64_t (*const handlers[SERVICE_COUNT][SERVICE_OPS])(const struct request *r) = {
+#define X(service, name, number) [SERVICE_##service][number] = serve_##service##_##name,
+    SERVICE_OPERATIONS(X)
+#undef X
+};
+
+static int64_t serve(const struct request *r)
+{
+    unsigned op = r->of[0] & ((1 << SERVICE_SHIFT) - 1);
+    unsigned service = (r->of[0] & ((1 << SERVICE_TAG_SHIFT) - 1)) >> SERVICE_SHIFT; // with bit 15: none
+    if (service >= SERVICE_COUNT || op >= SERVICE_OPS || !handlers[service][op])
+        return -E_UNKNOWN_CALL;
+    return handlers[service][op](r);
+}
+
+// `m`: the request, then its answer.
+void services_call(struct vcpu *v, struct port *p, struct message *m)
+{
+    struct message answer = {{m->word[0]}};
+    struct request r = {v, behind(p), vcpu_has_64bit_code(v), m->word, &answer.word[2]};
+    answer.word[1] = (uint64_t)serve(&r);
+    *m = answer;
+}
+
+struct sent {
+    struct port *through;
+    const struct message *m;
+};
+
+static void make_answer(struct message *m, void *context)
+{
+    const struct sent *s = context;
+    *m = *s->m;
+    services_call(this_pcpu()->current, s->through, m);
+}
+
+enum error services_serve(struct port *p, const struct message *m)
+{
+    struct sent s = {p, m};
+    return port_answer(&behind(p)->answers, make_answer, &s);
+}
+
+// ---- Events ----
+
+// What words 1 to 3 say, by the first event of a kind.
+static bool tell_alarm(struct services *s, unsigned event, uint64_t words[3], bool *more)
+{
+    (void)s, (void)more;
+    words[0] = event - EVENT_ALARM;
+    put_value(&words[1], services_now());
+    return true;
+}
+
+bool services_tell(struct port *p, unsigned event, struct message *m, bool *more)
+{
+    m->word[0] |= SERVICE_EVENT;
+    return tell_alarm(container_of(p, struct services, answers), event, &m->word[1], more);
+}

@@ -1,0 +1,73 @@
+// The hypervisor as a peer of machines (abi/services.h, docs/ipc.md): an end for each machine that may send to it, the two
+// ports between them, and what the machine asked to be told. Made with the other ports, for the whole run; what was
+// asked is forgotten with the machine.
+//
+// A request is served by the processor and in the exit of the vCPU that sends it: nothing is queued, nobody is waited
+// for, nothing is allocated. Events come from any processor.
+//
+// Locking: a request is served under the lock of the writers of the port that its answer goes to, and may take every lock
+// of kernel/ under that. Events: ipc/events.h.
+#pragma once
+#include "abi/services.h"
+#include "ipc/events.h"
+#include "kernel/machine.h"
+#include "sched/timeout.h"
+
+struct vcpu;
+struct vm;
+
+// Numbers of events of the port to a machine.
+enum service_event {
+    EVENT_ALARM, // and one more for each other vCPU
+    EVENT_COUNT = EVENT_ALARM + MACHINE_VCPUS_MAX,
+};
+_Static_assert((int)EVENT_COUNT <= (int)PORT_EVENTS, "a port has a bit for each event");
+
+struct services {
+    struct end end;
+    struct port requests, answers;
+    struct events events;
+    struct alarm {
+        struct timeout timeout;
+        struct services *of;
+    } alarm[MACHINE_VCPUS_MAX]; // each on the home of its vCPU
+};
+
+// The machine behind that end is about to run: its services; NULL if it has no port to the hypervisor.
+struct services *services_start(const struct end *machine);
+
+// A request while it is served.
+struct request {
+    struct vcpu *v;
+    struct services *services;
+    bool wide;          // its words have 64 bits
+    const uint64_t *of; // its words
+    uint64_t *values;   // words 2 and 3 of the answer
+};
+// A "value" of abi/services.h.
+static inline void put_value(uint64_t words[2], uint64_t value)
+{
+    words[0] = value;
+    words[1] = value >> 32;
+}
+
+// The port that answers what is sent through `p` to the hypervisor.
+static inline const struct port *services_answers(const struct port *p)
+{
+    return &container_of(p->to, struct services, end)->answers;
+}
+
+// ops->serve and ops->tell of kernel/ipc.c.
+enum error services_serve(struct port *p, const struct message *m);
+bool services_tell(struct port *p, unsigned event, struct message *m, bool *more);
+// HC_CALL of `v` by which it waits for the port from the hypervisor alone: `m` becomes the answer, past what is in there.
+void services_call(struct vcpu *v, struct port *p, struct message *m);
+
+// The handlers, by the rows of SERVICE_OPERATIONS: what goes to word 1 of the answer.
+#define X(service, name, number) int64_t serve_##service##_##name(const struct request *r);
+SERVICE_OPERATIONS(X)
+#undef X
+// The alarm of a vCPU has gone off: fires on its home.
+void services_alarm(struct timeout *t);
+// The present, in nanoseconds since the hypervisor took over.
+uint64_t services_now(void);
