@@ -201,6 +201,75 @@ static void accesses(void)
         skipped("delivery-accesses", "no virtual-interrupt delivery");
 }
 
+// ---- TPR threshold: at the entry, and by a write to the page ----
+
+static void begin_threshold(unsigned threshold, unsigned vtpr)
+{
+    begin_access(code_nothing, TPR, 0);
+    *reg(TPR) = vtpr;
+    vm_set(TPR_THRESHOLD, threshold);
+}
+
+static void below_at_once(const char *name)
+{
+    expect_exit(name, REASON_TPR_BELOW_THRESHOLD, 0);
+    expect_equal(name_of("%s-rip", name), "RIP", (word_t)code_nothing, result.rip);
+}
+
+static void thresholds(void)
+{
+    section = "VM Exits Induced by the TPR Threshold";
+    if (!can(WORD_SECONDARY, SECONDARY_APIC_ACCESSES)) {
+        skipped("threshold", "the processor does not virtualize APIC accesses");
+        return;
+    }
+    begin_threshold(3, 0x2f);
+    below_at_once("threshold-above");
+    begin_threshold(3, 0x30);
+    expect_passed("threshold-equal");
+    begin_threshold(0, 0);
+    expect_passed("threshold-0");
+    begin_threshold(15, 0xe0);
+    vm_set_bits(GUEST_RFLAGS, RFLAGS_IF);
+    vm_set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI);
+    below_at_once("threshold-above-sti");
+    begin_threshold(15, 0xe0);
+    vm_set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_MOV_SS);
+    below_at_once("threshold-above-mov-ss");
+    begin_threshold(15, 0);
+    vm_set(PREEMPTION_TIMER_VALUE, 0);
+    below_at_once("threshold-before-timer");
+    begin_threshold(1, 0);
+    vm_tables();
+    vm_set(VM_ENTRY_INTERRUPTION_INFO, event_info(EVENT_HARDWARE_EXCEPTION, VECTOR_UD, false));
+    expect_exit("threshold-behind-injection", REASON_TPR_BELOW_THRESHOLD, 0);
+    expect_equal("threshold-behind-injection-vector", "vector", VECTOR_UD, (uint64_t)vector_at(result.rip));
+    if (processor.caps.misc & VMX_MISC_ACTIVITY_HLT) {
+        begin_threshold(1, 0);
+        vm_set(GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
+        below_at_once("threshold-wakes-hlt");
+    }
+    if (processor.caps.misc & VMX_MISC_ACTIVITY_SHUTDOWN) {
+        begin_threshold(1, 0);
+        vm_set(GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN);
+        expect_reason("threshold-leaves-shutdown", REASON_PREEMPTION_TIMER);
+    }
+    section = "TPR Virtualization";
+    for (unsigned below = 0; below < 2; below++) {
+        begin_access(code_write32, TPR, 0);
+        *reg(TPR) = 0x50;
+        vm_set(TPR_THRESHOLD, 5);
+        vm_gpr[0] = below ? 0x4f : 0x50;
+        if (!below) {
+            expect_passed("threshold-write-equal");
+            continue;
+        }
+        expect_exit("threshold-write-below", REASON_TPR_BELOW_THRESHOLD, 0); // like a trap
+        expect_equal("threshold-write-below-rip", "RIP", (word_t)code_write32_end, result.rip);
+        expect_equal("threshold-write-below-vtpr", "VTPR", 0x4f, *reg(TPR));
+    }
+}
+
 // Only within the low four bytes of a register.
 static void widths(void)
 {
@@ -536,11 +605,8 @@ BUCKET("APIC virtualization")
     pointer = ept_build();
     cr8();
     accesses();
+    thresholds();
     widths();
     x2apic();
     delivery();
-    if (can(WORD_PIN, PIN_POSTED_INTERRUPTS))
-        skipped("posted-interrupts", "the probe does not send notifications");
-    else
-        skipped("posted-interrupts", "the processor has no posted interrupts");
 }

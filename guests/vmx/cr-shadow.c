@@ -101,14 +101,16 @@ static void host_differs(const struct controlled *c, const char *bit_name_, uint
     }
 }
 
-static void each_bit(const struct controlled *c, const struct bit_table *table, uint64_t bits)
+// `free`: those of the bits that the guest may flip when they are its own; the others can only be the host's.
+static void each_bit(const struct controlled *c, const struct bit_table *table, uint64_t bits, uint64_t free)
 {
     for (unsigned i = 0; i < 64; i++) {
         if (!(bits >> i & 1))
             continue;
         const char *bit = bit_name(table, i);
         section = "Guest/Host Masks and Read Shadows for CR0 and CR4";
-        owned_by_guest(c, bit, 1ull << i);
+        if (free >> i & 1)
+            owned_by_guest(c, bit, 1ull << i);
         section = "Changes to Instruction Behavior in VMX Non-Root Operation";
         host_equal(c, bit, 1ull << i);
         section = "Instructions That Cause VM Exits Conditionally";
@@ -310,8 +312,11 @@ BUCKET("masks and shadows of control registers")
     const uint64_t plain4 = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_MCE | CR4_PGE | CR4_PCE |
                             CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE |
                             CR4_SMEP | CR4_SMAP;
-    each_bit(&cr0, &cr0_bits, CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM);
-    each_bit(&cr4, &cr4_bits, plain4 & processor.caps.cr4_fixed1);
+    const uint64_t plain0 = CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM;
+    const uint64_t all0 = plain0 | CR0_PE | CR0_NE | CR0_NW | CR0_CD | CR0_PG;
+    const uint64_t all4 = plain4 | CR4_PAE | CR4_LA57 | CR4_VMXE | CR4_SMXE | CR4_PKE;
+    each_bit(&cr0, &cr0_bits, all0, plain0);
+    each_bit(&cr4, &cr4_bits, all4, plain4 & processor.caps.cr4_fixed1);
     clts();
     lmsw();
     smsw();

@@ -21,19 +21,24 @@ static void activate_tertiary(void)
 {
     vm_set_bits(PRIMARY_CONTROLS, PRIMARY_ACTIVATE_TERTIARY);
 }
+static void activate_exit2(void)
+{
+    vm_set_bits(VM_EXIT_CONTROLS, EXIT_ACTIVATE_SECONDARY);
+}
 static void activate_functions(void)
 {
     vm_control(WORD_SECONDARY, SECONDARY_VM_FUNCTIONS, true);
 }
 
 static const struct word words[] = {
-    {"pin",       PIN_BASED_CONTROLS,   WORD_PIN,       SECTION_EXECUTION, 32, NULL              },
-    {"primary",   PRIMARY_CONTROLS,     WORD_PRIMARY,   SECTION_EXECUTION, 32, NULL              },
-    {"secondary", SECONDARY_CONTROLS,   WORD_SECONDARY, SECTION_EXECUTION, 32, activate_secondary},
-    {"tertiary",  TERTIARY_CONTROLS,    WORD_TERTIARY,  SECTION_EXECUTION, 64, activate_tertiary },
-    {"exit",      VM_EXIT_CONTROLS,     WORD_EXIT,      SECTION_EXIT,      32, NULL              },
-    {"entry",     VM_ENTRY_CONTROLS,    WORD_ENTRY,     SECTION_ENTRY,     32, NULL              },
-    {"function",  VM_FUNCTION_CONTROLS, WORD_FUNCTION,  SECTION_EXECUTION, 64, activate_functions},
+    {"pin",       PIN_BASED_CONTROLS,         WORD_PIN,       SECTION_EXECUTION, 32, NULL              },
+    {"primary",   PRIMARY_CONTROLS,           WORD_PRIMARY,   SECTION_EXECUTION, 32, NULL              },
+    {"secondary", SECONDARY_CONTROLS,         WORD_SECONDARY, SECTION_EXECUTION, 32, activate_secondary},
+    {"tertiary",  TERTIARY_CONTROLS,          WORD_TERTIARY,  SECTION_EXECUTION, 64, activate_tertiary },
+    {"exit",      VM_EXIT_CONTROLS,           WORD_EXIT,      SECTION_EXIT,      32, NULL              },
+    {"exit2",     SECONDARY_VM_EXIT_CONTROLS, WORD_EXIT2,     SECTION_EXIT,      64, activate_exit2    },
+    {"entry",     VM_ENTRY_CONTROLS,          WORD_ENTRY,     SECTION_ENTRY,     32, NULL              },
+    {"function",  VM_FUNCTION_CONTROLS,       WORD_FUNCTION,  SECTION_EXECUTION, 64, activate_functions},
 };
 
 // What a control needs besides, and what goes with it when it is turned off.

@@ -738,6 +738,68 @@ static void xsaves(void)
     xsaves_one("xrstors", code_xrstors, REASON_XRSTORS);
 }
 
+// ---- ENCLS: exits by the bitmap's bit for its leaf ----
+
+CODE(code_encls, ".byte 0x0f, 0x01, 0xcf");
+
+static const struct encls_row {
+    const char *name;
+    uint32_t leaf;
+    uint64_t bitmap;
+    bool exits;
+} encls_rows[] = {
+    {"encls-leaf-0",        0,   1,             true },
+    {"encls-leaf-0-clear",  0,   ~1ull,         false},
+    {"encls-leaf-62",       62,  1ull << 62,    true },
+    {"encls-leaf-62-clear", 62,  ~(1ull << 62), false},
+    {"encls-leaf-63",       63,  1ull << 63,    true },
+    {"encls-leaf-63-clear", 63,  ~(1ull << 63), false},
+    {"encls-leaf-64",       64,  1ull << 63,    true }, // all from 63 on
+    {"encls-leaf-64-clear", 64,  ~(1ull << 63), false},
+    {"encls-leaf-last",     ~0u, 1ull << 63,    true },
+};
+
+static void describe_encls(const struct encls_row *r)
+{
+    vm_reset();
+    vm_tables();
+    vm_run(code_encls);
+    vm_gpr[0] = r->leaf;
+    vm_gpr[3] = 1; // no leaf takes that for an address
+    vm_control(WORD_SECONDARY, SECONDARY_ENCLS_EXITING, true);
+    vm_set(ENCLS_EXITING_BITMAP, r->bitmap);
+    vm_set(EXCEPTION_BITMAP, 0xffffffff);
+}
+
+static void encls(void)
+{
+    section = "VM-Execution Control Fields";
+    if (!can(WORD_SECONDARY, SECONDARY_ENCLS_EXITING)) {
+        describe_encls(&encls_rows[0]);
+        expect_fail_valid("encls-control-refused", VM_ERROR_ENTRY_CONTROLS);
+        skipped("encls-exits", "the processor does not have its control");
+        return;
+    }
+    for (unsigned n = 0; n < array_size(encls_rows); n++) {
+        const struct encls_row *r = &encls_rows[n];
+        section = "Instructions That Cause VM Exits Conditionally";
+        describe_encls(r);
+        if (!r->exits) { // it executes, and finds fault with its operands
+            expect_reason(r->name, REASON_EXCEPTION_OR_NMI);
+            continue;
+        }
+        expect_exit(r->name, REASON_ENCLS, 0);
+        section = "Information for VM Exits Due to Instruction Execution";
+        expect_equal(name_of("%s-length", r->name), "instruction length", 3, result.length);
+    }
+    section = "Relative Priority of Faults and VM Exits";
+    describe_encls(&encls_rows[0]);
+    vm_mode(MODE_LONG);
+    vm_user();
+    vm_run(code_encls);
+    expect_exception("encls-in-cpl3", VECTOR_UD, -1);
+}
+
 // ---- Task switches: four sources, always ----
 
 CODE(code_task_call, ".code32; lcall $0x68, $0; .code64");
@@ -853,6 +915,7 @@ BUCKET("instructions that exit")
     tpr_threshold();
     pause_loops();
     xsaves();
+    encls();
     task_switches();
     task_faults();
 }
