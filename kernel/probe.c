@@ -81,7 +81,7 @@ static int64_t op_RUN(struct vcpu *v, uint64_t at, uint64_t count)
         return -E_TOO_BIG;
     enum error e = copy_in(v, at, steps, count * sizeof(*steps));
     if (!e)
-        e = probe_run(v, owner_of(v), steps, (uint32_t)count);
+        e = probe_run(v, steps, (uint32_t)count);
     if (!e)
         e = copy_out(v, at, steps, count * sizeof(*steps));
     return -(int64_t)e;

@@ -354,6 +354,49 @@ void *guest_map(struct space *s, gpa_t at, size_t len)
     return e == E_OK ? byte : NULL;
 }
 
+// Whether the leaf `entry` around `gfn` has the frame `f`, in the slot.
+static bool leaf_has(uint64_t entry, unsigned level, uint64_t gfn, pfn_t f, const struct slot *t)
+{
+    uint64_t inside = (1ull << 9 * level) - 1, page = (gfn & ~inside) | (f.v & inside);
+    return entry & EPT_RIGHTS && ((entry & EPT_ADDRESS) >> PAGE_SHIFT | inside) == (f.v | inside) &&
+           page - t->first < t->pages;
+}
+
+static bool slot_has_frame(const struct space *s, const struct slot *t, pfn_t f)
+{
+    for (uint64_t gfn = t->first, end = gfn + t->pages, next; gfn < end; gfn = next) {
+        unsigned level;
+        const uint64_t *entry = ept_walk(&s->ept, gpa(gfn << PAGE_SHIFT), &level);
+        next = (gfn | ((1ull << 9 * max_u64(level, 1)) - 1)) + 1;
+        if (leaf_has(*entry, level, gfn, f, t))
+            return true;
+        for (; level == EPT_4K && ++gfn < next;) // the rest of the table
+            if (leaf_has(*++entry, level, gfn, f, t))
+                return true;
+    }
+    return false;
+}
+
+// Its record says at once that most frames are others'. Inside a block it says nothing.
+static bool may_have_frame(const struct space *s, pfn_t f)
+{
+    const struct frame *r = &frames.frames[f.v];
+    return r->state == FRAME_NONE || (r->state == FRAME_USED && r->owner == s->owner);
+}
+
+bool space_has_frame(struct space *s, pfn_t f)
+{
+    if (f.v >= frames.count || !may_have_frame(s, f))
+        return false;
+    lock_take(&s->lock);
+    unsigned slots = s->slot_count; // they never go away, nor do tables: no lock is needed for the walk
+    lock_release(&s->lock);
+    for (unsigned i = 0; i < slots; i++)
+        if (!(s->slot[i].flags & SLOT_WINDOW) && slot_has_frame(s, &s->slot[i], f))
+            return true;
+    return false;
+}
+
 // Not through the table that the EPT remembers: without the lock its two words need not belong together.
 const void *guest_peek_far(struct guest_view *g, gpa_t at)
 {

@@ -95,6 +95,10 @@ enum error guest_zero(struct space *s, gpa_t to, size_t len); // lazily backed p
 // Valid until the space is destroyed or the page unmapped.
 void *guest_map(struct space *s, gpa_t at, size_t len);
 
+// Whether the frame `f` is a RAM page of a slot: a walk through all leaves if it is one that nobody else has. True stays
+// true, for who runs on a processor of `s`, until that one has passed a newer generation.
+bool space_has_frame(struct space *s, pfn_t f);
+
 // Links a page directory of EPT that spaces share and none owns (ept_link) at a GiB in which this one has no slot, or
 // with hpa(0) takes it out: whoever runs `s` reaches it no more as soon as it has passed the new generation, so call
 // vcpu_attention() when the current vCPU runs there. A slot that is added there takes it out, too. E_EXISTS: there is

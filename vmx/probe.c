@@ -8,6 +8,7 @@
 #include "arch/panic.h"
 #include "arch/pcpu.h"
 #include "arch/string.h"
+#include "arch/tsc.h"
 #include "mm/mm.h"
 #include "sdm/exit_reason.h"
 #include "sdm/msr.h"
@@ -184,6 +185,19 @@ static void read_exit(struct probe_attempt *a)
 #undef X
 }
 
+// ---- The latest end ----
+
+// What runs longer, for want of a preemption timer or with a long one, is ended by the local APIC's timer: a processor is
+// not lost to a subject that loops, as long as interrupts exit.
+enum { LATEST_MS = 1000 };
+
+static bool may_run_long(const struct probe *p)
+{
+    uint64_t timer = (uint32_t)p->now[AT_PREEMPTION_TIMER_VALUE];
+    return !(p->now[AT_PIN_BASED_CONTROLS] & PIN_PREEMPTION_TIMER) ||
+           timer << vmx_timer_rate > tsc_from_ms(LATEST_MS).v;
+}
+
 // An interrupt or NMI of the box that ended the run has to be served. True: it was not what the attempt was about.
 static bool intruded(const struct probe_attempt *a)
 {
@@ -217,6 +231,7 @@ static void prepare(struct probe *p, const struct probe_attempt *a, const struct
             drop_translations(p);
         p->filled = true;
     }
+    probe_write_lists(p);
     write_host(p);
     if (a->flags & PROBE_NO_VMCS)
         vmcs_clear(&p->vmcs);
@@ -284,11 +299,16 @@ static enum error attempt(struct vcpu *v, struct probe_attempt *a, struct probe_
 {
     struct probe *p = v->probe;
     uint64_t kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+    tsc_t latest = tsc(may_run_long(p) ? rdtsc().v + tsc_from_ms(LATEST_MS).v : ~0ull);
     unsigned more = a->flags & PROBE_KEEP ? 0 : TRIES - 1;
     enum error e;
-    while ((e = attempt_once(p, a, fields)) == E_INTERRUPTED && more-- > 0)
+    if (latest.v != ~0ull)
+        lapic_timer_arm(latest);
+    while ((e = attempt_once(p, a, fields)) == E_INTERRUPTED && more-- > 0 && rdtsc().v < latest.v)
         if (blocks_nmis(p, a))
             probe_unblock_nmis(p); // the next try begins as this one did
+    if (latest.v != ~0ull)
+        lapic_timer_arm(tsc(~0ull));
     settle(p, a);
     if (!(a->flags & PROBE_NO_VMCS))
         read_back(p, fields + a->writes, a->reads);
@@ -346,6 +366,15 @@ enum error probe_base(struct probe *p, const struct probe_field *fields, uint32_
 
 // ---- Life ----
 
+static void expected(void)
+{
+}
+
+void probe_init(void)
+{
+    interrupt_set(PROBE_VECTOR, expected);
+}
+
 static void make_region(struct vmcs *m, hpa_t at)
 {
     uint32_t *revision = hpa_to_virt(at);
@@ -355,23 +384,37 @@ static void make_region(struct vmcs *m, hpa_t at)
     vmcs_clear(m);
 }
 
+static unsigned order_of_lists(void)
+{
+    unsigned order = 0;
+    while ((uint64_t)PAGE_SIZE << order < (uint64_t)PROBE_LISTS * probe_list_bytes())
+        order++;
+    return order;
+}
+
+enum { PROBE_ITSELF, REGIONS, MSR_LISTS, BLOCKS };
+
 static enum error create(struct vcpu *v, uint16_t owner)
 {
     enum { ORDER = sizeof(struct probe) > PAGE_SIZE, TWO = 1 };
-    pfn_t f = buddy_alloc_or_fail(&frames, ORDER, owner);
-    pfn_t region = buddy_alloc_or_fail(&frames, TWO, owner);
-    if (pfn_is_none(f) || pfn_is_none(region)) {
-        if (!pfn_is_none(f))
-            buddy_free(&frames, f, owner);
-        if (!pfn_is_none(region))
-            buddy_free(&frames, region, owner);
-        return E_NO_MEMORY;
+    const unsigned order[BLOCKS] = {[PROBE_ITSELF] = ORDER, [REGIONS] = TWO, [MSR_LISTS] = order_of_lists()};
+    pfn_t f[BLOCKS];
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        f[i] = buddy_alloc_or_fail(&frames, order[i], owner);
+        if (pfn_is_none(f[i])) {
+            while (i-- > 0)
+                buddy_free(&frames, f[i], owner);
+            return E_NO_MEMORY;
+        }
     }
-    struct probe *p = v->probe = pfn_to_virt(f);
+    struct probe *p = v->probe = pfn_to_virt(f[PROBE_ITSELF]);
     memset(p, 0, sizeof(*p));
     p->owner = owner;
-    make_region(&p->vmcs, pfn_to_hpa(region));
-    make_region(&p->unblocker, hpa(pfn_to_hpa(region).v + PAGE_SIZE));
+    p->space = v->space;
+    for (unsigned i = 0; i < PROBE_LISTS; i++)
+        p->list[i].at = hpa(pfn_to_hpa(f[MSR_LISTS]).v + i * probe_list_bytes());
+    make_region(&p->vmcs, pfn_to_hpa(f[REGIONS]));
+    make_region(&p->unblocker, hpa(pfn_to_hpa(f[REGIONS]).v + PAGE_SIZE));
     return E_OK;
 }
 _Static_assert(sizeof(struct probe) <= 2 * PAGE_SIZE, "a block of order 1");
@@ -406,5 +449,6 @@ void probe_destroy(struct vcpu *v)
     v->probe = NULL;
     uint16_t owner = p->owner;
     buddy_free(&frames, hpa_to_pfn(p->vmcs.region), owner);
+    buddy_free(&frames, hpa_to_pfn(p->list[0].at), owner);
     buddy_free(&frames, hpa_to_pfn(virt_to_hpa(p)), owner);
 }

@@ -6,25 +6,39 @@
 #include "sdm/vmcs_image.h"
 #include "vmx/vmcs.h"
 
+enum { PROBE_KNOWN = 16, PROBE_LISTS = 2 };
+
 struct probe {
     uint64_t gpr[GPR_COUNT]; // first: HOST_RSP points here
     uint64_t rsp;            // of probe_enter() while the entered code runs
     struct vmcs vmcs;
     struct vmcs unblocker; // probe_unblock_nmis()
     uint16_t owner;
-    bool changed_host; // since the VMCS was filled, fields that the exit loads the host from
-    bool filled;       // the VMCS has been filled, and may be kept
-    uint16_t fields;   // how many can be written
+    struct space *space; // the vCPU's: what the machine may name is RAM there
+    bool changed_host;   // since the VMCS was filled, fields that the exit loads the host from
+    bool filled;         // the VMCS has been filled, and may be kept
+    uint16_t fields;     // how many can be written
     struct {
         uint16_t encoding, at; // the latter in vmcs_fields[]; both here, for each attempt writes them all
     } field[VMCS_FIELD_COUNT];
     bool exists[VMCS_FIELD_COUNT];
+    struct { // frames that are the machine's RAM, as of a generation of its space (probe_owns)
+        uint64_t generation;
+        uint32_t frame[PROBE_KNOWN];
+    } known;
+    // Copies of the lists of MSRs to be loaded on entry and on exit: another vCPU may change the originals.
+    struct {
+        hpa_t at;
+        bool used; // by the attempt
+    } list[PROBE_LISTS];
     uint64_t initial[VMCS_FIELD_COUNT];          // the template
     uint64_t now[VMCS_FIELD_COUNT];              // what was written last
     struct probe_field buffer[PROBE_FIELDS_MAX]; // for who copies fields in and out of the guest
 };
 
-// As abi/probe.h says. `owner`: whom the memory is charged to, and whose frames the machine may name.
+// At start: PROBE_VECTOR is nobody's stray.
+void probe_init(void);
+// As abi/probe.h says. `owner`: whom the memory is charged to.
 enum error probe_open(struct vcpu *v, uint16_t owner, uint64_t landing, gpa_t scratch);
 void probe_destroy(struct vcpu *v);
 // The vCPU leaves this processor: its second VMCS too.
@@ -33,12 +47,21 @@ enum error probe_template(const struct vcpu *v, struct probe_field *f);
 // The fields become the template's, fenced as an attempt is.
 enum error probe_base(struct probe *p, const struct probe_field *fields, uint32_t count);
 enum error probe_attempt(struct vcpu *v, struct probe_attempt *a, struct probe_field *fields);
-enum error probe_run(struct vcpu *v, uint16_t owner, struct probe_step *steps, uint32_t count);
+enum error probe_run(struct vcpu *v, struct probe_step *steps, uint32_t count);
 
-// Whether an attempt with the values of `p->now` and these flags stays inside the machine whatever the processor makes of it.
-enum error probe_fence(const struct probe *p, uint32_t flags);
-// Bits of an address that lead to memory name a frame of `owner`.
-bool probe_owns(uint16_t owner, uint64_t address);
+// Whether an attempt with the values of `p->now` and these flags stays inside the machine whatever the processor makes of
+// it. Copies the lists of MSRs.
+enum error probe_fence(struct probe *p, uint32_t flags);
+// Bits of an address that lead to memory name a page of the machine's RAM. What another vCPU unmaps meanwhile stays the
+// machine's until this processor enters a guest again (space_has_frame).
+bool probe_owns(struct probe *p, uint64_t address);
+// Makes the current VMCS load MSRs from the copies.
+void probe_write_lists(const struct probe *p);
+// Of one copy, bytes: SDM volume 3, appendix "Miscellaneous Data".
+static inline uint32_t probe_list_bytes(void)
+{
+    return 16 * vmx_misc_msr_list_max(vmx_caps.misc);
+}
 // Ends blocking of NMIs, virtual or not, that an attempt left in the processor: VM entry has to load it (SDM,
 // "Interruptibility State"), but where it only adds to what is there (docs/deviations.md), every vCPU that runs here
 // next inherits it. The current VMCS is another one afterwards.

@@ -20,7 +20,6 @@ enum { STATUS_FLAGS = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF 
 
 struct run {
     struct vcpu *v;
-    uint16_t owner;
     bool on;         // in VMX operation
     bool with_other; // with a VMXON region that is not the box's
     hpa_t loaded[PROBE_STEPS_MAX];
@@ -179,7 +178,7 @@ static enum error fence_step(const struct run *run, const struct probe_step *s)
     uint64_t own = this_vmx()->vmxon_region.v ^ operand_of(s);
     if (s->instruction >= PROBE_DO_COUNT || s->flags & ~(uint32_t)PROBE_STEP_FLAGS)
         return E_INVALID;
-    if (takes_address(s->instruction) && !probe_owns(run->owner, operand_of(s)) &&
+    if (takes_address(s->instruction) && !probe_owns(run->v->probe, operand_of(s)) &&
         own & ((1ull << features.physical_bits) - PAGE_SIZE))
         return E_DENIED;
     if (s->flags & (PROBE_STEP_WITHOUT_VMXE | PROBE_STEP_WITHOUT_NE) && run->on)
@@ -297,9 +296,9 @@ static void finish(struct run *run)
     run->v->probe->filled = false;
 }
 
-enum error probe_run(struct vcpu *v, uint16_t owner, struct probe_step *steps, uint32_t count)
+enum error probe_run(struct vcpu *v, struct probe_step *steps, uint32_t count)
 {
-    struct run run = {.v = v, .owner = owner, .on = true};
+    struct run run = {.v = v, .on = true};
     if (!v->probe)
         return E_NOT_FOUND;
     enum error e = E_OK;

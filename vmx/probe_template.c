@@ -4,6 +4,7 @@
 #include "arch/cpu.h"
 #include "arch/features.h"
 #include "arch/memory.h"
+#include "arch/string.h"
 #include "mm/mm.h"
 #include "sdm/msr.h"
 
@@ -102,10 +103,26 @@ void probe_fill_template(struct probe *p, const struct vcpu *v, uint64_t landing
 
 // ---- Fence ----
 
-bool probe_owns(uint16_t owner, uint64_t address)
+static uint64_t physical_mask(void)
 {
-    uint64_t f = (address & ((1ull << features.physical_bits) - 1)) >> PAGE_SHIFT;
-    return f < frames.count && frames.frames[f].owner == owner;
+    return (1ull << features.physical_bits) - 1;
+}
+
+// Taking a page away draws a new generation, and so ends what is known.
+bool probe_owns(struct probe *p, uint64_t address)
+{
+    uint64_t f = (address & physical_mask()) >> PAGE_SHIFT, generation = space_generation(p->space);
+    if (p->known.generation != generation) {
+        memset(p->known.frame, 0xff, sizeof(p->known.frame));
+        p->known.generation = generation;
+    }
+    if (f >= frames.count)
+        return false;
+    uint32_t *known = &p->known.frame[f % PROBE_KNOWN];
+    if (*known != f && !space_has_frame(p->space, pfn(f)))
+        return false;
+    *known = (uint32_t)f;
+    return true;
 }
 
 static bool is_list(unsigned at) // fence_list() has these
@@ -114,14 +131,28 @@ static bool is_list(unsigned at) // fence_list() has these
            at == AT_VM_EXIT_MSR_STORE_ADDRESS;
 }
 
-// 0 and all ones are what rows about "no address" use: they have to be refused, or are not looked at.
-static enum error fence_addresses(const struct probe *p)
+// Not the machine's, and good all the same.
+static bool is_given(const struct probe *p, unsigned at, uint64_t value)
 {
+    return (at == AT_EPT_POINTER &&
+            !((value ^ space_eptp(p->space)) & physical_mask() & ~(uint64_t)(PAGE_SIZE - 1))) ||
+           (at == AT_EXECUTIVE_VMCS_POINTER && value == 0) ||
+           (at == AT_VMCS_LINK_POINTER && value == p->vmcs.region.v);
+}
+
+// All ones are what rows about "no address" use: they have to be refused, or are not looked at. What the template has is
+// looked at like others: the machine may have given its page back since.
+static enum error fence_addresses(struct probe *p)
+{
+    uint64_t usual = ~0ull; // most have the template's page
     for (unsigned i = 0; i < array_size(addresses); i++) {
         unsigned at = addresses[i];
         uint64_t value = p->now[at];
-        if (value != p->initial[at] && value != ~0ull && !probe_owns(p->owner, value) && !is_list(at))
+        if (value == usual || value == ~0ull || is_list(at) || is_given(p, at, value))
+            continue;
+        if (!probe_owns(p, value))
             return E_DENIED;
+        usual = usual == ~0ull ? value : usual;
     }
     return E_OK;
 }
@@ -141,8 +172,8 @@ static enum error fence_host(const struct probe *p)
     return cr3 & ((1ull << features.physical_bits) - 1) ? E_DENIED : E_OK;
 }
 
-// Something has to end the run. The timer ends it also while halted, and not in wait-for-SIPI (SDM, "VMX-Preemption
-// Timer"), where nothing but a SIPI does. What an INIT leaves pending is taken behind the attempt, for which there has to
+// Something has to end the run: the timer, also while halted, and not in wait-for-SIPI (SDM, "VMX-Preemption Timer"),
+// where nothing but a SIPI does; or an interrupt of the box, which ends what is active. What an INIT leaves pending is taken behind the attempt, for which there has to
 // be the timer (probe_drain_init()).
 static enum error fence_end(const struct probe *p, uint32_t flags)
 {
@@ -155,18 +186,20 @@ static enum error fence_end(const struct probe *p, uint32_t flags)
         return flags & PROBE_SEND_SIPI ? E_OK : E_UNSUPPORTED;
     if (init && !(p->initial[AT_PIN_BASED_CONTROLS] & PIN_PREEMPTION_TIMER))
         return E_UNSUPPORTED;
-    return timer || (state != ACTIVITY_HLT && state != ACTIVITY_SHUTDOWN) ? E_OK : E_UNSUPPORTED;
+    bool interrupts = p->now[AT_PIN_BASED_CONTROLS] & PIN_EXTERNAL_INTERRUPT_EXITING;
+    return timer || (interrupts && state != ACTIVITY_HLT && state != ACTIVITY_SHUTDOWN) ? E_OK
+                                                                                        : E_UNSUPPORTED;
 }
 
 // Without EPT the entered code's addresses are the box's: its paging structures must be the machine's, and nothing
 // may make it look at another table.
-static enum error fence_memory(const struct probe *p)
+static enum error fence_memory(struct probe *p)
 {
     bool secondary = p->now[AT_PRIMARY_CONTROLS] & PRIMARY_ACTIVATE_SECONDARY;
     if (secondary && p->now[AT_SECONDARY_CONTROLS] & SECONDARY_EPT)
         return E_OK;
     bool injects = p->now[AT_VM_ENTRY_INTERRUPTION_INFO] >> 31;
-    return probe_owns(p->owner, p->now[AT_GUEST_CR3]) && !injects ? E_OK : E_DENIED;
+    return probe_owns(p, p->now[AT_GUEST_CR3]) && !injects ? E_OK : E_DENIED;
 }
 
 // MSRs that are given back after an attempt, and those that can be in no list (SDM, "Loading MSRs").
@@ -190,25 +223,65 @@ static bool runs_out(uint64_t address, uint64_t count)
     return address < end && address >= end - PAGE_SIZE && address + 16 * count > end;
 }
 
-static enum error fence_list(const struct probe *p, uint64_t address, uint64_t count, bool loads)
+static const struct {
+    uint16_t address, count;
+} lists[] = {
+    {AT_VM_ENTRY_MSR_LOAD_ADDRESS, AT_VM_ENTRY_MSR_LOAD_COUNT},
+    {AT_VM_EXIT_MSR_LOAD_ADDRESS,  AT_VM_EXIT_MSR_LOAD_COUNT },
+    {AT_VM_EXIT_MSR_STORE_ADDRESS,
+     AT_VM_EXIT_MSR_STORE_COUNT                              }, // from PROBE_LISTS on those that nothing is loaded from
+};
+
+struct msr_entry {
+    uint32_t index, reserved;
+    uint64_t value;
+};
+
+// Page by page, each if it is the machine's. NULL: nothing is copied.
+static bool copy_own(struct probe *p, char *to, uint64_t from, uint64_t bytes)
 {
+    for (uint64_t done = 0, n; done < bytes; done += n) {
+        n = min_u64(bytes - done, PAGE_SIZE - (from + done) % PAGE_SIZE);
+        if (!probe_owns(p, from + done))
+            return false;
+        if (to)
+            memcpy(to + done, hpa_to_virt(hpa((from + done) & physical_mask())), n);
+    }
+    return true;
+}
+
+static enum error fence_list(struct probe *p, unsigned which)
+{
+    uint64_t address = p->now[lists[which].address], count = (uint32_t)p->now[lists[which].count];
+    uint64_t begin = address & ~15ull, bytes = 16 * count;
     if (count > PROBE_MSRS_MAX)
         return E_TOO_BIG;
-    if (runs_out(address, count))
+    if (count == 0 || runs_out(address, count))
         return E_OK;
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t at = (address & ~15ull) + 16 * i;
-        if (!probe_owns(p->owner, at))
+    if (bytes > probe_list_bytes())
+        return E_TOO_BIG;
+    struct msr_entry *copy = which < PROBE_LISTS ? hpa_to_virt(p->list[which].at) : NULL;
+    if (!copy_own(p, (char *)copy, begin, bytes))
+        return E_DENIED;
+    for (uint64_t i = 0; copy && i < count; i++)
+        if (!listable(copy[i].index))
             return E_DENIED;
-        if (loads &&
-            !listable(*(const uint32_t *)hpa_to_virt(hpa(at & ((1ull << features.physical_bits) - 1)))))
-            return E_DENIED;
-    }
+    if (copy)
+        p->list[which].used = address == (begin & physical_mask()); // else the address has to be refused
     return E_OK;
 }
 
-enum error probe_fence(const struct probe *p, uint32_t flags)
+void probe_write_lists(const struct probe *p)
 {
+    for (unsigned i = 0; i < PROBE_LISTS; i++)
+        if (p->list[i].used)
+            vmwrite_raw(vmcs_fields[lists[i].address].encoding, p->list[i].at.v);
+}
+
+enum error probe_fence(struct probe *p, uint32_t flags)
+{
+    for (unsigned i = 0; i < PROBE_LISTS; i++)
+        p->list[i].used = false;
     enum error e = fence_addresses(p);
     if (!e)
         e = fence_host(p);
@@ -216,14 +289,7 @@ enum error probe_fence(const struct probe *p, uint32_t flags)
         e = fence_end(p, flags);
     if (!e)
         e = fence_memory(p);
-    if (!e)
-        e = fence_list(p, p->now[AT_VM_ENTRY_MSR_LOAD_ADDRESS], (uint32_t)p->now[AT_VM_ENTRY_MSR_LOAD_COUNT],
-                       true);
-    if (!e)
-        e = fence_list(p, p->now[AT_VM_EXIT_MSR_LOAD_ADDRESS], (uint32_t)p->now[AT_VM_EXIT_MSR_LOAD_COUNT],
-                       true);
-    if (!e)
-        e = fence_list(p, p->now[AT_VM_EXIT_MSR_STORE_ADDRESS], (uint32_t)p->now[AT_VM_EXIT_MSR_STORE_COUNT],
-                       false);
+    for (unsigned i = 0; !e && i < array_size(lists); i++)
+        e = fence_list(p, i);
     return e;
 }

@@ -12,6 +12,7 @@
 #include "vmx/apicv.h"
 #include "vmx/cpuid.h"
 #include "vmx/msr.h"
+#include "vmx/probe.h"
 #include "vmx/state.h"
 #include "vmx/vmcs.h"
 
@@ -76,6 +77,7 @@ enum error vmx_init(const char *no_apicv, struct reason *why)
     vmx_timer_rate = (uint8_t)vmx_misc_timer_rate(vmx_caps.misc);
     cpuid_policy_init();
     state_init();
+    probe_init();
     e = msr_policy_init(why);
     return e ? e : init_apicv(no_apicv, why);
 }

@@ -1,66 +1,6 @@
 // From CPL 3: hypercalls are refused, privileged instructions fault, CPUID works.
 #include "guests/hostile/hostile.h"
-
-enum { GDT_CODE = 2, GDT_DATA = 3, GDT_USER_CODE = 5, GDT_USER_DATA = 6, GDT_TSS = 7, GDT_ENTRIES = 9 };
-
-void ring3_run(const void *code, void *stack);
-extern const char ring3_landing[];
-
-struct task_state {
-    uint32_t reserved;
-    uint32_t rsp0[2];
-    uint32_t rest[23]; // RSP1 up to the I/O map base, which lies beyond the limit: no ports for CPL 3
-} __attribute__((packed));
-
-static struct task_state tss;
-static uint64_t gdt[GDT_ENTRIES] = {
-    [GDT_CODE] = 0x00af9b000000ffff,
-    [GDT_DATA] = 0x00cf93000000ffff,
-    [GDT_USER_CODE] = 0x00affb000000ffff,
-    [GDT_USER_DATA] = 0x00cff3000000ffff,
-};
-static char user_stack[1024] __attribute__((aligned(16)));
-static char fault_stack[4096] __attribute__((aligned(16)));
-
-static struct {
-    uint8_t vector;
-    word_t ax, cs;
-} end;
-
-static bool on_exception(struct frame *f)
-{
-    if ((f->cs & 3) != 3)
-        return false;
-    end.vector = (uint8_t)f->vector;
-    end.ax = f->ax;
-    end.cs = f->cs;
-    f->ip = (word_t)ring3_landing;
-    f->cs = read_cs();
-    f->ss = GDT_DATA * 8;
-    f->flags = RFLAGS_FIXED;
-    return true;
-}
-
-static void prepare(void)
-{
-    struct {
-        uint16_t limit;
-        uint64_t base;
-    } __attribute__((packed)) gdtr = {sizeof gdt - 1, (uint64_t)gdt};
-    uint64_t at = (uint64_t)&tss, stack = (uint64_t)(fault_stack + sizeof fault_stack);
-    tss.rsp0[0] = (uint32_t)stack;
-    tss.rsp0[1] = (uint32_t)(stack >> 32);
-    tss.rest[22] = (uint32_t)sizeof tss << 16;
-    gdt[GDT_TSS] = (sizeof tss - 1) | (at & 0xffffff) << 16 | 0x89ull << 40 | (at >> 24 & 0xff) << 56;
-    gdt[GDT_TSS + 1] = at >> 32;
-    __asm__ volatile("lgdt %0; ltr %w1" : : "m"(gdtr), "r"(GDT_TSS * 8));
-
-    uint64_t *pml4 = (uint64_t *)(read_cr3() & PTE_ADDRESS), *pdpt = (uint64_t *)(pml4[0] & PTE_ADDRESS);
-    pml4[0] |= PTE_USER;
-    pdpt[0] |= PTE_USER;
-    page_directory()[0] |= PTE_USER;
-    write_cr3(read_cr3());
-}
+#include "guests/lib/user.h"
 
 // The code runs into an INT3 unless it faults before.
 static const struct {
@@ -92,10 +32,7 @@ int attack_ring3(const struct start_info *start)
 {
     (void)start;
     tap_plan(array_size(rows) + 1);
-    prepare();
-    for (enum vector v = 0; v < 32; v++)
-        exception_handle(v, on_exception);
-    exception_open_to_users(VECTOR_BP);
+    user_prepare();
     bool xsave = cpuid(1, 0).ecx >> 26 & 1;
     if (xsave)
         write_cr4(read_cr4() | CR4_OSXSAVE);
@@ -104,8 +41,7 @@ int attack_ring3(const struct start_info *start)
             skip(rows[i].name, "no XSAVE");
             continue;
         }
-        end.vector = VECTOR_NONE;
-        ring3_run(rows[i].code, user_stack + sizeof user_stack);
+        struct user_end end = user_run(rows[i].code);
         check(end.vector == rows[i].vector && (!rows[i].has_result || (sword_t)end.ax == rows[i].result),
               rows[i].name, "expected %s, RAX %ld\ngot %s, RAX %ld", fault_name(rows[i].vector),
               (long)rows[i].result, fault_name(end.vector), (long)end.ax);

@@ -1,10 +1,14 @@
 // HC_PROBE with what no honest test would pass: each is refused with the error that abi/probe.h and docs/probe.md
 // name, and attempts work afterwards as before. cmdline= picks: "denied" for a machine without the right, "loop" and
-// "spin" for those that their timeout= ends between and inside attempts.
+// "spin" for those that their timeout= ends between and inside attempts, "race" for one whose other vCPU changes what
+// a call reads, "endless" where another processor watches this one.
 #define GUEST_WITH_SDM // it has the names of registers' bits from there
 #include "guests/lib/guest.h"
 #include "abi/probe.h"
+#include "guests/lib/smp.h"
+#include "guests/lib/user.h"
 #include "sdm/controls.h"
+#include "sdm/exit_reason.h"
 #include "sdm/vmcs_fields.h"
 
 enum {
@@ -13,6 +17,7 @@ enum {
     FOREIGN = PAGE,
     MSR_FREE = 0xc0000082,
     MSR_FORBIDDEN = 0x1b,
+    MSR_HARMLESS = 0x20e, // forbidden, too: base of the last variable MTRR, which is off
     SPIN_TIMER = 1 << 19
 };
 #define ALL_ONES (~(word_t)0)
@@ -91,7 +96,7 @@ static const struct call calls[] = {
 
 // ---- Attempts ----
 
-enum value { AS_WRITTEN, OWN, LIST_FREE, LIST_FORBIDDEN };
+enum value { AS_WRITTEN, OWN, LIST_FREE, LIST_FORBIDDEN, EPT_ROOT, SECOND_VMCS };
 struct write {
     uint32_t field, flags;
     uint64_t value;
@@ -120,6 +125,14 @@ static const struct row rows[] = {
     {"bitmap-beyond-ram", -E_DENIED, 0, 1, {{IO_BITMAP_A, 0, 1ull << 38, 0}}},
     {"bitmap-own",        0, 0, 1, {{IO_BITMAP_A, 0, 0, OWN}}},
     {"bitmap-own-odd",    0, 0, 1, {{IO_BITMAP_A, 0, 1, OWN}}},
+    {"bitmap-ept-root",   -E_DENIED, 0, 1, {{IO_BITMAP_A, 0, 0, EPT_ROOT}}},
+    {"bitmap-vmcs",       -E_DENIED, 0, 1, {{IO_BITMAP_A, 0, 0, SECOND_VMCS}}},
+    {"store-ept-root",    -E_DENIED, 0, 2, {{VM_EXIT_MSR_STORE_ADDRESS, 0, 0, EPT_ROOT}, {VM_EXIT_MSR_STORE_COUNT, 0, 1, 0}}},
+    {"store-vmcs",        -E_DENIED, 0, 2, {{VM_EXIT_MSR_STORE_ADDRESS, 0, 0, SECOND_VMCS}, {VM_EXIT_MSR_STORE_COUNT, 0, 1, 0}}},
+    {"no-ept-root",       -E_DENIED, 0, 2, {{SECONDARY_CONTROLS, 0, 0, 0}, {GUEST_CR3, 0, 0, EPT_ROOT}}},
+    {"ept-vmcs",          -E_DENIED, 0, 1, {{EPT_POINTER, 0, 0x1e, SECOND_VMCS}}},
+    {"ept-root-odd",      0, 0, 1, {{EPT_POINTER, PROBE_XOR, 1, 0}}},
+    {"link-vmcs",         0, 0, 1, {{VMCS_LINK_POINTER, 0, 0, SECOND_VMCS}}},
     {"link-foreign",      -E_DENIED, 0, 1, {{VMCS_LINK_POINTER, 0, FOREIGN, 0}}},
     {"ept-foreign",       -E_DENIED, 0, 1, {{EPT_POINTER, 0, FOREIGN | 0x1e, 0}}},
     {"host-rip",          -E_DENIED, 0, 1, {{HOST_RIP, PROBE_XOR, 1, 0}}},
@@ -129,6 +142,7 @@ static const struct row rows[] = {
     {"wait-for-sipi",     -E_UNSUPPORTED, 0, 1, {{GUEST_ACTIVITY_STATE, 0, ACTIVITY_WAIT_FOR_SIPI, 0}}},
     {"sipi-by-another",   -E_UNSUPPORTED, PROBE_SEND_INIT, 1, {{GUEST_ACTIVITY_STATE, 0, ACTIVITY_WAIT_FOR_SIPI, 0}}},
     {"hlt-no-timer",      -E_UNSUPPORTED, 0, 2, {{GUEST_ACTIVITY_STATE, 0, ACTIVITY_HLT, 0}, {PIN_BASED_CONTROLS, PROBE_XOR, PIN_PREEMPTION_TIMER, 0}}},
+    {"no-end",            -E_UNSUPPORTED, 0, 1, {{PIN_BASED_CONTROLS, PROBE_XOR, PIN_PREEMPTION_TIMER | PIN_EXTERNAL_INTERRUPT_EXITING, 0}}},
     {"list-free",         0, 0, 2, {{VM_ENTRY_MSR_LOAD_ADDRESS, 0, 0, LIST_FREE}, {VM_ENTRY_MSR_LOAD_COUNT, 0, 1, 0}}},
     {"list-forbidden",    -E_DENIED, 0, 2, {{VM_ENTRY_MSR_LOAD_ADDRESS, 0, 0, LIST_FORBIDDEN}, {VM_ENTRY_MSR_LOAD_COUNT, 0, 1, 0}}},
     {"list-second",       -E_DENIED, 0, 2, {{VM_ENTRY_MSR_LOAD_ADDRESS, 0, 16, LIST_FORBIDDEN}, {VM_ENTRY_MSR_LOAD_COUNT, 0, 2, 0}}},
@@ -136,6 +150,9 @@ static const struct row rows[] = {
     {"list-foreign",      -E_DENIED, 0, 2, {{VM_ENTRY_MSR_LOAD_ADDRESS, 0, FOREIGN, 0}, {VM_ENTRY_MSR_LOAD_COUNT, 0, 1, 0}}},
     {"store-foreign",     -E_DENIED, 0, 2, {{VM_EXIT_MSR_STORE_ADDRESS, 0, FOREIGN, 0}, {VM_EXIT_MSR_STORE_COUNT, 0, 1, 0}}},
     {"list-too-long",     -E_TOO_BIG, 0, 2, {{VM_ENTRY_MSR_LOAD_ADDRESS, 0, 0, LIST_FREE}, {VM_ENTRY_MSR_LOAD_COUNT, 0, PROBE_MSRS_MAX + 1, 0}}},
+    {"list-at-ones",      -E_DENIED, 0, 2, {{VM_ENTRY_MSR_LOAD_ADDRESS, 0, ALL_ONES, 0}, {VM_ENTRY_MSR_LOAD_COUNT, 0, 1, 0}}},
+    {"list-wraps",        -E_DENIED, 0, 2, {{VM_ENTRY_MSR_LOAD_ADDRESS, 0, ALL_ONES - 15, 0}, {VM_ENTRY_MSR_LOAD_COUNT, 0, 2, 0}}},
+    {"list-longest",      -E_TOO_BIG, 0, 2, {{VM_ENTRY_MSR_LOAD_ADDRESS, 0, 0, LIST_FREE}, {VM_ENTRY_MSR_LOAD_COUNT, 0, PROBE_MSRS_MAX, 0}}},
     {"list-ones",         -E_TOO_BIG, 0, 2, {{VM_EXIT_MSR_STORE_ADDRESS, 0, 0, OWN}, {VM_EXIT_MSR_STORE_COUNT, 0, ~0u, 0}}},
     {"keep-after-refusal", -E_INVALID, PROBE_KEEP, 0, {{0}}},
     {"resume-cleared",    0, PROBE_RESUME | PROBE_MOV_SS, 0, {{0}}},
@@ -151,25 +168,29 @@ struct step_row {
     sword_t expected;
     uint16_t instruction, flags;
     uint64_t operand, value;
+    enum value is;
 };
 static const struct step_row step_rows[] = {
-    {"step-next",            -E_INVALID, PROBE_DO_COUNT, 0, 0, 0},
-    {"step-ones",            -E_INVALID, 0xffff, 0, 0, 0},
-    {"step-flag",            -E_INVALID, PROBE_DO_VMPTRST, PROBE_STEP_FLAGS + 1, 0, 0},
-    {"vmxon-foreign",        -E_DENIED, PROBE_DO_VMXON, 0, FOREIGN, 0},
-    {"vmclear-foreign",      -E_DENIED, PROBE_DO_VMCLEAR, 0, FOREIGN, 0},
-    {"vmptrld-foreign",      -E_DENIED, PROBE_DO_VMPTRLD, 0, FOREIGN, 0},
-    {"vmclear-beyond-ram",   -E_DENIED, PROBE_DO_VMCLEAR, 0, 1ull << 38, 0},
-    {"vmclear-behind-region", -E_DENIED, PROBE_DO_VMCLEAR, PROBE_STEP_VMXON_REGION, 1ull << 30, 0},
-    {"without-vmxe-inside",  -E_DENIED, PROBE_DO_VMPTRST, PROBE_STEP_WITHOUT_VMXE, 0, 0},
-    {"without-ne-inside",    -E_DENIED, PROBE_DO_VMPTRST, PROBE_STEP_WITHOUT_NE, 0, 0},
-    {"wrmsr-free",           -E_DENIED, PROBE_DO_WRMSR, 0, MSR_FREE, 1},
-    {"wrmsr-wide",           -E_DENIED, PROBE_DO_WRMSR, 0, 1ull << 32 | 0x480, 1},
-    {"mov-cr0-nothing",      -E_DENIED, PROBE_DO_MOV_CR0, 0, 0, 0},
-    {"mov-cr0-pg",           0, PROBE_DO_MOV_CR0, 0, 1ull << 32, 0},
-    {"mov-cr4-nothing",      -E_DENIED, PROBE_DO_MOV_CR4, 0, 0, 0},
-    {"vmread-nowhere",       0, PROBE_DO_VMREAD, PROBE_STEP_FLAGS & ~(PROBE_STEP_WITHOUT_VMXE | PROBE_STEP_WITHOUT_NE), ALL_ONES, ALL_ONES},
-    {"vmlaunch-no-vmcs",     0, PROBE_DO_VMLAUNCH, 0, 0, 0},
+    {"step-next",            -E_INVALID, PROBE_DO_COUNT, 0, 0, 0, 0},
+    {"step-ones",            -E_INVALID, 0xffff, 0, 0, 0, 0},
+    {"step-flag",            -E_INVALID, PROBE_DO_VMPTRST, PROBE_STEP_FLAGS + 1, 0, 0, 0},
+    {"vmxon-foreign",        -E_DENIED, PROBE_DO_VMXON, 0, FOREIGN, 0, 0},
+    {"vmclear-foreign",      -E_DENIED, PROBE_DO_VMCLEAR, 0, FOREIGN, 0, 0},
+    {"vmptrld-foreign",      -E_DENIED, PROBE_DO_VMPTRLD, 0, FOREIGN, 0, 0},
+    {"vmxon-ept-root",       -E_DENIED, PROBE_DO_VMXON, 0, 0, 0, EPT_ROOT},
+    {"vmclear-ept-root",     -E_DENIED, PROBE_DO_VMCLEAR, 0, 0, 0, EPT_ROOT},
+    {"vmptrld-vmcs",         -E_DENIED, PROBE_DO_VMPTRLD, 0, 0, 0, SECOND_VMCS},
+    {"vmclear-beyond-ram",   -E_DENIED, PROBE_DO_VMCLEAR, 0, 1ull << 38, 0, 0},
+    {"vmclear-behind-region", -E_DENIED, PROBE_DO_VMCLEAR, PROBE_STEP_VMXON_REGION, 1ull << 30, 0, 0},
+    {"without-vmxe-inside",  -E_DENIED, PROBE_DO_VMPTRST, PROBE_STEP_WITHOUT_VMXE, 0, 0, 0},
+    {"without-ne-inside",    -E_DENIED, PROBE_DO_VMPTRST, PROBE_STEP_WITHOUT_NE, 0, 0, 0},
+    {"wrmsr-free",           -E_DENIED, PROBE_DO_WRMSR, 0, MSR_FREE, 1, 0},
+    {"wrmsr-wide",           -E_DENIED, PROBE_DO_WRMSR, 0, 1ull << 32 | 0x480, 1, 0},
+    {"mov-cr0-nothing",      -E_DENIED, PROBE_DO_MOV_CR0, 0, 0, 0, 0},
+    {"mov-cr0-pg",           0, PROBE_DO_MOV_CR0, 0, 1ull << 32, 0, 0},
+    {"mov-cr4-nothing",      -E_DENIED, PROBE_DO_MOV_CR4, 0, 0, 0, 0},
+    {"vmread-nowhere",       0, PROBE_DO_VMREAD, PROBE_STEP_FLAGS & ~(PROBE_STEP_WITHOUT_VMXE | PROBE_STEP_WITHOUT_NE), ALL_ONES, ALL_ONES, 0},
+    {"vmlaunch-no-vmcs",     0, PROBE_DO_VMLAUNCH, 0, 0, 0, 0},
 };
 // clang-format on
 
@@ -179,13 +200,37 @@ static void try_calls(const struct call *c, unsigned n)
         check_result(c[i].name, c[i].expected, probe(c[i].op, c[i].first, c[i].second));
 }
 
+// What the hypervisor keeps for the machine is not its own.
+static uint64_t ept_root(void)
+{
+    static struct probe_field f = {EPT_POINTER, 0, 0};
+    probe(PROBE_TEMPLATE, (word_t)&f, 1);
+    return f.value & ~(uint64_t)(PAGE - 1);
+}
+
+static uint64_t base_of(enum value is)
+{
+    switch (is) {
+    case AS_WRITTEN:
+        return 0;
+    case OWN:
+        return physical(own);
+    case LIST_FREE:
+        return physical(list[0]);
+    case LIST_FORBIDDEN:
+        return physical(list[1]);
+    case EPT_ROOT:
+        return ept_root();
+    case SECOND_VMCS:
+        return (uint64_t)probe(PROBE_VMCS, 0, 0);
+    }
+    return 0;
+}
+
 static sword_t try(uint32_t flags, const struct write *w, unsigned writes)
 {
-    for (unsigned i = 0; i < writes; i++) {
-        const void *base = w[i].is == LIST_FREE ? list[0] : w[i].is == LIST_FORBIDDEN ? list[1] : (void *)own;
-        uint64_t value = w[i].is == AS_WRITTEN ? w[i].value : physical(base) ^ w[i].value;
-        fields[i] = (struct probe_field){w[i].field, w[i].flags, value};
-    }
+    for (unsigned i = 0; i < writes; i++)
+        fields[i] = (struct probe_field){w[i].field, w[i].flags, base_of(w[i].is) ^ w[i].value};
     attempt = (struct probe_attempt){.flags = flags, .writes = writes, .fields = (word_t)fields};
     return probe(PROBE_ATTEMPT, (word_t)&attempt, 0);
 }
@@ -200,8 +245,10 @@ static void try_steps(void)
 {
     for (unsigned i = 0; i < array_size(step_rows); i++) {
         const struct step_row *r = &step_rows[i];
-        steps[0] = (struct probe_step){
-            .instruction = r->instruction, .flags = r->flags, .operand = r->operand, .value = r->value};
+        steps[0] = (struct probe_step){.instruction = r->instruction,
+                                       .flags = r->flags,
+                                       .operand = base_of(r->is) ^ r->operand,
+                                       .value = r->value};
         check_result(r->name, r->expected, probe(PROBE_RUN, (word_t)steps, 1));
     }
 }
@@ -235,9 +282,47 @@ static void check_alive(const char *name)
           PROBE_ENTERED, (long)got, attempt.outcome);
 }
 
+// The box ends what would not end, by an interrupt. There are processors that with IF=0 are interrupted by an NMI only
+// (docs/deviations.md).
+static void try_endless(const char *name, word_t flags, enum exit_reason by)
+{
+    const struct write endless[] = {
+        {PIN_BASED_CONTROLS, PROBE_XOR, PIN_PREEMPTION_TIMER,  AS_WRITTEN},
+        {GUEST_RIP,          PROBE_SET, (word_t)spin,          AS_WRITTEN},
+        {GUEST_RFLAGS,       PROBE_SET, RFLAGS_FIXED1 | flags, AS_WRITTEN},
+    };
+    sword_t got = try(0, endless, array_size(endless));
+    bool ended = attempt.reason == REASON_EXTERNAL_INTERRUPT || attempt.reason == by;
+    check(got == 0 && attempt.outcome == PROBE_ENTERED && ended, name,
+          "expected 0, outcome %u, exit reason %u or %u\ngot %ld, outcome %u, exit reason %u", PROBE_ENTERED,
+          REASON_EXTERNAL_INTERRUPT, by, (long)got, attempt.outcome, (unsigned)attempt.reason);
+}
+
+static int endless(void)
+{
+    tap_plan(2);
+    check_result("open", 0, probe(PROBE_OPEN, (word_t)landing, (word_t)own));
+    try_endless("endless-if-0", 0, REASON_EXCEPTION_OR_NMI);
+    return tap_end();
+}
+
+// From CPL 3 and from compatibility mode everything is refused, whatever it is.
+static void try_modes(void)
+{
+    enum { VMCALL_0 = 10, RET = 13 }; // MOV EAX; MOV EDI; VMCALL; INT3 or far RET
+    static uint8_t code[] = {0xb8, HC_PROBE, 0, 0, 0, 0xbf, PROBE_VMCS, 0, 0, 0, 0x0f, 0x01, 0xc1, 0};
+    user_prepare();
+    code[RET] = 0xcc;
+    struct user_end end = user_run(code);
+    check(end.vector == VECTOR_BP && (sword_t)end.ax == -E_DENIED, "from-cpl-3",
+          "expected #BP, %ld\ngot vector %u, %ld", -(long)E_DENIED, end.vector, (long)end.ax);
+    code[RET] = 0xcb;
+    check_result("from-compatibility-mode", -E_DENIED, (int32_t)compatibility_run(code));
+}
+
 static int abuse(void)
 {
-    enum { OTHERS = 11 };
+    enum { OTHERS = 14 };
     tap_plan(array_size(closed) + array_size(calls) + array_size(rows) + array_size(step_rows) + OTHERS);
     list[0][0] = list[1][2] = list[1][4] = MSR_FREE;
     list[1][0] = list[1][4] = MSR_FORBIDDEN;
@@ -253,6 +338,8 @@ static int abuse(void)
     try_rows();
     try_steps();
     try_launch();
+    try_endless("endless", RFLAGS_IF, REASON_EXTERNAL_INTERRUPT);
+    try_modes();
     check_alive("alive");
     return tap_end();
 }
@@ -288,11 +375,62 @@ static int attempts(bool spins)
     return 1;
 }
 
+// ---- Two vCPUs: one changes the list of MSRs that the other's attempts load ----
+
+static char second_stack[CPU_STACK_BYTES] __attribute__((aligned(16)));
+static volatile bool stop;
+
+static void change_list(unsigned id)
+{
+    (void)id;
+    volatile uint64_t *entry = list[0];
+    while (!stop) {
+        entry[0] = MSR_HARMLESS;
+        entry[0] = MSR_FREE;
+    }
+}
+
+static int race(void)
+{
+    enum { RACES = 3000 };
+    static const struct write load[] = {
+        {VM_ENTRY_MSR_LOAD_ADDRESS, PROBE_SET, 0, LIST_FREE },
+        {VM_ENTRY_MSR_LOAD_COUNT,   PROBE_SET, 1, AS_WRITTEN},
+    };
+    static uint64_t before, after;
+    unsigned entered = 0, refused = 0;
+    tap_plan(2);
+    apic_map();
+    apic_enable(true);
+    probe(PROBE_OPEN, (word_t)landing, (word_t)own);
+    probe(PROBE_MSR, MSR_HARMLESS, (word_t)&before);
+    list[0][0] = MSR_FREE;
+    list[0][1] = before ^ PAGE; // canonical, and no base that is there
+    if (!cpu_start(1, change_list, second_stack + CPU_STACK_BYTES))
+        return 1;
+    for (unsigned i = 0; i < RACES; i++) {
+        sword_t got = try(0, load, array_size(load));
+        entered += got == 0 && attempt.outcome == PROBE_ENTERED;
+        refused += got == -E_DENIED;
+    }
+    stop = true;
+    probe(PROBE_MSR, MSR_HARMLESS, (word_t)&after);
+    check(entered + refused == RACES && entered, "loads-or-is-refused", "expected %u in all\ngot %u and %u",
+          RACES, entered, refused);
+    check_bits("what-was-checked-is-loaded", ~0ull, before, after);
+    print("%u entered, %u refused\n", entered, refused);
+    return tap_end();
+}
+
 int main(const struct start_info *start)
 {
     const char *what = command_line(start);
     if (!strcmp(what, "denied"))
         return denied();
+    if (!strcmp(what, "race"))
+        return race();
+    if (!strcmp(what, "endless"))
+        return endless();
     bool spins = !strcmp(what, "spin");
     return spins || !strcmp(what, "loop") ? attempts(spins) : abuse();
 }

@@ -55,6 +55,10 @@ static void a_hole_is_no_memory(void **state)
     assert_int_equal(guest_read(s, gfn_to_gpa(gfn(LEAST)), &word, 4), E_OK);
     assert_int_equal(word, 0);
     assert_true(space_held(s) >= LEAST + 2); // perhaps a page table
+    hpa_t frame = hpa(*ept_peek(&s->ept, gfn_to_gpa(gfn(LEAST))) & EPT_ADDRESS);
+    assert_true(space_has_frame(s, hpa_to_pfn(frame)));
+    assert_int_equal(space_give(s, gfn(LEAST), 1, &done), E_OK);
+    assert_false(space_has_frame(s, hpa_to_pfn(frame)));
 }
 
 static void what_is_promised_stays(void **state)

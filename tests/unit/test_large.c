@@ -62,7 +62,10 @@ static void a_slot_backed_at_once_has_large_leaves(void **state)
     space_populate(s, gfn(FIRST));
     for (uint64_t page = FIRST; page < FIRST + PAGES; page++) {
         bool whole = page >= 2 * REGION && page < (FIRST + PAGES) / REGION * REGION;
+        struct ept_leaf leaf;
         assert_int_equal(level_of(page), whole ? EPT_2M : EPT_4K);
+        assert_true(ept_lookup(&s->ept, gfn_to_gpa(gfn(page)), &leaf));
+        assert_true(space_has_frame(s, hpa_to_pfn(leaf.at)));
         assert_int_equal(*(uint64_t *)guest_map(s, gfn_to_gpa(gfn(page)), 8), 0);
     }
     assert_int_equal(buddy_owned(&frames, VM), PAGES + s->ept.tables);

@@ -58,6 +58,8 @@ static void both_see_the_same_page(void **state)
     assert_true(ept_lookup(&owner->ept, gpa(0x3000), &here));
     assert_true(ept_lookup(&peer->ept, gpa((uint64_t)WINDOW << PAGE_SHIFT), &there));
     assert_int_equal(here.at.v, there.at.v);
+    assert_true(space_has_frame(owner, hpa_to_pfn(here.at)));
+    assert_false(space_has_frame(peer, hpa_to_pfn(here.at)));
     assert_int_equal(here.rights, EPT_RIGHTS);
     assert_int_equal(there.rights, EPT_READ);
     assert_int_equal(space_fault(peer, gpa((uint64_t)WINDOW << PAGE_SHIFT), ACCESS_READ), E_OK);

@@ -123,6 +123,34 @@ static void faults_are_answered(void **state)
     assert_int_equal(frame_of(s, 0x10).v, frame.v);
 }
 
+// RAM of a slot, and nothing else that is charged to the same owner: no table, no frame that the hypervisor took for it.
+static void only_ram_is_its_own(void **state)
+{
+    (void)state;
+    enum { TABLES_AND_RAM = 4 + 3 };
+    space_add_slot(s, gfn(0x10), 4, SLOT_RAM);
+    space_add_slot(s, gfn(0x20), 4, SLOT_READ);
+    struct space *other = space_create(VM + 1);
+    space_add_slot(other, gfn(0x10), 4, SLOT_RAM);
+    pfn_t taken = buddy_alloc(&frames, 0, VM);
+    const uint64_t pages[] = {0x10, 0x13, 0x22};
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(space_fault(s, gfn_to_gpa(gfn(pages[i])), ACCESS_READ), E_OK);
+    assert_int_equal(space_fault(other, gpa(0x10000), ACCESS_READ), E_OK);
+    assert_int_equal(buddy_owned(&frames, VM), TABLES_AND_RAM + 1);
+    unsigned own = 0;
+    for (uint64_t f = 0; f < FRAMES + 100; f++)
+        own += space_has_frame(s, pfn(f));
+    assert_int_equal(own, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(space_has_frame(s, hpa_to_pfn(frame_of(s, pages[i]))));
+    assert_false(space_has_frame(s, hpa_to_pfn(frame_of(other, 0x10))));
+    assert_true(space_has_frame(other, hpa_to_pfn(frame_of(other, 0x10))));
+    assert_false(space_has_frame(s, taken));
+    buddy_free(&frames, taken, VM);
+    space_destroy(other);
+}
+
 // ---- The hypervisor's accesses ----
 
 static void reading_backs_nothing(void **state)
@@ -337,6 +365,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(slots_are_checked, start, finish),
         cmocka_unit_test_setup_teardown(a_tiny_machine_costs_little, start, finish),
         cmocka_unit_test_setup_teardown(faults_are_answered, start, finish),
+        cmocka_unit_test_setup_teardown(only_ram_is_its_own, start, finish),
         cmocka_unit_test_setup_teardown(reading_backs_nothing, start, finish),
         cmocka_unit_test_setup_teardown(a_view_sees_what_is_backed, start, finish),
         cmocka_unit_test_setup_teardown(accesses_outside_change_nothing, start, finish),
