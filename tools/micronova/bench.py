@@ -53,6 +53,7 @@ RUNS = {
     "ipi": {"scenario": "ipi", "cmdline": "apicv=off", "cpus": 2},
     "memory": {"scenario": "bench-memory", "cmdline": "dirty=protect report=bench"},
     "bits": {"scenario": "bench-memory", "cmdline": "dirty=bits"},
+    "pml": {"scenario": "bench-memory", "cmdline": "dirty=pml", "model": "skylake"},
     "watched": {"scenario": "bench", "cmdline": "apicv=off report=stats"},
     "counted": {"scenario": "bench", "cmdline": "apicv=off", "kernel": BUILD / "count" / "micronova.elf"},
 }
@@ -63,6 +64,7 @@ NAMES = {
     "memory": ["balloon-take", "balloon-give", "dirty-read", "buddy-4k-alloc", "buddy-4k-free", "buddy-2m-alloc",
                "buddy-2m-free", "buddy-4k-alloc-mean", "buddy-4k-free-mean"],
     "bits": ["dirty-read-bits"],
+    "pml": ["dirty-read:dirty-read-pml"],
     "watched": ["max-handler"],
     "counted": ["vmreads-cpuid", "vmwrites-cpuid"],
 }
