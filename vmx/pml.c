@@ -23,7 +23,7 @@ enum error pml_create(struct vcpu *v, uint16_t owner)
 
 void pml_destroy(struct vcpu *v, uint16_t owner)
 {
-    if (!pfn_is_none(v->write_notes))
+    if (v->write_notes.v && !pfn_is_none(v->write_notes)) // 0: not asked for yet
         buddy_free(&frames, v->write_notes, owner);
     v->write_notes = PFN_NONE;
 }

@@ -11,7 +11,7 @@ MACHINES = [
     "hello.elf first",
     "pages.elf pages mem=8M backing=eager cmdline=eager",
     "dirty.elf dirty mem=8M vcpus=2 caps=log",
-    "balloon.elf share mem=1M balloon=3M cmdline='share rounds=1'",
+    "balloon.elf share mem=1M balloon=1280K cmdline='share rounds=1'",
     "interrupts.elf witness vcpus=2 mem=1M cmdline=total=1000",
     "probe-abuse.elf probe caps=probe",
     "hello.elf last",
