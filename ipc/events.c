@@ -18,11 +18,16 @@ static void release(struct port *p)
 
 // ---- Expecting ----
 
+static void set_expected(struct events *e, uint32_t events)
+{
+    __atomic_store_n(&e->expected, events, __ATOMIC_RELEASE);
+}
+
 void events_expect(struct port *p, unsigned event, uint64_t word, bool once)
 {
     uint32_t bit = event_bit(event);
     struct events *e = take(p);
-    e->expected |= bit;
+    set_expected(e, e->expected | bit);
     e->noted &= ~bit;
     e->once = once ? e->once | bit : e->once & ~bit;
     e->word[event] = word;
@@ -34,17 +39,15 @@ bool events_expect_no_more(struct port *p, unsigned event)
     uint32_t bit = event_bit(event);
     struct events *e = take(p);
     bool was = e->expected & bit;
-    e->expected &= ~bit;
+    set_expected(e, e->expected & ~bit);
     e->noted &= ~bit;
     release(p);
     return was;
 }
 
-bool events_expected(struct port *p, unsigned event)
+bool events_expected(const struct port *p, unsigned event)
 {
-    bool is = take(p)->expected & event_bit(event);
-    release(p);
-    return is;
+    return __atomic_load_n(&p->events->expected, __ATOMIC_ACQUIRE) & event_bit(event);
 }
 
 bool events_to_come(const struct port *p)
@@ -55,7 +58,8 @@ bool events_to_come(const struct port *p)
 void events_forget(struct port *p)
 {
     struct events *e = take(p);
-    e->expected = e->noted = 0;
+    set_expected(e, 0);
+    e->noted = 0;
     release(p);
 }
 
@@ -93,7 +97,7 @@ static bool tell(struct port *p, unsigned event, struct message *m)
     if (more)
         return got;
     e->noted &= ~event_bit(event);
-    e->expected &= ~(e->once & event_bit(event));
+    set_expected(e, e->expected & ~(e->once & event_bit(event)));
     return got;
 }
 

@@ -5,7 +5,7 @@
 // no place there, so none is lost, however full the ring is. One that occurs again before it was taken is the same.
 // Events of a port take turns.
 //
-// Locking: all of it is under the lock of the reader's end, which these calls take but for events_to_come(). It is
+// Locking: all of it is under the lock of the reader's end, which these calls take where they do not say otherwise. It is
 // taken under whatever other lock, and none is taken under it.
 //
 // Invariant: what is noted is expected. When an event is noted and nobody is on his way to tell it, the port's bit in
@@ -16,7 +16,7 @@
 enum { PORT_EVENTS = 32 };
 
 struct events {
-    uint32_t expected, noted, once; // bit per event
+    uint32_t expected, noted, once; // bit per event; `expected` is read without the lock
     uint8_t first;                  // the one that is looked at first
     uint64_t word[PORT_EVENTS];
 };
@@ -25,7 +25,7 @@ struct events {
 // expected. What was noted before is forgotten. Any vCPU of the machine.
 void events_expect(struct port *p, unsigned event, uint64_t word, bool once);
 bool events_expect_no_more(struct port *p, unsigned event);
-bool events_expected(struct port *p, unsigned event);
+bool events_expected(const struct port *p, unsigned event); // as of now; no lock
 // It occurs: if the machine is there and expects it, it is noted, and told as a message's arrival is. Any processor.
 void events_note(struct port *p, unsigned event);
 

@@ -1,11 +1,15 @@
 #include "kernel/balloon.h"
 #include "arch/pcpu.h"
 #include "kernel/control.h"
+#include "kernel/services.h"
 #include "mm/mm.h"
 
 enum { KEPT_SHARE = 16 }; // one part in so many of what could be shared stays free
+// Memory is short when less than one part in so many of the box is free, until one in so many is.
+enum { SHORT_SHARE = 16, ENOUGH_SHARE = 8 };
 
-static bool stale; // targets are to be set anew
+static bool stale;    // targets are to be set anew
+static bool is_short; // as of the last look; changes under the lock
 
 static uint64_t least(const struct vm *vm)
 {
@@ -57,6 +61,7 @@ static void set_target(struct vm *vm, uint64_t target)
     if (vm->balloon.target == target)
         return;
     vm->balloon.target = target;
+    services_note(vm, EVENT_TARGET);
     if (vm->balloon.vector)
         lapic_post(&vm->cpus[vm->balloon.cpu]->lapic, vm->balloon.vector, false);
 }
@@ -80,6 +85,39 @@ static void share_out(struct sharing *s)
         set_target(s->vm[i], least(s->vm[i]) + s->pages / s->count);
 }
 
+// ---- Pressure ----
+
+bool balloon_memory_is_short(void)
+{
+    return __atomic_load_n(&is_short, __ATOMIC_RELAXED);
+}
+
+static bool would_be_short(uint64_t available)
+{
+    return available < frames.total / (balloon_memory_is_short() ? ENOUGH_SHARE : SHORT_SHARE);
+}
+
+static void tell_pressure_to(struct vm *vm, void *context)
+{
+    (void)context;
+    services_note(vm, EVENT_PRESSURE);
+}
+
+static void look_at_pressure(void)
+{
+    if (would_be_short(buddy_available(&frames)) == is_short)
+        return;
+    __atomic_store_n(&is_short, !is_short, __ATOMIC_RELAXED);
+    control_each(tell_pressure_to, NULL);
+}
+
+static bool seems_short(void)
+{
+    return would_be_short(buddy_seems_available(&frames));
+}
+
+// ---- The chore ----
+
 static void set_targets(void)
 {
     static struct sharing s; // under the lock
@@ -88,11 +126,13 @@ static void set_targets(void)
     control_each(count_in, &s);
     s.pages -= s.pages / KEPT_SHARE;
     share_out(&s);
+    look_at_pressure();
 }
 
 bool balloon_step(void)
 {
-    if (!__atomic_exchange_n(&stale, false, __ATOMIC_ACQ_REL))
+    bool is_over = unlikely(balloon_memory_is_short()) && !seems_short(); // some came back meanwhile
+    if (!__atomic_exchange_n(&stale, false, __ATOMIC_ACQ_REL) && !is_over)
         return false;
     control_locked(set_targets);
     return true;
@@ -117,6 +157,8 @@ int64_t balloon_take(struct vcpu *v, uint64_t first, uint64_t pages)
 {
     uint64_t done;
     enum error e = space_take(v->space, gfn(first), pages, v->vm->balloon.target, &done);
+    if (unlikely(seems_short()) && !balloon_memory_is_short())
+        balloon_changed();
     return outcome(v, e, done);
 }
 

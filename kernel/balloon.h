@@ -15,6 +15,9 @@ void balloon_changed(void);
 // That chore, when no memory is on its way back. False: there is nothing to do.
 bool balloon_step(void);
 
+// Whether less than a sixteenth of the box was free when somebody looked last, and no more than an eighth since.
+bool balloon_memory_is_short(void);
+
 // Hypercalls of vCPU `v`: see abi/micronova.h, enum memory_op.
 int64_t balloon_give(struct vcpu *v, uint64_t first, uint64_t pages);
 int64_t balloon_take(struct vcpu *v, uint64_t first, uint64_t pages);

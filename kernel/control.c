@@ -3,21 +3,26 @@
 #include "arch/pcpu.h"
 #include "arch/string.h"
 #include "kernel/home.h"
+#include "kernel/services.h"
 
 static struct place {
     struct vm *vm; // NULL: none
     const struct verdict *verdict;
     struct blob image;
     bool again, ready; // is to be built once more; its memory is on its way back
-} places[VM_MAX + 1];  // by id
+    enum ending how;   // how it has ended, with the exit code; constant from then on
+    uint64_t code;
+} places[VM_MAX + 1]; // by id
 
-static struct lock lock;     // guards all of it
-static uint32_t controllers; // machines with RIGHT_CONTROL
-static uint32_t waiting;     // places that are `ready`; read without the lock
+static struct lock lock;                 // guards all of it
+static uint32_t controllers;             // machines with RIGHT_CONTROL
+static uint32_t waiting;                 // places that are `ready`; read without the lock
+static uint64_t ended[MACHINE_IDS / 64]; // which machines have, a bit each
 
 void control_init(void)
 {
     memset(places, 0, sizeof(places));
+    memset(ended, 0, sizeof(ended));
     controllers = waiting = 0;
 }
 
@@ -49,11 +54,57 @@ static void resume_all(void)
             resume(places[id].vm);
 }
 
+// Adds to what `vm` is to be told of ends, if it wants to know.
+static void add_ended(struct vm *vm, unsigned i, uint64_t ids)
+{
+    if (!ids || !services_expects(vm, EVENT_ENDED))
+        return;
+    __atomic_fetch_or(&vm->services->ended[i], ids, __ATOMIC_RELEASE);
+    services_note(vm, EVENT_ENDED);
+}
+
+static void note_end(uint32_t id, enum ending how, uint64_t code)
+{
+    uint64_t bit = 1ull << id % 64;
+    places[id].how = how;
+    places[id].code = code;
+    ended[id / 64] |= bit;
+    for (uint32_t other = 0; controllers && other <= VM_MAX; other++)
+        if (places[other].vm)
+            add_ended(places[other].vm, id / 64, bit);
+}
+
+void control_tell_ended(struct vm *vm)
+{
+    lock_take(&lock);
+    for (unsigned i = 0; i < array_size(ended); i++) {
+        __atomic_store_n(&vm->services->ended[i], 0, __ATOMIC_RELAXED);
+        add_ended(vm, i, ended[i]);
+    }
+    lock_release(&lock);
+}
+
+enum ending control_outcome(uint32_t id, uint64_t *code)
+{
+    *code = places[id].code;
+    return places[id].how;
+}
+
+void control_refuse(uint32_t id)
+{
+    lock_take(&lock);
+    if (id <= VM_MAX)
+        note_end(id, END_LOAD, 0);
+    lock_release(&lock);
+}
+
 void control_forget(struct vm *vm)
 {
     lock_take(&lock);
     places[vm->id].vm = NULL;
     places[vm->id].again = vm->how == END_AGAIN;
+    if (vm->how != END_AGAIN)
+        note_end(vm->id, vm->how, vm->code);
     if (vm->machine->rights & RIGHT_CONTROL && --controllers == 0)
         resume_all();
     lock_release(&lock);

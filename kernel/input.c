@@ -1,6 +1,6 @@
 #include "kernel/input.h"
 #include "arch/lock.h"
-#include "kernel/vm.h"
+#include "kernel/services.h"
 
 static struct {
     struct lock lock; // guards `listener` against its end
@@ -9,10 +9,13 @@ static struct {
     char ring[INPUT_RING];
 } input;
 
-static void tell(void)
+// It is told in one way.
+void input_tell(void)
 {
     lock_take(&input.lock);
-    if (input.listener)
+    if (input.listener && services_expects(input.listener, EVENT_INPUT))
+        services_note(input.listener, EVENT_INPUT);
+    else if (input.listener)
         vm_want_input(input.listener);
     lock_release(&input.lock);
 }
@@ -27,7 +30,7 @@ void input_put(const char *bytes, size_t n)
         input.ring[input.tail % INPUT_RING] = bytes[i];
         __atomic_store_n(&input.tail, input.tail + 1, __ATOMIC_RELEASE);
     }
-    tell();
+    input_tell();
 }
 
 uint32_t input_lost(void)
@@ -43,7 +46,7 @@ void input_start(struct vm *vm)
     if (!input.listener)
         input.listener = vm;
     lock_release(&input.lock);
-    tell(); // something may have arrived before
+    input_tell(); // something may have arrived before
 }
 
 void input_forget(struct vm *vm)
@@ -59,13 +62,27 @@ bool input_is_for(const struct vm *vm)
     return __atomic_load_n(&input.listener, __ATOMIC_RELAXED) == vm;
 }
 
+static uint32_t waiting(void)
+{
+    return __atomic_load_n(&input.tail, __ATOMIC_ACQUIRE) - input.head;
+}
+
+size_t input_take(const struct vm *vm, char *bytes, size_t n)
+{
+    size_t taken = 0;
+    for (; input_is_for(vm) && taken < n && waiting(); taken++) {
+        bytes[taken] = input.ring[input.head % INPUT_RING];
+        __atomic_store_n(&input.head, input.head + 1, __ATOMIC_RELEASE);
+    }
+    return taken;
+}
+
 // In two pieces where it goes round the ring's end.
 void input_deliver(struct vm *vm)
 {
-    for (;;) {
-        uint32_t waiting = __atomic_load_n(&input.tail, __ATOMIC_ACQUIRE) - input.head,
-                 at = input.head % INPUT_RING;
-        size_t n = min_u64(waiting, INPUT_RING - at);
+    while (!services_expects(vm, EVENT_INPUT)) {
+        uint32_t at = input.head % INPUT_RING;
+        size_t n = min_u64(waiting(), INPUT_RING - at);
         size_t taken = n ? devices_console_input(vm->devices, input.ring + at, n) : 0;
         __atomic_store_n(&input.head, input.head + (uint32_t)taken, __ATOMIC_RELEASE);
         if (!n || taken < n)

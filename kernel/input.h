@@ -20,5 +20,9 @@ void input_start(struct vm *vm);
 void input_forget(struct vm *vm);
 // Whether what arrives goes to it.
 bool input_is_for(const struct vm *vm);
+// Tells that machine, if there is one, that something waits; so it is found again, too, where it is to go has changed.
+void input_tell(void);
+// For a machine that is told by message (kernel/service_console.c): takes up to `n` bytes. Under its lock.
+size_t input_take(const struct vm *vm, char *bytes, size_t n);
 // Gives it what its receiver has room for; the receiver asks again when it has some more. On its home, under its lock.
 void input_deliver(struct vm *vm);

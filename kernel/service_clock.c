@@ -6,25 +6,25 @@
 #include "kernel/services.h"
 #include "kernel/vm.h"
 
-uint64_t services_now(void)
+static uint64_t ns_since_boot(void)
 {
     const uint64_t ns_a_second = 1000000000, ticks = rdtsc().v - tsc_boot.v;
     return ticks / tsc_hz * ns_a_second + ticks % tsc_hz * ns_a_second / tsc_hz;
 }
 
-int64_t serve_CLOCK_NOW(const struct request *r)
+int64_t serve_CLOCK_NOW(const struct service_request *r)
 {
-    put_value(r->values, services_now());
+    put_value(r->values, ns_since_boot());
     return 0;
 }
 
-int64_t serve_CLOCK_RATE(const struct request *r)
+int64_t serve_CLOCK_RATE(const struct service_request *r)
 {
     put_value(r->values, tsc_hz);
     return 0;
 }
 
-int64_t serve_CLOCK_DATE(const struct request *r)
+int64_t serve_CLOCK_DATE(const struct service_request *r)
 {
     if (!dev_host_has_date())
         return -E_UNSUPPORTED;
@@ -35,7 +35,7 @@ int64_t serve_CLOCK_DATE(const struct request *r)
 // ---- Alarms ----
 
 // The vCPU runs here, so its home is here, and the alarm does not go off meanwhile.
-int64_t serve_CLOCK_ALARM(const struct request *r)
+int64_t serve_CLOCK_ALARM(const struct service_request *r)
 {
     struct services *s = r->services;
     uint32_t cpu = r->v->index;
@@ -49,7 +49,7 @@ int64_t serve_CLOCK_ALARM(const struct request *r)
     return 0;
 }
 
-int64_t serve_CLOCK_CANCEL(const struct request *r)
+int64_t serve_CLOCK_CANCEL(const struct service_request *r)
 {
     struct services *s = r->services;
     timeout_cancel(this_pcpu()->timeouts, &s->alarm[r->v->index].timeout);
@@ -60,4 +60,12 @@ void services_alarm(struct timeout *t)
 {
     struct alarm *a = container_of(t, struct alarm, timeout);
     events_note(&a->of->answers, EVENT_ALARM + (unsigned)(a - a->of->alarm));
+}
+
+bool tell_alarm(struct services *s, unsigned event, uint64_t words[3], bool *more)
+{
+    (void)s, (void)more;
+    words[0] = event - EVENT_ALARM;
+    put_value(&words[1], ns_since_boot());
+    return true;
 }

@@ -24,13 +24,13 @@ struct services *services_start(const struct end *machine)
 
 // ---- Requests ----
 
-static int64_t (*const handlers[SERVICE_COUNT][SERVICE_OPS])(const struct request *r) = {
+static int64_t (*const handlers[SERVICE_COUNT][SERVICE_OPS])(const struct service_request *r) = {
 #define X(service, name, number) [SERVICE_##service][number] = serve_##service##_##name,
     SERVICE_OPERATIONS(X)
 #undef X
 };
 
-static int64_t serve(const struct request *r)
+static int64_t serve(const struct service_request *r)
 {
     unsigned op = r->of[0] & ((1 << SERVICE_SHIFT) - 1);
     unsigned service = (r->of[0] & ((1 << SERVICE_TAG_SHIFT) - 1)) >> SERVICE_SHIFT; // with bit 15: none
@@ -43,7 +43,7 @@ static int64_t serve(const struct request *r)
 void services_call(struct vcpu *v, struct port *p, struct message *m)
 {
     struct message answer = {{m->word[0]}};
-    struct request r = {v, behind(p), vcpu_has_64bit_code(v), m->word, &answer.word[2]};
+    struct service_request r = {v, behind(p), vcpu_has_64bit_code(v), m->word, &answer.word[2]};
     answer.word[1] = (uint64_t)serve(&r);
     *m = answer;
 }
@@ -68,17 +68,36 @@ enum error services_serve(struct port *p, const struct message *m)
 
 // ---- Events ----
 
-// What words 1 to 3 say, by the first event of a kind.
-static bool tell_alarm(struct services *s, unsigned event, uint64_t words[3], bool *more)
+int64_t services_watch(const struct service_request *r, enum service_event event)
 {
-    (void)s, (void)more;
-    words[0] = event - EVENT_ALARM;
-    put_value(&words[1], services_now());
+    struct port *p = &r->services->answers;
+    switch (r->of[1]) {
+    case 0:
+        events_expect_no_more(p, event);
+        return 0;
+    case 1:
+        events_expect(p, event, r->of[0], false);
+        return 0;
+    }
+    return -E_INVALID;
+}
+
+static bool tell_input(struct services *s, unsigned event, uint64_t words[3], bool *more)
+{
+    (void)s, (void)event, (void)words, (void)more;
     return true;
 }
+
+static bool (*const tells[EVENT_COUNT])(struct services *s, unsigned event, uint64_t words[3], bool *more) = {
+    [EVENT_ALARM... EVENT_ENDED - 1] = tell_alarm,
+    [EVENT_ENDED] = tell_ended,
+    [EVENT_TARGET] = tell_target,
+    [EVENT_PRESSURE] = tell_pressure,
+    [EVENT_INPUT] = tell_input,
+};
 
 bool services_tell(struct port *p, unsigned event, struct message *m, bool *more)
 {
     m->word[0] |= SERVICE_EVENT;
-    return tell_alarm(container_of(p, struct services, answers), event, &m->word[1], more);
+    return tells[event](container_of(p, struct services, answers), event, &m->word[1], more);
 }

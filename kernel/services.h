@@ -10,16 +10,16 @@
 #pragma once
 #include "abi/services.h"
 #include "ipc/events.h"
-#include "kernel/machine.h"
-#include "sched/timeout.h"
-
-struct vcpu;
-struct vm;
+#include "kernel/vm.h"
 
 // Numbers of events of the port to a machine.
 enum service_event {
     EVENT_ALARM, // and one more for each other vCPU
-    EVENT_COUNT = EVENT_ALARM + MACHINE_VCPUS_MAX,
+    EVENT_ENDED = EVENT_ALARM + MACHINE_VCPUS_MAX,
+    EVENT_TARGET,
+    EVENT_PRESSURE,
+    EVENT_INPUT,
+    EVENT_COUNT,
 };
 _Static_assert((int)EVENT_COUNT <= (int)PORT_EVENTS, "a port has a bit for each event");
 
@@ -27,6 +27,7 @@ struct services {
     struct end end;
     struct port requests, answers;
     struct events events;
+    uint64_t ended[MACHINE_IDS / 64]; // which have, and it has not been told yet; atomic
     struct alarm {
         struct timeout timeout;
         struct services *of;
@@ -37,7 +38,7 @@ struct services {
 struct services *services_start(const struct end *machine);
 
 // A request while it is served.
-struct request {
+struct service_request {
     struct vcpu *v;
     struct services *services;
     bool wide;          // its words have 64 bits
@@ -57,6 +58,9 @@ static inline const struct port *services_answers(const struct port *p)
     return &container_of(p->to, struct services, end)->answers;
 }
 
+// By argument 1, the event is expected from now on, or no more: 0 or an error.
+int64_t services_watch(const struct service_request *r, enum service_event event);
+
 // ops->serve and ops->tell of kernel/ipc.c.
 enum error services_serve(struct port *p, const struct message *m);
 bool services_tell(struct port *p, unsigned event, struct message *m, bool *more);
@@ -64,10 +68,24 @@ bool services_tell(struct port *p, unsigned event, struct message *m, bool *more
 void services_call(struct vcpu *v, struct port *p, struct message *m);
 
 // The handlers, by the rows of SERVICE_OPERATIONS: what goes to word 1 of the answer.
-#define X(service, name, number) int64_t serve_##service##_##name(const struct request *r);
+#define X(service, name, number) int64_t serve_##service##_##name(const struct service_request *r);
 SERVICE_OPERATIONS(X)
 #undef X
+// Words 1 to 3 of an event's message, by the service that it belongs to: as ops->tell.
+bool tell_alarm(struct services *s, unsigned event, uint64_t words[3], bool *more);
+bool tell_ended(struct services *s, unsigned event, uint64_t words[3], bool *more);
+bool tell_target(struct services *s, unsigned event, uint64_t words[3], bool *more);
+bool tell_pressure(struct services *s, unsigned event, uint64_t words[3], bool *more);
 // The alarm of a vCPU has gone off: fires on its home.
 void services_alarm(struct timeout *t);
-// The present, in nanoseconds since the hypervisor took over.
-uint64_t services_now(void);
+
+// For who makes events: the machine may have no port to the hypervisor.
+static inline void services_note(struct vm *vm, enum service_event event)
+{
+    if (vm->services)
+        events_note(&vm->services->answers, event);
+}
+static inline bool services_expects(struct vm *vm, enum service_event event)
+{
+    return vm->services && events_expected(&vm->services->answers, event);
+}

@@ -209,6 +209,7 @@ static bool refused(const struct machine *m, uint32_t id, const struct reason *w
     bool expected = m->expect == END_LOAD;
     report_point(expected ? POINT_OK : POINT_NOT_OK, m->name, "load", why->text);
     ipc_refuse(id);
+    control_refuse(id);
     return false;
 }
 

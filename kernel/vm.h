@@ -17,7 +17,7 @@
 #include "kernel/machines.h"
 #include "kernel/screen.h"
 
-enum { VM_MAX = 255 };
+enum { VM_MAX = 255, MACHINE_IDS = 256 };
 
 enum vm_stop { STOP_ENDED = 1, STOP_PAUSED = 2 }; // why none of its vCPUs is to run
 static const enum ending END_AGAIN = END_COUNT;   // not an ending: it is built once more (kernel/control.c)

@@ -103,6 +103,13 @@ static inline uint64_t buddy_owned(const struct buddy *b, uint16_t owner) // pag
 }
 // Pages that a plain allocation can get at best.
 uint64_t buddy_available(struct buddy *b);
+// The same without the lock: an estimate while others allocate.
+static inline uint64_t buddy_seems_available(const struct buddy *b)
+{
+    uint64_t free = __atomic_load_n(&b->free, __ATOMIC_RELAXED);
+    uint64_t promised = __atomic_load_n(&b->promised, __ATOMIC_RELAXED);
+    return free > promised ? free - promised : 0;
+}
 
 // How many blocks of each order `owner` holds; OWNER_NONE: how many are on the free lists. Slow: between machines' lives.
 void buddy_count_blocks(struct buddy *b, uint16_t owner, uint32_t blocks[BUDDY_ORDERS]);

@@ -63,10 +63,16 @@ static const struct {
     void (*play)(void);
     unsigned points;
 } roles[] = {
-    {"clock",   clock,   19},
-    {"hostile", hostile, 12},
+    {"clock",    clock,    19},
+    {"hostile",  hostile,  12},
+    {"control",  control,  18},
+    {"meek",     meek,     10},
+    {"balloon",  balloon,  12},
+    {"pressure", pressure, 5 },
+    {"console",  console,  4 },
+    {"input",    input,    3 },
 #ifdef __x86_64__
-    {"many",    many,    4 },
+    {"many",     many,     4 },
 #endif
 };
 
@@ -79,6 +85,12 @@ int main(const struct start_info *start)
         return stuck();
     if (word_present(line, "stuck-late"))
         return stuck_late();
+    if (word_present(line, "reborn"))
+        return reborn();
+    if (word_present(line, "exits"))
+        return 42;
+    while (word_present(line, "runs"))
+        ;
     for (unsigned i = 0; i < array_size(roles); i++)
         if (word_present(line, roles[i].word)) {
             tap_plan(roles[i].points + 1);

@@ -13,9 +13,16 @@ extern const struct start_info *start_info;
 void clock(void);
 void hostile(void);
 void many(void);
+void control(void);
+void meek(void);
+void balloon(void);
+void pressure(void);
+void console(void);
+void input(void);
 // Each ends as its line's expect= says.
 int stuck(void);
 int stuck_late(void);
+int reborn(void);
 
 // ---- What they share ----
 
