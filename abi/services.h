@@ -33,31 +33,32 @@ enum {
     SERVICE_TAG_SHIFT = 16,
 };
 
-// X(service, operation, number): enumerator ASK_service_operation. Numbers never change meaning.
+// X(service, operation, number): enumerator ASK_service_operation. Numbers never change meaning. Errors and rights:
+// docs/ipc.md.
 // clang-format off
-#define SERVICE_OPERATIONS(X)                                                                                     \
-    X(CONSOLE, WRITE, 0)   /* (bytes, text: words 2 and 3, lowest byte first) -> result: bytes taken, perhaps not all; E_AGAIN: the log is full; E_TOO_BIG: than two words are */ \
-    X(CONSOLE, LISTEN, 1)  /* (1 or 0), then nothing: bytes for the serial port go to CONSOLE_READ instead, and wait there. E_DENIED without input=serial */ \
-    X(CONSOLE, READ, 2)    /* () -> result: how many bytes; the bytes, lowest first */                            \
-    X(CLOCK, NOW, 0)       /* () -> value: nanoseconds since the hypervisor took over from GRUB */                \
-    X(CLOCK, RATE, 1)      /* () -> value: TSC ticks a second */                                                  \
-    X(CLOCK, DATE, 2)      /* () -> value: microseconds since 1970-01-01 00:00 UTC. E_UNSUPPORTED: the box has no clock */ \
-    X(CLOCK, ALARM, 3)     /* (microseconds <= WAIT_FOREVER), then the vCPU, value: as NOW. Once; one a vCPU, set anew by it */ \
-    X(CLOCK, CANCEL, 4)    /* (): of this vCPU, also one that is over and not yet taken. E_NOT_FOUND: there is none */ \
-    X(CONTROL, NAME, 0)    /* as HC_CONTROL's with these names: enum control_op */                                \
-    X(CONTROL, PAUSE, 1)                                                                                          \
-    X(CONTROL, RESUME, 2)                                                                                         \
-    X(CONTROL, RESET, 3)                                                                                          \
-    X(CONTROL, DESTROY, 4)                                                                                        \
-    X(CONTROL, TICKS, 5)                                                                                          \
-    X(CONTROL, WATCH, 6)   /* (1 or 0), then machine id, enum ending, exit code: of each machine that ends or has ended; RIGHT_CONTROL */ \
-    X(BALLOON, GIVE, 0)    /* as HC_MEMORY's: enum memory_op */                                                   \
-    X(BALLOON, TAKE, 1)                                                                                           \
-    X(BALLOON, FIGURE, 2)                                                                                         \
-    X(BALLOON, WANT, 3)                                                                                           \
-    X(BALLOON, WATCH, 4)   /* (1 or 0), then target, pages held: the target has changed */                        \
-    X(MEMORY, USAGE, 0)    /* () -> pages of the box that it has, all it costs; pages of RAM that it holds, touched or not */ \
-    X(MEMORY, WATCH, 1)    /* (1 or 0) -> as the event; then 1 or 0, pages free: memory of the box has become short, or is so no more; balloon= or RIGHT_CONTROL */
+#define SERVICE_OPERATIONS(X)                                                                                                \
+    X(CONSOLE, WRITE, 0)   /* (bytes, text: words 2 and 3, lowest byte first) -> result: bytes taken, perhaps not all */     \
+    X(CONSOLE, LISTEN, 1)  /* (1 or 0), then nothing: input of the box waits for READ, instead of going to the serial port */\
+    X(CONSOLE, READ, 2)    /* () -> result: how many bytes; the bytes, lowest first */                                       \
+    X(CLOCK, NOW, 0)       /* () -> value: nanoseconds since the hypervisor took over from GRUB */                           \
+    X(CLOCK, RATE, 1)      /* () -> value: TSC ticks a second */                                                             \
+    X(CLOCK, DATE, 2)      /* () -> value: microseconds since 1970-01-01 00:00 UTC */                                        \
+    X(CLOCK, ALARM, 3)     /* (microseconds <= WAIT_FOREVER), then once the vCPU, value: as NOW. One a vCPU */               \
+    X(CLOCK, CANCEL, 4)    /* (): of this vCPU, also an alarm that is over and not yet taken */                              \
+    X(CONTROL, NAME, 0)    /* these six as HC_CONTROL's of that name: enum control_op */                                     \
+    X(CONTROL, PAUSE, 1)                                                                                                     \
+    X(CONTROL, RESUME, 2)                                                                                                    \
+    X(CONTROL, RESET, 3)                                                                                                     \
+    X(CONTROL, DESTROY, 4)                                                                                                   \
+    X(CONTROL, TICKS, 5)                                                                                                     \
+    X(CONTROL, WATCH, 6)   /* (1 or 0), then id, enum ending, exit code of each machine that ends or has ended */            \
+    X(BALLOON, GIVE, 0)    /* these four as HC_MEMORY's of that name: enum memory_op */                                      \
+    X(BALLOON, TAKE, 1)                                                                                                      \
+    X(BALLOON, FIGURE, 2)                                                                                                    \
+    X(BALLOON, WANT, 3)                                                                                                      \
+    X(BALLOON, WATCH, 4)   /* (1 or 0), then target, pages held: the target has changed */                                   \
+    X(MEMORY, USAGE, 0)    /* () -> pages of the box that it has, all that it costs; pages of RAM that it holds */           \
+    X(MEMORY, WATCH, 1)    /* (1 or 0) -> result 1: memory of the box is short; pages free; then the same when that changes */
 // clang-format on
 
 enum service_operation {

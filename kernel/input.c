@@ -9,14 +9,20 @@ static struct {
     char ring[INPUT_RING];
 } input;
 
-// It is told in one way.
+static uint32_t waiting(void)
+{
+    return __atomic_load_n(&input.tail, __ATOMIC_ACQUIRE) - input.head;
+}
+
+// It is told in one way, by message only of something.
 void input_tell(void)
 {
     lock_take(&input.lock);
-    if (input.listener && services_expects(input.listener, EVENT_INPUT))
-        services_note(input.listener, EVENT_INPUT);
-    else if (input.listener)
-        vm_want_input(input.listener);
+    struct vm *vm = input.listener;
+    if (vm && !services_expects(vm, EVENT_INPUT))
+        vm_want_input(vm);
+    else if (vm && waiting())
+        services_note(vm, EVENT_INPUT);
     lock_release(&input.lock);
 }
 
@@ -60,11 +66,6 @@ void input_forget(struct vm *vm)
 bool input_is_for(const struct vm *vm)
 {
     return __atomic_load_n(&input.listener, __ATOMIC_RELAXED) == vm;
-}
-
-static uint32_t waiting(void)
-{
-    return __atomic_load_n(&input.tail, __ATOMIC_ACQUIRE) - input.head;
 }
 
 size_t input_take(const struct vm *vm, char *bytes, size_t n)

@@ -46,6 +46,11 @@ static void fills(void)
            m.w[0] == service_word(ASK_CLOCK_NOW, in_order) && !m.w[1])
         in_order++;
     check_equal("in-order", sent, in_order);
+    m = (struct words){{service_word(ASK_CLOCK_RATE, 3)}}; // by way of the port, before the event
+    sword_t from = ipc_call(hv.out, PORT_ANY, &m);
+    check(from == (sword_t)hv.in && m.w[0] == service_word(ASK_CLOCK_RATE, 3), "call-from-any",
+          "expected the answer from %lu\ngot %lx from %ld", (unsigned long)hv.in, (unsigned long)m.w[0],
+          (long)from);
     bool came = take_event(ASK_CLOCK_ALARM, TAG, 0, &m);
     check(came, "event-behind-them", "expected its event\ngot %lx", (unsigned long)m.w[0]);
 }

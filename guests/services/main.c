@@ -64,7 +64,7 @@ static const struct {
     unsigned points;
 } roles[] = {
     {"clock",    clock,    19},
-    {"hostile",  hostile,  12},
+    {"hostile",  hostile,  13},
     {"control",  control,  18},
     {"meek",     meek,     10},
     {"balloon",  balloon,  12},

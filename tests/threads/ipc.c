@@ -1,6 +1,6 @@
 // The sources of ipc/ between real threads, each a processor, under the thread sanitizer: build/threads/ipc MESSAGES.
 // A thread that waits is parked until somebody's wake, as a vCPU is.
-#include "ipc/port.h"
+#include "ipc/events.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -25,9 +25,11 @@ static void nothing(struct end *e, unsigned cpu, uint8_t vector)
     (void)e, (void)cpu, (void)vector;
 }
 
+static bool tell(struct port *p, unsigned event, struct message *m, bool *more);
+
 static void start(bool shared)
 {
-    static const struct ipc_ops ops = {.wake = wake, .raise = nothing};
+    static const struct ipc_ops ops = {.wake = wake, .raise = nothing, .tell = tell};
     ipc_ops = &ops;
     memset(ends, 0, sizeof ends);
     memset(ports, 0, sizeof ports);
@@ -140,6 +142,75 @@ static void *one_of_two(void *arg)
     return NULL;
 }
 
+// ---- Events, which two vCPUs take: each comes once, and nobody sleeps on one ----
+
+enum { NOTED = 8 };
+static const uint64_t STOP = ~0ull;
+static struct events events;
+static uint64_t about[NOTED], heard[NOTED]; // of the event that is noted, and that was taken last
+static unsigned stopped;
+
+static bool tell(struct port *p, unsigned event, struct message *m, bool *more)
+{
+    uint64_t n = __atomic_load_n(&about[event], __ATOMIC_RELAXED);
+    (void)p, (void)more;
+    *m = (struct message){
+        {n, ~n, n * 3, n ^ 0x5555}
+    };
+    return true;
+}
+
+static void note(unsigned event, uint64_t n)
+{
+    __atomic_store_n(&about[event], n, __ATOMIC_RELAXED);
+    events_note(&ports[0], event);
+}
+
+static void await(uint64_t n)
+{
+    while (n && __atomic_load_n(&heard[n % NOTED], __ATOMIC_ACQUIRE) != n)
+        sched_yield();
+}
+
+// Several are on their way at a time; one is noted again when it was taken.
+static void *notes(void *arg)
+{
+    (void)arg;
+    for (uint64_t n = 1; n <= messages; n++) {
+        await(n > NOTED ? n - NOTED : 0);
+        note(n % NOTED, n);
+    }
+    for (uint64_t n = messages; n && n > messages - NOTED; n--)
+        await(n);
+    for (unsigned event = 0; __atomic_load_n(&stopped, __ATOMIC_ACQUIRE) < CPUS; event++) {
+        note(event % NOTED, STOP);
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void *hears(void *arg)
+{
+    unsigned cpu = (unsigned)(uintptr_t)arg;
+    uint64_t count = 0, mine = 0;
+    for (uint64_t n; receive(1, cpu, &n) && n != STOP; count++, mine += n)
+        __atomic_store_n(&heard[n % NOTED], n, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&taken, count, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&sum, mine, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&stopped, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static void start_events(void)
+{
+    start(true);
+    taken = sum = 0;
+    ends[0].look = LOOK_SERVES;
+    ports[0].events = &events;
+    for (unsigned event = 0; event < NOTED; event++)
+        events_expect(&ports[0], event, 0, false);
+}
+
 // ---- ----
 
 static void point(unsigned number, const char *name)
@@ -163,7 +234,7 @@ int main(int argc, char **argv)
 {
     messages = argc > 1 ? strtoull(argv[1], NULL, 0) : 1000000;
     void *const cpus[] = {NULL, (void *)0, (void *)1};
-    printf("1..3\n");
+    printf("1..4\n");
     start(false);
     run((void *(*[])(void *)){source, sink}, cpus, 2);
     point(1, "one sends, one receives");
@@ -175,5 +246,9 @@ int main(int argc, char **argv)
     run((void *(*[])(void *)){source, one_of_two, one_of_two}, cpus, 3);
     expect(taken == messages && sum == messages * (messages - 1) / 2);
     point(3, "two vCPUs of the receiver");
+    start_events();
+    run((void *(*[])(void *)){notes, hears, hears}, cpus, 3);
+    expect(taken == messages && sum == messages * (messages + 1) / 2);
+    point(4, "events for two vCPUs");
     return 0;
 }
