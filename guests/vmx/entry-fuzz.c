@@ -253,7 +253,7 @@ static const char *enter_changed(void)
 // Judges and enters. False: there is nothing to be compared.
 static bool attempt(struct entry_verdict *v)
 {
-    entry_judge(v, &vm, &processor);
+    entry_look(v);
     counts.open += v->kind == VERDICT_NOT_JUDGED;
     if (v->kind == VERDICT_NOT_JUDGED || !survivable(v))
         return false;

@@ -205,10 +205,38 @@ static const char *open_words(const struct entry_verdict *v)
     return v->open ? open_question_words((enum open_question)__builtin_ctz(v->open)) : "an open question";
 }
 
+// There are processors on which VMWRITE drops the reserved bits of access rights, so that no VM entry sees them (SDM
+// volume 3, "Guest Register State"). An entry that is refused for its controls leaves the field as it was written.
+static bool drops_rights(void)
+{
+    static enum { UNKNOWN, KEPT, DROPPED } rights;
+    if (rights == UNKNOWN) {
+        struct vmcs_image kept = vm;
+        valid_state(MODE_LONG);
+        vm_set(CR3_TARGET_COUNT, ~0u);
+        vm_set_bits(GUEST_LDTR_ACCESS_RIGHTS, (uint32_t)AR_RESERVED);
+        vm_watch(GUEST_LDTR_ACCESS_RIGHTS);
+        bool read = !vm_enter() && result.outcome == PROBE_FAIL_VALID;
+        rights = read && !(vm_saw(GUEST_LDTR_ACCESS_RIGHTS) & (uint32_t)AR_RESERVED) ? DROPPED : KEPT;
+        vm_reset();
+        vm = kept;
+    }
+    return rights == DROPPED;
+}
+
+void entry_look(struct entry_verdict *v)
+{
+    enum { SEGMENTS = 8 }; // their fields follow one another
+    if (drops_rights())
+        for (unsigned i = 0; i < SEGMENTS; i++)
+            vm.value[AT_GUEST_ES_ACCESS_RIGHTS + i] &= ~(uint64_t)(uint32_t)AR_RESERVED;
+    entry_judge(v, &vm, &processor);
+}
+
 bool expect_judged(const char *name)
 {
     struct entry_verdict v;
-    entry_judge(&v, &vm, &processor);
+    entry_look(&v);
     if (v.kind == VERDICT_NOT_JUDGED) {
         skipped(name, open_words(&v));
         return true;
@@ -219,7 +247,7 @@ bool expect_judged(const char *name)
 bool expect_broken(const char *name, enum entry_rule rule)
 {
     struct entry_verdict v;
-    entry_judge(&v, &vm, &processor);
+    entry_look(&v);
     const char *why = NULL;
     if (v.kind == VERDICT_NOT_JUDGED)
         why = open_words(&v);

@@ -23,7 +23,9 @@ bool expect_broken(const char *name, enum entry_rule rule);
 // "# try NAME" leaves before each attempt: for rows that may be the last thing a box does.
 extern bool entry_dangerous;
 
-// The parts of a point, for who has points of his own. Makes `vm`, of which the doctor says `v`, one that harms nobody if
+// The parts of a point, for who has points of his own. Asks the doctor about `vm`, less the bits that VMWRITE drops.
+void entry_look(struct entry_verdict *v);
+// Makes `vm`, of which the doctor says `v`, one that harms nobody if
 // the processor does not agree: without EPT CR3 leads to a page of its own, and what is to be refused for its controls
 // has an activity state that does not exist.
 void entry_make_safe(const struct entry_verdict *v);
