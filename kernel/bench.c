@@ -40,33 +40,38 @@ static void report(const char *name, const char *what, uint64_t *ticks)
 }
 
 // RUNS blocks, all taken, then all given back in the same order: half of them need no cutting or merging, and the first
-// figure is of these; the second is the mean of all. The list is empty at first, however the image's size left it: beside
-// another block on it a free costs 3 instructions more.
-static void measure(const char *name, unsigned order)
+// figure is of these; the second is the mean of all. The list is empty at first, however the image's size left it; with
+// `beside`, one block whose buddy is in use is on it while the others are given back.
+static void measure(const char *name, unsigned order, bool beside)
 {
-    pfn_t f[RUNS];
+    pfn_t f[RUNS], aside[ASIDE + 2];
     uint64_t taking[RUNS], giving[RUNS], begun = rdtsc().v, own = rdtsc().v - begun;
-    pfn_t aside[ASIDE];
     unsigned n = 0, held = 0;
     while (frames.list[order] && held < ASIDE)
+        aside[held++] = buddy_alloc(&frames, order, OWNER_TEST);
+    for (unsigned i = 0; i < 2; i++) // buddies
         aside[held++] = buddy_alloc(&frames, order, OWNER_TEST);
     for (; n < RUNS; n++) {
         taking[n] = alloc_ticks(&f[n], order) - own;
         if (pfn_is_none(f[n]))
             break;
     }
+    if (beside)
+        buddy_free(&frames, aside[--held], OWNER_TEST);
     for (unsigned i = 0; i < n; i++)
         giving[i] = free_ticks(f[i]) - own;
     while (held > 0)
         buddy_free(&frames, aside[--held], OWNER_TEST);
     if (n < RUNS)
         return;
-    report(name, "alloc", taking);
+    if (!beside)
+        report(name, "alloc", taking);
     report(name, "free", giving);
 }
 
 void bench_report(void)
 {
-    measure("buddy-4k", 0);
-    measure("buddy-2m", ORDER_2M);
+    measure("buddy-4k", 0, false);
+    measure("buddy-4k-beside", 0, true);
+    measure("buddy-2m", ORDER_2M, false);
 }

@@ -57,11 +57,11 @@ void cpu_init_interrupts(struct cpu *c, struct lapic_bus *bus, uint32_t id);
 void cpu_look(struct cpu *c);
 // Whether an interrupt or NMI waits that the guest would take. Its VMCS is current.
 bool cpu_is_interrupted(struct cpu *c);
-// False: none does. Where the processor does not help with local APICs, what waits and is not taken at once has a window
-// open.
+// False: none does. What waits and is not taken at once has a window open, or is a request that the processor knows of.
 static inline bool cpu_may_be_interrupted(const struct cpu *c)
 {
-    return unlikely(c->rare | c->vcpu.windows);
+    uint32_t what = c->rare | c->vcpu.windows;
+    return unlikely(what) && (what != CPU_HELPED || vcpu_apic_requested(&c->vcpu));
 }
 
 // The upcalls of vmx/ (vmx/vcpu.h) that concern interrupts.

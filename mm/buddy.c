@@ -12,9 +12,9 @@ void buddy_init(struct buddy *b, struct frame *records, uint64_t count)
 
 // ---- Free lists: doubly linked through the records, 0 ends a list ----
 
-static inline void push(struct buddy *b, uint32_t f, unsigned order)
+// `r`: the record of `f`.
+static inline void push(struct buddy *b, struct frame *r, uint32_t f, unsigned order)
 {
-    struct frame *r = &b->frames[f];
     uint32_t next = b->list[order];
     r->next = next;
     r->prev = 0;
@@ -50,7 +50,7 @@ static inline void insert(struct buddy *b, uint32_t f, unsigned order)
         b->frames[f | other].state = FRAME_NONE; // the upper of the two is now inside the bigger block
         f &= other;
     }
-    push(b, f, order);
+    push(b, &b->frames[f], f, order);
 }
 
 // Takes a block off the lists, the smallest that fits, and cuts it down; 0: none. Promises are the caller's.
@@ -67,7 +67,7 @@ static inline uint32_t take(struct buddy *b, unsigned order, uint16_t owner)
     else
         b->nonempty &= ~(1u << k);
     while (k-- > order)
-        push(b, f + (1u << k), k);
+        push(b, r + (1u << k), f + (1u << k), k);
     r->owner = owner;
     r->kind = frame_kind(FRAME_USED, order);
     b->free -= 1u << order;
@@ -247,7 +247,7 @@ enum error buddy_free(struct buddy *b, pfn_t f, uint16_t owner)
     if (other >= b->count || b->frames[other].kind == frame_kind(FRAME_FREE, order))
         return free_slow(b, f, owner);
     b->free += pages;
-    push(b, (uint32_t)f.v, order);
+    push(b, r, (uint32_t)f.v, order);
     lock_release(&b->lock);
     __atomic_fetch_sub(&b->account[owner].pages, pages, __ATOMIC_RELAXED);
     return E_OK;

@@ -33,5 +33,9 @@ void measure_ipi(void);
 void measure_ipc(uint32_t empty);
 // Pages that bench-peer has granted, after what this machine costs was reported.
 void measure_grants(uint32_t empty);
+void measure_large_grant(uint32_t empty);
+// Messages to machines on another processor. / That of the other one that is interrupted.
+void measure_far(uint32_t empty);
+void take_events(void);
 // The balloon and the dirty log, in a machine of its own.
 void measure_memory(const struct start_info *start);

@@ -58,7 +58,7 @@ static void measure_peer(uint32_t empty, word_t out, word_t in)
     report_median("ipc-call", sends, empty + INSTRUCTION);
     for (unsigned i = 0; i < RUNS; i++) {
         send_time((uint32_t)out);
-        ipc_receive(in, 0, &m);
+        ipc_receive(in, WAIT_FOREVER, &m);
         sends[i] = (uint32_t)m.w[0] - (uint32_t)m.w[1];
     }
     report_median("ipc-send", sends, empty + INSTRUCTION);
@@ -124,6 +124,27 @@ void measure_grants(uint32_t empty)
         measure_grant(empty, (word_t)in);
 }
 
+// One leaf of 2 MiB, mapped and given back again and again. For a moment after it was given back it cannot be mapped.
+void measure_large_grant(uint32_t empty)
+{
+    enum { PAGES = 512, PATIENCE = 1000 };
+    uint32_t ticks[RUNS];
+    sword_t in = port_in("bench-peer"), window = hypercall1(HC_GRANT, GRANT_WINDOW), got = 0;
+    for (unsigned i = 0, tries = 0; in >= 0 && i < RUNS && tries < PATIENCE; tries++) {
+        uint64_t begun = rdtsc();
+        got = hypercall(HC_GRANT, GRANT_MAP, (word_t)in, 0, (word_t)window, 0);
+        ticks[i] = (uint32_t)(rdtsc() - begun);
+        i += got == PAGES;
+        while (got > 0)
+            got = hypercall(HC_GRANT, GRANT_UNMAP, (word_t)in, 0, 0, 0);
+        yield();
+    }
+    if (got == 0)
+        report_median("grant-map-2m", ticks, empty);
+    else
+        print("grant-map-2m: %ld\n", (long)got);
+}
+
 void measure_ipc(uint32_t empty)
 {
     sword_t out = port_out("bench-peer"), in = port_in("bench-peer"), to_me = port_out("bench"),
@@ -135,4 +156,48 @@ void measure_ipc(uint32_t empty)
     measure_peer(empty, (word_t)out, (word_t)in);
     measure_oneself(empty, (word_t)to_me, (word_t)from_me);
     measure_service(empty);
+}
+
+// ---- Across processors: bench-peer waits on an idle one; after that `taker` computes there, and is interrupted ----
+
+static void measure_taker(uint32_t empty, word_t out, word_t in)
+{
+    enum { PAUSE = 2000 };
+    uint32_t ticks[RUNS];
+    struct words m = {{0}};
+    ipc_send(out, &m);
+    for (unsigned i = 0; i < RUNS; i++) {
+        ipc_receive(in, WAIT_FOREVER, &m); // it is about to wait
+        for (uint64_t end = rdtsc() + PAUSE; rdtsc() < end;)
+            ;
+        send_time((uint32_t)out);
+        ipc_receive(in, WAIT_FOREVER, &m);
+        ticks[i] = (uint32_t)m.w[0];
+    }
+    report_median("event", ticks, empty + INSTRUCTION);
+}
+
+void measure_far(uint32_t empty)
+{
+    sword_t out = port_out("bench-peer"), in = port_in("bench-peer"), to_taker = port_out("taker"),
+            from_taker = port_in("taker");
+    measure_peer(empty, (word_t)out, (word_t)in);
+    measure_taker(empty, (word_t)to_taker, (word_t)from_taker);
+}
+
+void take_events(void)
+{
+    sword_t out = port_out("bench"), in = port_in("bench");
+    struct words m;
+    apic_enable(true);
+    ipc_receive((word_t)in, WAIT_FOREVER, &m);
+    port_event((word_t)in, VECTOR);
+    for (unsigned i = 0; i < RUNS; i++) {
+        ipc_send((word_t)out, &m);
+        uint32_t came = wait_for_handler();
+        end_interrupt();
+        ipc_receive((word_t)in, 0, &m);
+        m.w[0] = came - (uint32_t)m.w[0];
+        ipc_send((word_t)out, &m);
+    }
 }

@@ -51,6 +51,7 @@ RUNS = {
     "plain": {"scenario": "bench", "cmdline": "apicv=off"},
     "apicv": {"scenario": "bench"},
     "ipi": {"scenario": "ipi", "cmdline": "apicv=off", "cpus": 2},
+    "far": {"scenario": "bench-far", "cmdline": "apicv=off", "cpus": 2},
     "memory": {"scenario": "bench-memory", "cmdline": "dirty=protect report=bench"},
     "bits": {"scenario": "bench-memory", "cmdline": "dirty=bits"},
     "pml": {"scenario": "bench-memory", "cmdline": "dirty=pml", "model": "skylake"},
@@ -59,10 +60,11 @@ RUNS = {
 }
 NAMES = {
     "apicv": [f"{name}:apicv-{name}" for name in ("cpuid", "vm-bytes", "x2apic-exits", "x2apic-self-ipi", "x2apic-eoi",
-                                                  "apic-mmio-read", "hlt-wake", "timer")],
+                                                  "apic-mmio-read", "hlt-wake", "timer", "ipc-round-trip", "event")],
     "ipi": ["ipi"],
+    "far": [f"{name}:far-{name}" for name in ("ipc-send", "ipc-round-trip", "event")] + ["grant-map-2m"],
     "memory": ["balloon-take", "balloon-give", "dirty-read", "buddy-4k-alloc", "buddy-4k-free", "buddy-2m-alloc",
-               "buddy-2m-free", "buddy-4k-alloc-mean", "buddy-4k-free-mean"],
+               "buddy-2m-free", "buddy-4k-beside-free", "buddy-4k-alloc-mean", "buddy-4k-free-mean"],
     "bits": ["dirty-read-bits"],
     "pml": ["dirty-read:dirty-read-pml"],
     "watched": ["max-handler"],
