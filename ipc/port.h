@@ -235,10 +235,14 @@ static inline_always void end_stop_waiting(struct end *e, unsigned cpu)
     if (__atomic_load_n(&e->look, __ATOMIC_RELAXED) >> cpu & 1)
         end_take_waiter(e, cpu);
 }
-// Whether a writer of one of the ports in `from` may still send. Asked before end_take(): then what that takes is all.
-static inline bool end_is_open(const struct end *e, uint64_t from)
+// Those of the ports in `from` whose writer may still send. Asked before end_take(): then what that takes is all.
+static inline uint64_t end_open(const struct end *e, uint64_t from)
 {
     return __atomic_load_n(&e->open, __ATOMIC_ACQUIRE) & from;
+}
+static inline bool end_is_open(const struct end *e, uint64_t from)
+{
+    return end_open(e, from);
 }
 
 // Whether an interrupt of some port in is still to come. Asked by a vCPU that halts; when the answer is no, every

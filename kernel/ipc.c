@@ -394,7 +394,7 @@ void hypercall_CALL(struct vcpu *v)
     enum { OUT = PORTS - 1, IN = OUT << 8 };
     struct cpu *c = cpu_of(v), *to;
     struct end *e = c->end;
-    uint64_t numbers = first_argument(v, true), from = port_bit(numbers >> 8 & OUT) & e->open;
+    uint64_t numbers = first_argument(v, true), from = end_open(e, port_bit(numbers >> 8 & OUT));
     struct port *p = e->out[numbers & OUT];
     if (unlikely(!vcpu_has_64bit_code(v) || numbers & ~(uint64_t)(OUT | IN) || !p || !from ||
                  !(to = give_fast(v, p, end_look(p->to))))) {

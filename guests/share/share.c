@@ -3,6 +3,8 @@
 // A sleeper (cmdline=company=N slice-us=N) sets its timer, halts, and looks how long after that it runs: before any of
 // the N others had two turns. Who sleeps takes so little that spinners need not know of it. Of a pair that calls and
 // answers (cmdline=calls=NAME weight=W of=SUM slice-us=N, answers=NAME) one runs at a time: together they have the share of one.
+// Where others want the processor, too, two compare: one (cmdline=against=NAME times=N slice-us=N) runs for a number of slices,
+// and must have had N times what the other (cmdline=under=NAME) had meanwhile.
 #include "guests/lib/apic.h"
 #include "guests/lib/guest.h"
 #include "guests/lib/ipc.h"
@@ -81,6 +83,52 @@ static void answerer(word_t out, word_t in)
     }
 }
 
+// ---- Two among many: both poll, so that neither lends the other its turn ----
+
+enum { COMPARED = 600 };
+
+static uint64_t ran(void)
+{
+    return (uint64_t)hypercall1(HC_QUERY, QUERY_RUN_TICKS);
+}
+
+// A poll a millisecond: who exits all the time has longer turns.
+static void poll(word_t in, struct words *m)
+{
+    while (ipc_receive(in, 0, m) < 0)
+        for (uint64_t next = rdtsc() + divide(tsc_hz, 1000); rdtsc() < next;)
+            ;
+}
+
+static void heavy(const char *line, uint64_t slice, word_t out, word_t in)
+{
+    struct words m = {{0}};
+    uint32_t times = (uint32_t)word_number(line, "times", 1);
+    poll(in, &m); // the other one is there
+    ipc_send(out, &m);
+    uint64_t begun = ran(), mine;
+    while ((mine = ran() - begun) < COMPARED * slice)
+        ;
+    ipc_send(out, &m);
+    poll(in, &m);
+    uint64_t ratio = divide(divide(mine * PARTS, times), (uint32_t)m.w[0]);
+    print("%u.%02u%% of %u times what the other one had\n", (unsigned)(ratio / 100), (unsigned)(ratio % 100),
+          times);
+    check(ratio + TOLERANCE >= PARTS && ratio <= PARTS + TOLERANCE, "share-among-many",
+          "expected %u +- %u ten-thousandths\ngot %llu", PARTS, TOLERANCE, (unsigned long long)ratio);
+}
+
+static void light(word_t out, word_t in)
+{
+    struct words m = {{0}};
+    ipc_send(out, &m);
+    poll(in, &m);
+    uint64_t begun = ran();
+    poll(in, &m);
+    m.w[0] = (word_t)(ran() - begun);
+    ipc_send(out, &m);
+}
+
 // ---- The sleeper ----
 
 static volatile uint64_t woke;
@@ -100,7 +148,7 @@ static void sleeper(const char *line, uint64_t slice)
     exception_handle(TIMER_VECTOR, on_interrupt);
     apic_write(APIC_LVT_TIMER, TIMER_DEADLINE | TIMER_VECTOR);
     for (unsigned i = 0; i < NAPS_SEEN; i++) {
-        uint64_t deadline = start + i * divide(tsc_hz, NAPS_A_SECOND);
+        uint64_t deadline = start > rdtsc() ? start : rdtsc() + divide(tsc_hz, NAPS_A_SECOND);
         wrmsr(MSR_TSC_DEADLINE, deadline);
         halt_once();
         latest = woke - deadline > latest ? woke - deadline : latest;
@@ -125,7 +173,15 @@ int main(const struct start_info *start)
         answerer((word_t)port_out(other), (word_t)port_in(other));
         return 0;
     }
+    if (word_list(line, "under", &other, 1)) {
+        light((word_t)port_out(other), (word_t)port_in(other));
+        return 0;
+    }
     tap_plan(1);
+    if (word_list(line, "against", &other, 1)) {
+        heavy(line, slice, (word_t)port_out(other), (word_t)port_in(other));
+        return tap_end();
+    }
     (word_number(line, "company", 0) ? sleeper : spinner)(line, slice);
     return tap_end();
 }

@@ -1,5 +1,5 @@
-// The run queue against a naive model (an array in the order of turns), its fairness, and wakes from other
-// processors' threads.
+// The run queue against a naive model (an array in the order of turns), shares by weight, and wakes from other
+// processors' threads. What anybody lags behind at any moment is tests/unit/test_sched_lag.c's.
 #include "sched/sched.h"
 #include <pthread.h>
 #include <setjmp.h>
@@ -212,97 +212,11 @@ static void who_yields_goes_behind_the_others(void **state)
     assert_ptr_equal(sched_pick(&q, tsc(now + QUANTUM)), &node[0]);
 }
 
-// All want to run all the time, and the processor looks at odd moments: nobody lacks more than a quantum for
-// each of them of its share.
-static void lag_is_bounded(void **state)
-{
-    uint64_t begun = now;
-    (void)state;
-    for (unsigned i = 0; i < NODES; i++)
-        sched_wake(&node[i]);
-    for (unsigned i = 0; i < STEPS; i++) {
-        sched_pick(&q, tsc(now));
-        now += min_u64((uint64_t)rand() % QUANTUM, q.current->turn_end.v - now);
-        for (unsigned n = 0; n < NODES; n++)
-            assert_true((now - begun) / NODES <= sched_run_ticks(&node[n], tsc(now)) + QUANTUM * NODES);
-    }
-}
-
 // ---- Weights ----
-
-// What each would have had by now if all ran at once, each as fast as its share is: the same comings and goings. The
-// lag is what it had less. `company` is the most that wanted to run at a time since it came.
-static struct fluid {
-    bool wants;
-    double ideal, begun;
-    unsigned company;
-} fluid[NODES];
-static uint64_t longest; // of the quanta
 
 static void weigh(unsigned n, uint64_t quantum, uint32_t weight)
 {
     sched_node_init(&node[n], &home, tsc(quantum), weight, ~0ull);
-    fluid[n] = (struct fluid){.wants = false};
-    longest = max_u64(longest, quantum);
-}
-
-static void fluid_wake(unsigned n)
-{
-    if (fluid[n].wants)
-        return;
-    sched_wake(&node[n]);
-    fluid[n] = (struct fluid){true, .begun = (double)sched_run_ticks(&node[n], tsc(now))};
-}
-
-static void fluid_park(unsigned n)
-{
-    sched_park(&node[n], tsc(now));
-    fluid[n].wants = false;
-}
-
-static void fluid_flow(uint64_t ticks)
-{
-    unsigned weights = 0, count = 0;
-    for (unsigned i = 0; i < NODES; i++)
-        if (fluid[i].wants)
-            weights += node[i].weight, count++;
-    for (unsigned i = 0; i < NODES; i++)
-        if (fluid[i].wants) {
-            fluid[i].ideal += (double)ticks * node[i].weight / weights;
-            fluid[i].company = count > fluid[i].company ? count : fluid[i].company;
-        }
-    now += ticks;
-}
-
-static double lag(unsigned n)
-{
-    return fluid[n].begun + fluid[n].ideal - (double)sched_run_ticks(&node[n], tsc(now));
-}
-
-static void nobody_lags_more_than_a_slice_for_each_in_the_queue(void **state)
-{
-    for (unsigned round = 0; round < 40; round++) {
-        start(state);
-        srand(round);
-        longest = 0;
-        for (unsigned i = 0; i < NODES; i++)
-            weigh(i, 500 + (uint64_t)rand() % 1500,
-                  1 + (uint32_t)rand() % (round % 2 ? SCHED_WEIGHT_MAX : 4));
-        for (unsigned i = 0; i < STEPS / 10; i++) {
-            unsigned n = (unsigned)rand() % NODES;
-            if (rand() % 20 == 0)
-                fluid_wake(n);
-            if (q.current && rand() % 100 == 0)
-                fluid_park((unsigned)(q.current - node));
-            struct sched_node *runs = sched_pick(&q, tsc(now));
-            if (runs)
-                assert_true(runs->turn_end.v - now <= runs->quantum.v);
-            fluid_flow(runs ? min_u64((uint64_t)rand() % 2000, runs->turn_end.v - now) : 100);
-            for (n = 0; n < NODES; n++)
-                if (fluid[n].wants)
-                    assert_true(lag(n) <= (double)(longest * fluid[n].company));
-        }
-    }
 }
 
 // All want to run all the time, each look comes a little late, and one is late more than the others. A round that
@@ -836,8 +750,6 @@ int main(void)
         cmocka_unit_test_setup(nobody_runs_on_an_empty_queue, start),
         cmocka_unit_test_setup(one_alone_gets_turn_after_turn, start),
         cmocka_unit_test_setup(who_yields_goes_behind_the_others, start),
-        cmocka_unit_test_setup(lag_is_bounded, start),
-        cmocka_unit_test_setup(nobody_lags_more_than_a_slice_for_each_in_the_queue, start),
         cmocka_unit_test_setup(shares_follow_weights_over_a_thousand_slices, start),
         cmocka_unit_test_setup(alike_again_is_plain_again, start),
         cmocka_unit_test_setup(a_pair_a_spinner_and_a_sleeper_share_by_weight, start),
