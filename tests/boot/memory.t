@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Memory management: the dirty log says the same however it is kept; machines that ask for more than the box has share it;
-# a thousand lives of machines leave the free lists as they were.
+# four hundred lives of machines leave the free lists as they were.
 import re
 
 from boots import Suite
@@ -19,7 +19,7 @@ for cpus in (1, 2):
     boot = suite.boot(f"balloons on {cpus}", "balloon", mem=64, cpus=cpus)
     boot.sound()
     boot.check(("micronova/memory-returned", True) in boot.log.points, "all memory came back")
-boot = suite.boot("a thousand lives", "churn", cmdline="report=memory")
+boot = suite.boot("four hundred lives", "churn", cmdline="report=memory")
 boot.sound()
 boot.check(("micronova/memory-merged", True) in boot.log.points, "free lists are as before")
 reports = re.findall(r"^# memory: free blocks, order:count:.*$", boot.text, re.M)
