@@ -278,7 +278,9 @@ static void judge_guest(const struct view *w, uint64_t *broken)
     ENTRY_RULES_SEGMENTS(RULE_TO_JUDGE)
     ENTRY_RULES_RIP(RULE_TO_JUDGE)
     ENTRY_RULES_NON_REGISTER(RULE_TO_JUDGE)
-    ENTRY_RULES_PDPTES(RULE_TO_JUDGE)
+    if (w->pae) { // all of them are about PAE paging
+        ENTRY_RULES_PDPTES(RULE_TO_JUDGE)
+    }
 }
 
 struct msr_entry {

@@ -359,8 +359,10 @@ enum error probe_base(struct probe *p, const struct probe_field *fields, uint32_
         e = E_INVALID; // attempts tell by their own fields whether they need the long way back
     if (!e)
         e = probe_fence(p, 0);
-    if (!e)
-        memcpy(p->initial, p->now, sizeof(p->now));
+    if (e)
+        return e;
+    memcpy(p->initial, p->now, sizeof(p->now));
+    p->template_good = 0;
     return e;
 }
 

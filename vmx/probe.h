@@ -26,6 +26,7 @@ struct probe {
         uint64_t generation;
         uint32_t frame[PROBE_KNOWN];
     } known;
+    uint64_t template_good; // generation as of which all addresses of the template were; 0: not yet
     // Copies of the lists of MSRs to be loaded on entry and on exit: another vCPU may change the originals.
     struct {
         hpa_t at;

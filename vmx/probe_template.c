@@ -89,6 +89,7 @@ static void fill_guest(struct probe *p, uint64_t landing)
 void probe_fill_template(struct probe *p, const struct vcpu *v, uint64_t landing, uint64_t scratch)
 {
     p->fields = 0;
+    p->template_good = 0;
     for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++) {
         const struct vmcs_field *f = &vmcs_fields[i];
         p->exists[i] = vmx_caps_field_exists(&vmx_caps, f);
@@ -144,16 +145,22 @@ static bool is_given(const struct probe *p, unsigned at, uint64_t value)
 // looked at like others: the machine may have given its page back since.
 static enum error fence_addresses(struct probe *p)
 {
-    uint64_t usual = ~0ull; // most have the template's page
+    uint64_t generation = space_generation(p->space);
+    bool template_good = p->template_good == generation, changed = false;
     for (unsigned i = 0; i < array_size(addresses); i++) {
         unsigned at = addresses[i];
         uint64_t value = p->now[at];
-        if (value == usual || value == ~0ull || is_list(at) || is_given(p, at, value))
-            continue;
-        if (!probe_owns(p, value))
+        if (value == p->initial[at]) {
+            if (template_good)
+                continue;
+        } else {
+            changed = true;
+        }
+        if (value != ~0ull && !is_list(at) && !is_given(p, at, value) && !probe_owns(p, value))
             return E_DENIED;
-        usual = usual == ~0ull ? value : usual;
     }
+    if (!changed)
+        p->template_good = generation;
     return E_OK;
 }
 
@@ -256,7 +263,7 @@ static enum error fence_list(struct probe *p, unsigned which)
     uint64_t begin = address & ~15ull, bytes = 16 * count;
     if (count > PROBE_MSRS_MAX)
         return E_TOO_BIG;
-    if (count == 0 || runs_out(address, count))
+    if (runs_out(address, count))
         return E_OK;
     if (bytes > probe_list_bytes())
         return E_TOO_BIG;
@@ -290,6 +297,7 @@ enum error probe_fence(struct probe *p, uint32_t flags)
     if (!e)
         e = fence_memory(p);
     for (unsigned i = 0; !e && i < array_size(lists); i++)
-        e = fence_list(p, i);
+        if (p->now[lists[i].count])
+            e = fence_list(p, i);
     return e;
 }

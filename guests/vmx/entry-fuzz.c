@@ -213,7 +213,7 @@ static bool survivable(const struct entry_verdict *v)
 }
 
 static struct {
-    unsigned judged, open, not_tried, disagreements;
+    unsigned tries, judged, open, not_tried, disagreements; // the tries of minimise() too
 } counts;
 static unsigned seen[RULE_COUNT + 1], wrong[RULE_COUNT + 1]; // by the first broken rule; [RULE_COUNT]: none
 
@@ -253,6 +253,7 @@ static const char *enter_changed(void)
 // Judges and enters. False: there is nothing to be compared.
 static bool attempt(struct entry_verdict *v)
 {
+    counts.tries++;
     entry_look(v);
     counts.open += v->kind == VERDICT_NOT_JUDGED;
     if (v->kind == VERDICT_NOT_JUDGED || !survivable(v))
@@ -390,7 +391,7 @@ static void fuzz(unsigned count)
     }
     info("%u attempts, %u compared, %u open, %u not tried, %u disagreements", done, counts.judged,
          counts.open, counts.not_tried, counts.disagreements);
-    info("%llu ticks an attempt", done ? (unsigned long long)divide(ticks, done) : 0ull);
+    info("%llu ticks an attempt", counts.tries ? (unsigned long long)divide(ticks, counts.tries) : 0ull);
 }
 
 // A point for each rule that was broken first, and one for states that obey.
