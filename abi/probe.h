@@ -105,7 +105,9 @@ struct probe_attempt {
         instruction_flags; // RFLAGS behind a VM-entry instruction that failed; all six status flags were set
     uint64_t error;        // VM-instruction error, with PROBE_FAIL_VALID
     uint64_t ticks;        // TSC from before the entry until after the exit
-    uint64_t sent;         // 1: the signal was sent before the run had ended
+    uint64_t efer,
+        pat; // IA32_EFER and IA32_PAT behind the exit; only of an attempt that changed host state or VM-exit controls
+    uint64_t sent; // 1: the signal was sent before the run had ended
 #define X(member, field) uint64_t member;
     PROBE_EXIT_FIELDS(X)
 #undef X
@@ -141,13 +143,15 @@ enum probe_instruction {
 };
 
 enum probe_step_flag {
-    PROBE_STEP_VMXON_REGION = 1 << 0, // operand: the box's own VMXON region, XOR `operand`
-    PROBE_STEP_UNMAPPED = 1 << 1,     // the memory operand lies where nothing is mapped
-    PROBE_STEP_NONCANONICAL = 1 << 2, // the memory operand's address is not canonical
-    PROBE_STEP_WITHOUT_VMXE = 1 << 3, // CR4.VMXE is 0 (only outside VMX operation)
-    PROBE_STEP_WITHOUT_NE = 1 << 4,   // CR0.NE is 0 (only outside VMX operation)
-    PROBE_STEP_MEMORY = 1 << 5,       // VMREAD, VMWRITE: the form with a memory operand
-    PROBE_STEP_FLAGS = (1 << 6) - 1,
+    PROBE_STEP_VMXON_REGION = 1 << 0,  // operand: the box's own VMXON region, XOR `operand`
+    PROBE_STEP_UNMAPPED = 1 << 1,      // the memory operand lies where nothing is mapped
+    PROBE_STEP_NONCANONICAL = 1 << 2,  // the memory operand's address is not canonical
+    PROBE_STEP_WITHOUT_VMXE = 1 << 3,  // CR4.VMXE is 0 (only outside VMX operation)
+    PROBE_STEP_WITHOUT_NE = 1 << 4,    // CR0.NE is 0 (only outside VMX operation)
+    PROBE_STEP_MEMORY = 1 << 5,        // VMREAD, VMWRITE: the form with a memory operand
+    PROBE_STEP_CPL3 = 1 << 6,          // at CPL 3 of 64-bit mode; with no other flag but VMXON_REGION
+    PROBE_STEP_COMPATIBILITY = 1 << 7, // in compatibility mode, at CPL 0; the same
+    PROBE_STEP_FLAGS = (1 << 8) - 1,
 };
 
 enum { PROBE_NO_FAULT = 255 };

@@ -17,7 +17,8 @@
 #include "vmx/msr.h"
 #include "vmx/state.h"
 
-_Static_assert(offsetof(struct probe, gpr) == 0 && offsetof(struct probe, rsp) == 8 * GPR_COUNT,
+_Static_assert(offsetof(struct probe, gpr) == 0 && offsetof(struct probe, rsp) == 8 * GPR_COUNT &&
+                   offsetof(struct probe, efer) == 8 * (GPR_COUNT + 1),
                "probe_entry.asm");
 
 // ---- The way in and out: vmx/probe_entry.asm ----
@@ -56,6 +57,7 @@ void probe_restore_host(struct probe *p)
     descriptors_reload(here->arch);
     wrmsr(MSR_FS_BASE, 0);
     pcpu_bind(here);
+    p->pat = rdmsr(MSR_PAT);
     wrmsr(MSR_PAT, p->initial[AT_HOST_PAT]);
     wrmsr(MSR_DEBUGCTL, 0);
     wrmsr(MSR_SYSENTER_CS, 0);
@@ -257,6 +259,8 @@ static enum error attempt_once(struct probe *p, struct probe_attempt *a, struct 
     if (!p->changed_host)
         memcpy(a->gpr, p->gpr, sizeof(p->gpr));
     classify(a, rflags);
+    a->efer = p->efer;
+    a->pat = p->pat;
     a->error = 0;
     if (a->outcome == PROBE_FAIL_VALID)
         a->error = vmread32(VM_INSTRUCTION_ERROR);
@@ -449,6 +453,7 @@ void probe_destroy(struct vcpu *v)
     if (!p)
         return;
     v->probe = NULL;
+    probe_elsewhere_free(p);
     uint16_t owner = p->owner;
     buddy_free(&frames, hpa_to_pfn(p->vmcs.region), owner);
     buddy_free(&frames, hpa_to_pfn(p->list[0].at), owner);

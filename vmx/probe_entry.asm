@@ -8,6 +8,7 @@ extern probe_restore_host
 
 %define REG(n) [rsp + 8 * n]
 %define PROBE_RSP 8 * 16          ; behind the registers: vmx/probe.c asserts it
+%define PROBE_EFER 8 * 17
 %define STATUS_FLAGS 8d7h       ; OF SF ZF AF PF CF and the bit that is always 1
 
 section .rodata
@@ -103,6 +104,52 @@ probe_spin:
         pause
         jmp probe_spin
 
+; void probe_go(struct room *r, frame for IRET, cr3, rbx, rax, rcx): ends in probe_came_*, by an exception (vmx/probe_elsewhere.c).
+global probe_go
+probe_go:
+        push rbx
+        push rbp
+        push r12
+        push r13
+        push r14
+        push r15
+        mov [rdi], rsp
+        mov cr3, rdx
+  %assign n 4
+  %rep 5
+        push qword [rsi + 8 * n]
+    %assign n n - 1
+  %endrep
+        mov rbx, rcx
+        mov rax, r8
+        mov rcx, r9
+        iretq
+
+; Above the exception's frame stands the address of the room.
+%macro CAME 2                   ; vector, whether it has an error code
+global probe_came_%1
+probe_came_%1:
+  %if !%2
+        push qword 0
+  %endif
+        push qword %1
+        jmp came
+%endmacro
+        CAME 6, 0
+        CAME 12, 1
+        CAME 13, 1
+        CAME 14, 1
+came:   mov rdi, [rsp + 8 * 7]
+        pop qword [rdi + 8 * 2] ; vector
+        pop qword [rdi + 8 * 3] ; error code
+        pop qword [rdi + 8 * 4] ; RIP
+        add rsp, 8
+        pop qword [rdi + 8 * 5] ; RFLAGS
+        mov rax, [rdi + 8 * 1]
+        mov rsp, [rdi]
+        mov cr3, rax
+        jmp out
+
 ; HOST_RIP of an attempt that may have left anything in host state: one entry a processor, PROBE_LANDING bytes
 ; apart, because nothing else may say which one this is. Until the control registers are right there is no access to
 ; memory but for fetching this; probe_patch() put their values in.
@@ -120,6 +167,10 @@ probe_landings:
 global probe_landing_efer, probe_landing_cr3, probe_landing_cr0, probe_landing_cr4
 landing:
         mov ecx, 0c0000080h
+        rdmsr
+        shl rdx, 32
+        or rdx, rax
+        mov r8, rdx             ; IA32_EFER as the exit left it
         xor edx, edx
         mov eax, strict dword 0
 probe_landing_efer:
@@ -136,6 +187,7 @@ probe_landing_cr4:
         lea rdx, [probe_inside]
         mov rdi, [rdx + 8 * rdi]
         mov rsp, [rdi + PROBE_RSP]
+        mov [rdi + PROBE_EFER], r8
         call probe_restore_host
         xor eax, eax
         jmp out

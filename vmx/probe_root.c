@@ -173,10 +173,21 @@ static bool must_refuse(const struct probe_step *s)
     }
 }
 
+enum { ELSEWHERE = PROBE_STEP_CPL3 | PROBE_STEP_COMPATIBILITY };
+
+static bool makes_sense(const struct probe_step *s)
+{
+    uint32_t place = s->flags & ELSEWHERE;
+    if (s->instruction >= PROBE_DO_COUNT || s->flags & ~(uint32_t)PROBE_STEP_FLAGS)
+        return false;
+    return !place || (place != ELSEWHERE && !(s->flags & ~(place | PROBE_STEP_VMXON_REGION)) &&
+                      probe_can_elsewhere(s->instruction));
+}
+
 static enum error fence_step(const struct run *run, const struct probe_step *s)
 {
     uint64_t own = this_vmx()->vmxon_region.v ^ operand_of(s);
-    if (s->instruction >= PROBE_DO_COUNT || s->flags & ~(uint32_t)PROBE_STEP_FLAGS)
+    if (!makes_sense(s))
         return E_INVALID;
     if (takes_address(s->instruction) && !probe_owns(run->v->probe, operand_of(s)) &&
         own & ((1ull << features.physical_bits) - PAGE_SIZE))
@@ -206,6 +217,18 @@ static struct result with_memory_at(struct probe_step *s, uint64_t memory, uint6
 }
 
 // The memory operand: an address for some, a descriptor for others, a value for VMREAD and VMWRITE.
+static enum error elsewhere(struct probe *p, struct probe_step *s, struct result *r)
+{
+    const uint64_t words[2] = {takes_address(s->instruction) ? operand_of(s) : s->value, s->value2};
+    struct probe_fault f;
+    enum error e = probe_elsewhere(p, s, words, STATUS_FLAGS | RFLAGS_FIXED1, &f);
+    if (!e)
+        *r = (struct result){.flags = f.rflags,
+                             .before = RAX_BEFORE,
+                             .caught = f.caught ? f.vector | (uint64_t)f.error << 8 : RAX_BEFORE};
+    return e;
+}
+
 static struct result with_operands(struct probe_step *s)
 {
     uint64_t words[2] = {takes_address(s->instruction) ? operand_of(s) : s->value, s->value2};
@@ -238,12 +261,19 @@ static void note(struct run *run, const struct probe_step *s)
         run->on = true;
 }
 
-static void step(struct run *run, struct probe_step *s)
+static enum error step(struct run *run, struct probe_step *s)
 {
     bool was_on = run->on;
+    struct result r;
+    enum error e = E_OK;
     if (s->instruction == PROBE_DO_VMXON && !was_on)
         run->with_other = operand_of(s) != this_vmx()->vmxon_region.v;
-    struct result r = with_operands(s);
+    if (s->flags & ELSEWHERE)
+        e = elsewhere(run->v->probe, s, &r);
+    else
+        r = with_operands(s);
+    if (e)
+        return e;
     bool caught = r.caught != r.before;
     s->vector = caught ? r.caught & 0xff : PROBE_NO_FAULT;
     s->error_code = caught ? (uint32_t)(r.caught >> 8) : 0;
@@ -251,6 +281,7 @@ static void step(struct run *run, struct probe_step *s)
     note(run, s);
     bool valid = !caught && s->rflags & RFLAGS_ZF && !(s->rflags & RFLAGS_CF);
     s->error = valid && run->on && current_vmcs() != ~0ull ? vmread32(VM_INSTRUCTION_ERROR) : 0;
+    return E_OK;
 }
 
 // ---- A sequence ----
@@ -306,7 +337,7 @@ enum error probe_run(struct vcpu *v, struct probe_step *steps, uint32_t count)
     for (uint32_t i = 0; !e && i < count; i++) {
         e = fence_step(&run, &steps[i]);
         if (!e)
-            step(&run, &steps[i]);
+            e = step(&run, &steps[i]);
     }
     finish(&run);
     return e;

@@ -174,6 +174,10 @@ static const struct step_row step_rows[] = {
     {"step-next",            -E_INVALID, PROBE_DO_COUNT, 0, 0, 0, 0},
     {"step-ones",            -E_INVALID, 0xffff, 0, 0, 0, 0},
     {"step-flag",            -E_INVALID, PROBE_DO_VMPTRST, PROBE_STEP_FLAGS + 1, 0, 0, 0},
+    {"two-places",           -E_INVALID, PROBE_DO_VMPTRST, PROBE_STEP_CPL3 | PROBE_STEP_COMPATIBILITY, 0, 0, 0},
+    {"place-and-unmapped",   -E_INVALID, PROBE_DO_VMPTRST, PROBE_STEP_CPL3 | PROBE_STEP_UNMAPPED, 0, 0, 0},
+    {"place-of-wrmsr",       -E_INVALID, PROBE_DO_WRMSR, PROBE_STEP_CPL3, 0x480, 1, 0},
+    {"place-foreign",        -E_DENIED, PROBE_DO_VMXON, PROBE_STEP_CPL3, FOREIGN, 0, 0},
     {"vmxon-foreign",        -E_DENIED, PROBE_DO_VMXON, 0, FOREIGN, 0, 0},
     {"vmclear-foreign",      -E_DENIED, PROBE_DO_VMCLEAR, 0, FOREIGN, 0, 0},
     {"vmptrld-foreign",      -E_DENIED, PROBE_DO_VMPTRLD, 0, FOREIGN, 0, 0},
@@ -189,7 +193,7 @@ static const struct step_row step_rows[] = {
     {"mov-cr0-nothing",      -E_DENIED, PROBE_DO_MOV_CR0, 0, 0, 0, 0},
     {"mov-cr0-pg",           0, PROBE_DO_MOV_CR0, 0, 1ull << 32, 0, 0},
     {"mov-cr4-nothing",      -E_DENIED, PROBE_DO_MOV_CR4, 0, 0, 0, 0},
-    {"vmread-nowhere",       0, PROBE_DO_VMREAD, PROBE_STEP_FLAGS & ~(PROBE_STEP_WITHOUT_VMXE | PROBE_STEP_WITHOUT_NE), ALL_ONES, ALL_ONES, 0},
+    {"vmread-nowhere",       0, PROBE_DO_VMREAD, PROBE_STEP_UNMAPPED | PROBE_STEP_NONCANONICAL | PROBE_STEP_MEMORY | PROBE_STEP_VMXON_REGION, ALL_ONES, ALL_ONES, 0},
     {"vmlaunch-no-vmcs",     0, PROBE_DO_VMLAUNCH, 0, 0, 0, 0},
 };
 // clang-format on

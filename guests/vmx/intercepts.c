@@ -1,7 +1,5 @@
-// Instructions that exit: each with its control, reason, qualification, length and instruction information, in each
-// mode; and without the control.
-#include "guests/vmx/lib/encode.h"
-#include "guests/vmx/lib/vmx.h"
+// Instructions that exit: each with its control, reason, qualification and length, in each mode; and without the control.
+#include "guests/vmx/lib/row_control.h"
 
 // Code that means the same in all modes: registers as the table says, memory at RBX.
 CODE(code_cpuid, "cpuid");
@@ -50,28 +48,11 @@ CODE(code_rdrand, "rdrand %eax");
 CODE(code_rdseed, "rdseed %eax");
 CODE(code_invpcid, "invpcid (%rbx), %rax");
 
-struct control {
-    uint8_t word; // enum vmcs_control_word; WORD_NONE: no control
-    uint64_t bit;
-};
-#define PRIMARY(name)                \
-    {                                \
-        WORD_PRIMARY, PRIMARY_##name \
-    }
-#define SECONDARY(name)                  \
-    {                                    \
-        WORD_SECONDARY, SECONDARY_##name \
-    }
-#define ALWAYS       \
-    {                \
-        WORD_NONE, 0 \
-    }
-
 // What comes of an instruction: an exit of its own, #UD, #GP(0), it passes, it halts, or it passes unless the model
 // raises #GP.
 enum outcome { EXITS = 'E', UD = 'U', GP = 'G', PASSES = 'P', HALTS = 'H', PASSES_OR_GP = 'p', NO_ROW = '-' };
 
-enum { NO_FEATURE = FEATURE_COUNT, OPERAND = -1, QUIET_PORT = 0x220, TASK_SELECTOR = 0x68 };
+enum { OPERAND = -1, QUIET_PORT = 0x220, TASK_SELECTOR = 0x68 };
 
 // `in`: the first of subject_modes. "Relative Priority of Faults and VM Exits": invalid opcodes and faults based on privilege come
 // first, but for MOV DR; the VMX instructions say in volume 3, "VMX Instructions", that they exit before they look at
@@ -79,14 +60,14 @@ enum { NO_FEATURE = FEATURE_COUNT, OPERAND = -1, QUIET_PORT = 0x220, TASK_SELECT
 // clang-format off
 static const struct intercept {
     const char *name, *code;
-    struct control control; // that makes it exit
+    struct row_control control; // that makes it exit
     uint8_t reason, length;
     char otherwise;         // without the control: enum outcome
     char in[6];
     int qualification;      // OPERAND: the operand's address
     int ax, cx;
     int needs;              // enum cpuid_feature
-    struct control enable;  // without it: #UD
+    struct row_control enable;  // without it: #UD
 } intercepts[] = {
     {"cpuid",    code_cpuid,    ALWAYS,                    REASON_CPUID,            2, EXITS,  "EEEEE", 0, 0, 0, NO_FEATURE, ALWAYS},
     {"getsec",   code_getsec,   ALWAYS,                    REASON_GETSEC,           2, EXITS,  "-----", 0, 0, 0, FEATURE_SMX, ALWAYS},
@@ -138,20 +119,6 @@ static const struct intercept {
 
 static uint8_t operand[576] __attribute__((aligned(64))); // an XSAVE area and more
 
-static void set_control(const struct control *c, bool on)
-{
-    if (c->word != WORD_NONE)
-        vm_control(c->word, c->bit, on);
-}
-static bool can_set(const struct control *c)
-{
-    return c->word == WORD_NONE || can(c->word, c->bit);
-}
-static bool has(int feature)
-{
-    return feature == NO_FEATURE || entry_env_has(&processor, (enum cpuid_feature)feature);
-}
-
 // A pseudo-descriptor that loads what is there already, and a descriptor of a TSS that is not busy.
 static void prepare_memory(const struct intercept *i)
 {
@@ -182,8 +149,8 @@ static void describe(const struct intercept *i, bool exits, bool enabled)
     prepare_memory(i);
     vm_run(i->code);
     set_registers(i);
-    set_control(&i->control, exits);
-    set_control(&i->enable, enabled);
+    row_control_set(&i->control, exits);
+    row_control_set(&i->enable, enabled);
 }
 
 // Enters; one point.
@@ -263,7 +230,7 @@ static void is_disabled(const struct intercept *i)
 // A control that the processor does not have is refused.
 static bool refused(const struct intercept *i)
 {
-    if (can_set(&i->control) && can_set(&i->enable))
+    if (row_control_there(&i->control) && row_control_there(&i->enable))
         return false;
     section = "VM-Execution Control Fields";
     describe(i, true, true);
@@ -292,7 +259,7 @@ static void each_instruction(void)
 {
     for (unsigned n = 0; n < array_size(intercepts); n++) {
         const struct intercept *i = &intercepts[n];
-        if (!has(i->needs)) {
+        if (!row_feature_there(i->needs)) {
             skipped(name_of("%s-exits", i->name), "the processor does not have the instruction");
             continue;
         }
@@ -321,8 +288,8 @@ static void in_mode(const struct intercept *i, unsigned m)
     prepare_memory(i);
     vm_run(i->code);
     set_registers(i);
-    set_control(&i->control, true);
-    set_control(&i->enable, true);
+    row_control_set(&i->control, true);
+    row_control_set(&i->enable, true);
     expect_outcome(name, i->in[m], i);
 }
 
@@ -332,286 +299,10 @@ static void each_mode(void)
     for (unsigned n = 0; n < array_size(intercepts); n++) {
         const struct intercept *i = &intercepts[n];
         for (unsigned m = 0; i->in[m]; m++)
-            if (i->in[m] != NO_ROW && has(i->needs) && can_set(&i->control) && can_set(&i->enable))
+            if (i->in[m] != NO_ROW && row_feature_there(i->needs) && row_control_there(&i->control) &&
+                row_control_there(&i->enable))
                 in_mode(i, m);
     }
-}
-
-// ---- Instruction information and displacement, for each form of operand ----
-
-enum kind { MEMORY_ONLY, MEMORY_AND_REG2, TABLE_REGISTER, SELECTOR, EITHER_AND_REG2, RANDOM };
-enum { REG2 = 28, IDENTITY = 28, OPERAND_SIZE = 11 };
-
-// clang-format off
-#define PLAIN(prefix, ...) {prefix, {0x0f, __VA_ARGS__}, 2, false}
-#define LONGER(prefix, last) {prefix, {0x0f, 0x38, last}, 3, false}
-static const struct encodable {
-    const char *name;
-    struct opcode op;
-    uint8_t extension; // of the opcode, in ModR/M
-    uint8_t kind, reason, identity;
-    struct control control, enable;
-    int needs;
-} encodables[] = {
-    {"vmclear", PLAIN(0x66, 0xc7),  6, MEMORY_ONLY,     REASON_VMCLEAR, 0, ALWAYS, ALWAYS, NO_FEATURE},
-    {"vmptrld", PLAIN(0, 0xc7),     6, MEMORY_ONLY,     REASON_VMPTRLD, 0, ALWAYS, ALWAYS, NO_FEATURE},
-    {"vmptrst", PLAIN(0, 0xc7),     7, MEMORY_ONLY,     REASON_VMPTRST, 0, ALWAYS, ALWAYS, NO_FEATURE},
-    {"vmxon",   PLAIN(0xf3, 0xc7),  6, MEMORY_ONLY,     REASON_VMXON,   0, ALWAYS, ALWAYS, NO_FEATURE},
-    {"vmread",  PLAIN(0, 0x78),     0, EITHER_AND_REG2, REASON_VMREAD,  0, ALWAYS, ALWAYS, NO_FEATURE},
-    {"vmwrite", PLAIN(0, 0x79),     0, EITHER_AND_REG2, REASON_VMWRITE, 0, ALWAYS, ALWAYS, NO_FEATURE},
-    {"invept",  LONGER(0x66, 0x80), 0, MEMORY_AND_REG2, REASON_INVEPT,  0, ALWAYS, ALWAYS, NO_FEATURE},
-    {"invvpid", LONGER(0x66, 0x81), 0, MEMORY_AND_REG2, REASON_INVVPID, 0, ALWAYS, ALWAYS, NO_FEATURE},
-    {"invpcid", LONGER(0x66, 0x82), 0, MEMORY_AND_REG2, REASON_INVPCID, 0, PRIMARY(INVLPG_EXITING), SECONDARY(INVPCID), FEATURE_INVPCID},
-    {"sgdt",    PLAIN(0, 1),        0, TABLE_REGISTER,  REASON_GDTR_IDTR_ACCESS, INSTR_SGDT, SECONDARY(DESCRIPTOR_TABLE_EXITING), ALWAYS, NO_FEATURE},
-    {"sidt",    PLAIN(0, 1),        1, TABLE_REGISTER,  REASON_GDTR_IDTR_ACCESS, INSTR_SIDT, SECONDARY(DESCRIPTOR_TABLE_EXITING), ALWAYS, NO_FEATURE},
-    {"lgdt",    PLAIN(0, 1),        2, TABLE_REGISTER,  REASON_GDTR_IDTR_ACCESS, INSTR_LGDT, SECONDARY(DESCRIPTOR_TABLE_EXITING), ALWAYS, NO_FEATURE},
-    {"lidt",    PLAIN(0, 1),        3, TABLE_REGISTER,  REASON_GDTR_IDTR_ACCESS, INSTR_LIDT, SECONDARY(DESCRIPTOR_TABLE_EXITING), ALWAYS, NO_FEATURE},
-    {"sldt",    PLAIN(0, 0),        0, SELECTOR,        REASON_LDTR_TR_ACCESS,   INSTR_SLDT, SECONDARY(DESCRIPTOR_TABLE_EXITING), ALWAYS, NO_FEATURE},
-    {"str",     PLAIN(0, 0),        1, SELECTOR,        REASON_LDTR_TR_ACCESS,   INSTR_STR,  SECONDARY(DESCRIPTOR_TABLE_EXITING), ALWAYS, NO_FEATURE},
-    {"lldt",    PLAIN(0, 0),        2, SELECTOR,        REASON_LDTR_TR_ACCESS,   INSTR_LLDT, SECONDARY(DESCRIPTOR_TABLE_EXITING), ALWAYS, NO_FEATURE},
-    {"ltr",     PLAIN(0, 0),        3, SELECTOR,        REASON_LDTR_TR_ACCESS,   INSTR_LTR,  SECONDARY(DESCRIPTOR_TABLE_EXITING), ALWAYS, NO_FEATURE},
-    {"rdrand",  PLAIN(0, 0xc7),     6, RANDOM,          REASON_RDRAND,  0, SECONDARY(RDRAND_EXITING), ALWAYS, FEATURE_RDRAND},
-    {"rdseed",  PLAIN(0, 0xc7),     7, RANDOM,          REASON_RDSEED,  0, SECONDARY(RDSEED_EXITING), ALWAYS, FEATURE_RDSEED},
-};
-
-enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R12 = 12, R13, R15 = 15 };
-static const struct form {
-    const char *name;
-    struct operand operand;
-} forms[] = {
-    {"base",              {.has_base = true, .base = RBX, .segment = SEG_DS, .displacement = 0x12345678}},
-    {"negative",          {.has_base = true, .base = RCX, .segment = SEG_DS, .displacement = -8}},
-    {"stack",             {.has_base = true, .base = RSP, .segment = SEG_SS, .displacement = 0x10}},
-    {"base-index",        {.has_base = true, .base = RSI, .has_index = true, .index = RDI, .segment = SEG_DS}},
-    {"index-by-8",        {.has_base = true, .base = R13, .has_index = true, .index = R15, .scale_shift = 3, .segment = SEG_DS, .displacement = 4}},
-    {"index-alone-by-4",  {.has_index = true, .index = RCX, .scale_shift = 2, .segment = SEG_DS, .displacement = 0x100}},
-    {"absolute",          {.segment = SEG_DS, .displacement = 0x7654320}},
-    {"rip-relative",      {.rip_relative = true, .segment = SEG_DS, .displacement = 0x100}},
-    {"fs",                {.has_base = true, .base = RDX, .segment = SEG_FS, .displacement = 0x20}},
-    {"gs-by-2",           {.has_base = true, .base = RAX, .has_index = true, .index = R12, .scale_shift = 1, .segment = SEG_GS}},
-    {"address-32",        {.has_base = true, .base = RDI, .address_32 = true, .segment = SEG_DS, .displacement = 0x40}},
-};
-// clang-format on
-
-// What the information says besides the operand, and the bits that are defined for the instruction.
-static uint32_t information_of(const struct encodable *e, uint8_t reg)
-{
-    bool reg2 = e->kind == MEMORY_AND_REG2 || e->kind == EITHER_AND_REG2;
-    return reg2 ? (uint32_t)reg << REG2 : (uint32_t)e->identity << IDENTITY;
-}
-static uint32_t defined_for(const struct encodable *e)
-{
-    static const uint32_t defined[] = {
-        [MEMORY_ONLY] = 0,
-        [MEMORY_AND_REG2] = 0xfu << REG2,
-        [EITHER_AND_REG2] = 0xfu << REG2,
-        [TABLE_REGISTER] = 3u << IDENTITY,
-        [SELECTOR] = 3u << IDENTITY,
-    };
-    return defined[e->kind];
-}
-
-static unsigned describe_encoded(const struct encodable *e, const struct operand *to, uint8_t reg)
-{
-    unsigned length = encode(&e->op, to, reg);
-    vm_reset();
-    vm_run(encoded);
-    set_control(&e->control, true);
-    set_control(&e->enable, true);
-    return length;
-}
-
-static bool encodable_here(const struct encodable *e)
-{
-    return has(e->needs) && can_set(&e->control) && can_set(&e->enable);
-}
-
-static void in_form(const struct encodable *e, const struct form *f)
-{
-    bool reg2 = e->kind == MEMORY_AND_REG2 || e->kind == EITHER_AND_REG2;
-    uint8_t reg = reg2 ? R12 : e->extension;
-    unsigned length = describe_encoded(e, &f->operand, reg);
-    uint64_t displacement = (uint64_t)(int64_t)f->operand.displacement;
-    if (f->operand.rip_relative)
-        displacement += (word_t)encoded + length;
-    section = "Exit Qualification";
-    if (f->operand.address_32)
-        expect_reason(name_of("%s-%s", e->name, f->name),
-                      e->reason); // bits beyond the address size are undefined
-    else
-        expect_exit(name_of("%s-%s", e->name, f->name), e->reason, displacement);
-    section = "Information for VM Exits Due to Instruction Execution";
-    uint32_t defined = operand_information_defined(&f->operand) | defined_for(e);
-    expect_equal(name_of("%s-%s-information", e->name, f->name), "instruction information",
-                 (operand_information(&f->operand) | information_of(e, reg)) & defined,
-                 result.information & defined);
-    expect_equal(name_of("%s-%s-length", e->name, f->name), "instruction length", length, result.length);
-}
-
-static void each_form(void)
-{
-    for (unsigned n = 0; n < array_size(encodables); n++)
-        for (unsigned f = 0; f < array_size(forms); f++)
-            if (encodables[n].kind != RANDOM && encodable_here(&encodables[n]))
-                in_form(&encodables[n], &forms[f]);
-}
-
-// ---- Each register, where an instruction names one ----
-
-static void expect_information(const char *name, const struct encodable *e, uint32_t expected,
-                               uint32_t defined)
-{
-    const char *why = vm_enter();
-    uint32_t got = (uint32_t)result.information & defined;
-    expect_true(name, !why && result.reason == e->reason && got == expected,
-                "expected exit reason %u, instruction information %#x\ngot %s, instruction information %#x",
-                e->reason, expected, result_words(), got);
-}
-
-static void by_register(const struct encodable *e, uint8_t reg)
-{
-    struct operand to = {.is_register = true, .base = reg};
-    uint32_t defined = operand_information_defined(&to) | defined_for(e);
-    uint8_t other = (uint8_t)(reg ^ 5);
-    switch ((enum kind)e->kind) {
-    case MEMORY_AND_REG2: {
-        const struct operand memory = forms[0].operand;
-        defined = operand_information_defined(&memory) | defined_for(e);
-        describe_encoded(e, &memory, reg);
-        expect_information(name_of("%s-register-%u", e->name, reg), e,
-                           (operand_information(&memory) | information_of(e, reg)) & defined, defined);
-        break;
-    }
-    case EITHER_AND_REG2:
-        describe_encoded(e, &to, other);
-        expect_information(name_of("%s-registers-%u-%u", e->name, reg, other), e,
-                           (operand_information(&to) | information_of(e, other)) & defined, defined);
-        break;
-    case SELECTOR:
-        describe_encoded(e, &to, e->extension);
-        expect_information(name_of("%s-register-%u", e->name, reg), e,
-                           (operand_information(&to) | information_of(e, 0)) & defined, defined);
-        break;
-    case RANDOM:
-    case MEMORY_ONLY:
-    case TABLE_REGISTER:
-        break;
-    }
-}
-
-// The destination in bits 6:3, its size in bits 12:11; the rest is undefined.
-static void random(const struct encodable *e, uint8_t reg)
-{
-    enum { DEFINED = 0xf << 3 | 3 << OPERAND_SIZE };
-    static const struct {
-        const char *name;
-        uint8_t prefix;
-        bool wide;
-        uint8_t size;
-    } sizes[] = {
-        {"16", 0x66, false, 0},
-        {"32", 0,    false, 1},
-        {"64", 0,    true,  2},
-    };
-    for (unsigned i = 0; i < array_size(sizes); i++) {
-        if (!sizes[i].size && reg != RBX) // one register is enough
-            continue;
-        struct encodable sized = *e;
-        sized.op.prefix = sizes[i].prefix;
-        sized.op.wide = sizes[i].wide;
-        describe_encoded(&sized, &(struct operand){.is_register = true, .base = reg}, e->extension);
-        expect_information(name_of("%s-register-%u-%s", e->name, reg, sizes[i].name), e,
-                           (uint32_t)reg << 3 | (uint32_t)sizes[i].size << OPERAND_SIZE, DEFINED);
-    }
-}
-
-static void each_register(void)
-{
-    section = "Information for VM Exits Due to Instruction Execution";
-    for (unsigned n = 0; n < array_size(encodables); n++)
-        for (uint8_t reg = 0; reg < 16 && encodable_here(&encodables[n]); reg++)
-            if (encodables[n].kind == RANDOM)
-                random(&encodables[n], reg);
-            else
-                by_register(&encodables[n], reg);
-}
-
-// Outside 64-bit mode LGDT and its like have an operand size in bit 11.
-static void operand_sizes(void)
-{
-    section = "Information for VM Exits Due to Instruction Execution";
-    for (unsigned n = 0; n < array_size(encodables); n++)
-        for (unsigned wide = 0; wide < 2; wide++) {
-            struct encodable e = encodables[n];
-            if (e.kind != TABLE_REGISTER || !encodable_here(&e))
-                continue;
-            e.op.prefix = wide ? 0 : 0x66;
-            describe_encoded(&e, &forms[0].operand, e.extension);
-            const char *name = name_of("%s-protected-operand-%u", e.name, wide ? 32 : 16),
-                       *why = vm_mode(MODE_PROTECTED);
-            if (why) {
-                skipped(name, why);
-                continue;
-            }
-            uint32_t defined =
-                operand_information_defined(&forms[0].operand) | defined_for(&e) | 1u << OPERAND_SIZE;
-            struct operand expected = forms[0].operand;
-            expected.address_32 = true;
-            vm_run(encoded);
-            expect_information(name, &e,
-                               operand_information(&expected) | information_of(&e, 0) | wide << OPERAND_SIZE,
-                               defined);
-        }
-}
-
-// ---- MOV DR: each register, and what the exit comes before ----
-
-static void describe_mov_dr(unsigned dr, bool from, uint8_t gpr, bool exits)
-{
-    const struct opcode op = {
-        0, {0x0f, from ? 0x21 : 0x23},
-         2, false
-    };
-    encode(&op, &(struct operand){.is_register = true, .base = gpr}, (uint8_t)dr);
-    vm_reset();
-    vm_run(encoded);
-    vm_control(WORD_PRIMARY, PRIMARY_MOV_DR_EXITING, exits);
-    vm_set(EXCEPTION_BITMAP, 0xffffffff);
-}
-
-static uint64_t mov_dr_qualification(unsigned dr, bool from, uint8_t gpr)
-{
-    return dr | (uint64_t)from << 4 | (uint64_t)gpr << 8;
-}
-
-static void mov_dr(void)
-{
-    section = "Exit Qualification for MOV DR";
-    for (unsigned from = 0; from < 2; from++) {
-        const char *direction = from ? "from" : "to";
-        for (uint8_t gpr = 0; gpr < 16; gpr++) {
-            describe_mov_dr(gpr % 4, from, gpr, true);
-            expect_exit(name_of("mov-%s-dr%u-register-%u", direction, gpr % 4, gpr), REASON_MOV_DR,
-                        mov_dr_qualification(gpr % 4, from, gpr));
-        }
-        for (unsigned dr = 4; dr < 8; dr++) {
-            describe_mov_dr(dr, from, RDX, true);
-            expect_exit(name_of("mov-%s-dr%u", direction, dr), REASON_MOV_DR,
-                        mov_dr_qualification(dr, from, RDX));
-        }
-    }
-    section =
-        "Instructions That Cause VM Exits Conditionally"; // "MOV DR": before #UD by CR4.DE, and #DB by DR7.GD
-    for (unsigned dr = 4; dr < 6; dr++)
-        for (unsigned exits = 0; exits < 2; exits++) {
-            describe_mov_dr(dr, false, RAX, exits);
-            vm_set_bits(GUEST_CR4, CR4_DE);
-            if (exits)
-                expect_exit(name_of("mov-dr%u-exit-before-ud", dr), REASON_MOV_DR,
-                            mov_dr_qualification(dr, false, RAX));
-            else
-                expect_exception(name_of("mov-dr%u-ud", dr), VECTOR_UD, -1);
-        }
 }
 
 // ---- TPR threshold ----
@@ -730,7 +421,7 @@ static void xsaves_one(const char *name, const char *code, uint32_t reason)
 static void xsaves(void)
 {
     section = "Changes to Instruction Behavior in VMX Non-Root Operation";
-    if (!has(FEATURE_XSAVES) || !can(WORD_SECONDARY, SECONDARY_XSAVES)) {
+    if (!row_feature_there(FEATURE_XSAVES) || !can(WORD_SECONDARY, SECONDARY_XSAVES)) {
         skipped("xsaves", "the processor has no XSAVES, or no control for it");
         return;
     }
@@ -800,122 +491,13 @@ static void encls(void)
     expect_exception("encls-in-cpl3", VECTOR_UD, -1);
 }
 
-// ---- Task switches: four sources, always ----
-
-CODE(code_task_call, ".code32; lcall $0x68, $0; .code64");
-CODE(code_task_jmp, ".code32; ljmp $0x68, $0; .code64");
-CODE(code_task_iret, ".code32; iret; .code64");
-CODE(code_task_int, ".code32; int $0x30; .code64");
-CODE(code_task_ud, ".code32; ud2; .code64");
-
-// Two task-state segments: the one that the subject runs on, which names the other as the one to go back to.
-static uint32_t tasks[2][26];
-enum {
-    OUTER = SUBJECT_FREE,
-    PRESENT_BUSY_TSS = 0x8b,
-    TASK_GATE = 0x85,
-    AVAILABLE_TSS = 0x89,
-    GATE_VECTOR = 0x30
-};
-
-static void task_descriptor(uint16_t selector, const void *at, uint8_t type)
-{
-    uint64_t base = (word_t)at;
-    subject_gdt[selector / 8] =
-        (sizeof *tasks - 1) | (base & 0xffffff) << 16 | (uint64_t)type << 40 | (base >> 24 & 0xff) << 56;
-}
-
-static const struct task_row {
-    const char *name, *code;
-    uint8_t source, length;
-    bool busy; // what it switches to
-    uint32_t vectoring;
-} task_rows[] = {
-    {"call",      code_task_call, TASK_BY_CALL, 7, false, 0        },
-    {"jmp",       code_task_jmp,  TASK_BY_JMP,  7, false, 0        },
-    {"iret",      code_task_iret, TASK_BY_IRET, 1, true,  0        },
-    {"int",       code_task_int,  TASK_BY_GATE, 2, false,
-     EVENT_INFO_VALID | EVENT_SOFTWARE_INTERRUPT << 8 | GATE_VECTOR},
-    {"exception", code_task_ud,   TASK_BY_GATE, 0, false,
-     EVENT_INFO_VALID | EVENT_HARDWARE_EXCEPTION << 8 | VECTOR_UD  },
-};
-
-static const char *describe_task(const struct task_row *r)
-{
-    vm_reset();
-    const char *why = vm_mode(MODE_PROTECTED);
-    if (why)
-        return why;
-    vm_tables();
-    tasks[0][0] = OUTER;
-    vm_set(GUEST_TR_BASE, (word_t)tasks[0]);
-    vm_set(GUEST_TR_LIMIT, sizeof *tasks - 1);
-    task_descriptor(SUBJECT_TSS, tasks[0], PRESENT_BUSY_TSS);
-    task_descriptor(OUTER, tasks[1], r->busy ? PRESENT_BUSY_TSS : AVAILABLE_TSS);
-    subject_idt[GATE_VECTOR] = subject_idt[VECTOR_UD] = (uint64_t)OUTER << 16 | (uint64_t)TASK_GATE << 40;
-    if (r->source == TASK_BY_IRET)
-        vm_set_bits(GUEST_RFLAGS, RFLAGS_NT);
-    vm_run(r->code);
-    return NULL;
-}
-
-static void task_switches(void)
-{
-    for (unsigned n = 0; n < array_size(task_rows); n++) {
-        const struct task_row *r = &task_rows[n];
-        const char *why = describe_task(r);
-        if (why) {
-            skipped(name_of("task-%s", r->name), why);
-            continue;
-        }
-        section = "Exit Qualification for Task Switches";
-        expect_exit(name_of("task-%s", r->name), REASON_TASK_SWITCH, OUTER | (uint64_t)r->source << 30);
-        section = "Information for VM Exits Due to Instruction Execution";
-        if (r->length)
-            expect_equal(name_of("task-%s-length", r->name), "instruction length", r->length, result.length);
-        section = "Saving RIP, RSP, RFLAGS, and SSP";
-        expect_equal(name_of("task-%s-rip", r->name), "RIP", (word_t)r->code, result.rip);
-        section = "Information for VM Exits During Event Delivery";
-        expect_equal(name_of("task-%s-vectoring", r->name), "IDT-vectoring information", r->vectoring,
-                     result.vectoring & (r->vectoring ? ~0ull : EVENT_INFO_VALID));
-        section = "Treatment of Task Switches"; // nothing of it has happened
-        uint64_t type = subject_gdt[OUTER / 8] >> 40 & 0xff;
-        expect_equal(name_of("task-%s-undone", r->name), "type of the new TSS",
-                     r->busy ? PRESENT_BUSY_TSS : AVAILABLE_TSS, type);
-    }
-}
-
-// What makes a task switch fault does so before the exit.
-static void task_faults(void)
-{
-    section = "Treatment of Task Switches";
-    struct task_row jmp = task_rows[1];
-    jmp.busy = true;
-    if (describe_task(&jmp)) {
-        skipped("task-busy", "the processor has no unrestricted guest");
-        return;
-    }
-    vm_set(EXCEPTION_BITMAP, 0xffffffff);
-    expect_exception("task-jmp-to-busy", VECTOR_GP, OUTER);
-    describe_task(&task_rows[1]);
-    vm_set(EXCEPTION_BITMAP, 0xffffffff);
-    subject_gdt[OUTER / 8] &= ~(1ull << 47); // P
-    expect_exception("task-jmp-not-present", VECTOR_NP, OUTER);
-}
-
 BUCKET("instructions that exit")
 {
     each_instruction();
     no_such_function();
     each_mode();
-    each_form();
-    each_register();
-    operand_sizes();
-    mov_dr();
     tpr_threshold();
     pause_loops();
     xsaves();
     encls();
-    task_switches();
-    task_faults();
 }

@@ -1,6 +1,5 @@
 // VMX instructions in root operation: each outcome of each, with all status flags set before, so that an instruction
-// that does nothing shows; and the life of a VMCS, from clear to launched, and on another processor.
-#include "guests/lib/smp.h"
+// that does nothing shows. VMLAUNCH and VMRESUME have a bucket of their own, launch-state.
 #include "guests/vmx/lib/vmx.h"
 
 // ---- What a row says ----
@@ -73,28 +72,22 @@ static void begin(enum before before)
 
 static void judge(const char *name, const struct probe_step *s, unsigned due)
 {
-    switch (due) {
-    case DUE_SUCCESS:
+    static const struct {
+        uint8_t vector, error_code;
+    } faults[] = {
+        [DUE_UD - DUE_UD] = {VECTOR_UD, 0       },
+        [DUE_GP - DUE_UD] = {VECTOR_GP, 0       },
+        [DUE_PF_READ - DUE_UD] = {VECTOR_PF, 0       },
+        [DUE_PF_WRITE - DUE_UD] = {VECTOR_PF, PF_WRITE},
+    };
+    if (due == DUE_SUCCESS)
         step_succeeds(name, s);
-        break;
-    case DUE_INVALID:
+    else if (due == DUE_INVALID)
         step_fails_invalid(name, s);
-        break;
-    case DUE_UD:
-        step_faults(name, s, VECTOR_UD, 0);
-        break;
-    case DUE_GP:
-        step_faults(name, s, VECTOR_GP, 0);
-        break;
-    case DUE_PF_READ:
-        step_faults(name, s, VECTOR_PF, 0);
-        break;
-    case DUE_PF_WRITE:
-        step_faults(name, s, VECTOR_PF, PF_WRITE);
-        break;
-    default:
+    else if (due >= DUE_UD)
+        step_faults(name, s, faults[due - DUE_UD].vector, faults[due - DUE_UD].error_code);
+    else
         step_fails_valid(name, s, due);
-    }
 }
 
 static void check_row(const char *name, const struct row *r)
@@ -229,6 +222,57 @@ static void vmxoff(void)
     // clang-format on
     section = "VMX Instruction Reference";
     check_rows(rows, array_size(rows));
+}
+
+// ---- At CPL 3 and in compatibility mode ----
+
+// clang-format off
+static const struct {
+    const char *name;
+    enum probe_instruction instruction;
+    enum base base;
+    uint64_t operand;
+    unsigned at_cpl3; // enum due, in VMX root operation; elsewhere it is #UD
+} privileged[] = {
+    {"vmxon",    PROBE_DO_VMXON,    OTHER,  0,         DUE_GP},
+    {"vmxoff",   PROBE_DO_VMXOFF,   RAW,    0,         DUE_GP},
+    {"vmclear",  PROBE_DO_VMCLEAR,  OTHER,  0,         DUE_GP},
+    {"vmptrld",  PROBE_DO_VMPTRLD,  OTHER,  0,         DUE_GP},
+    {"vmptrst",  PROBE_DO_VMPTRST,  RAW,    0,         DUE_GP},
+    {"vmread",   PROBE_DO_VMREAD,   RAW,    GUEST_RIP, DUE_GP},
+    {"vmwrite",  PROBE_DO_VMWRITE,  RAW,    GUEST_RIP, DUE_GP},
+    {"vmlaunch", PROBE_DO_VMLAUNCH, RAW,    0,         DUE_GP},
+    {"vmresume", PROBE_DO_VMRESUME, RAW,    0,         DUE_GP},
+    {"invept",   PROBE_DO_INVEPT,   RAW,    2,         DUE_GP},
+    {"invvpid",  PROBE_DO_INVVPID,  RAW,    2,         DUE_GP},
+    {"vmcall",   PROBE_DO_VMCALL,   RAW,    0,         DUE_GP},
+    {"vmfunc",   PROBE_DO_VMFUNC,   RAW,    0,         DUE_UD},
+};
+// clang-format on
+
+// VMLAUNCH and VMRESUME only without a current VMCS, for which the probe asks.
+static void elsewhere(unsigned n, bool on)
+{
+    struct row r = {.before = on ? NO_VMCS : OFF,
+                    .instruction = privileged[n].instruction,
+                    .base = privileged[n].base,
+                    .operand = privileged[n].operand};
+    const char *where = on ? "" : "-outside";
+    r.flags = PROBE_STEP_CPL3;
+    r.due = (uint16_t)(on ? privileged[n].at_cpl3 : r.instruction == PROBE_DO_VMXON ? DUE_GP : DUE_UD);
+    check_row(name_of("%s%s-cpl3", privileged[n].name, where), &r);
+    r.flags = PROBE_STEP_COMPATIBILITY;
+    r.due = DUE_UD;
+    check_row(name_of("%s%s-compatibility", privileged[n].name, where), &r);
+}
+
+static void places(void)
+{
+    section = "VMX Instruction Reference";
+    for (unsigned n = 0; n < array_size(privileged); n++) {
+        elsewhere(n, true);
+        elsewhere(n, false);
+    }
 }
 
 // ---- VMCLEAR ----
@@ -388,67 +432,61 @@ static void vmread_vmwrite(void)
 
 enum { INVEPT_SINGLE = 1, INVEPT_ALL = 2 };
 
-static void invept_type(uint64_t type, const char *name, uint64_t eptp, bool offered)
-{
-    struct row r = {name,
-                    LOADED,
-                    PROBE_DO_INVEPT,
-                    RAW,
-                    .operand = type,
-                    .value = eptp,
-                    .due = offered ? DUE_SUCCESS : VM_ERROR_INVALIDATE_OPERAND};
-    check_rows(&r, 1);
-}
+// `flip`: what the descriptor differs from a good EPTP in. Types 1 and 2 have to be offered for a success.
+static const struct invept_row {
+    const char *name;
+    uint64_t type, flip;
+    uint64_t offered; // bit of IA32_VMX_EPT_VPID_CAP that makes it succeed; 0: nothing does
+} invept_rows[] = {
+    {"invept-type-0",               0,                       0,       0                    },
+    {"invept-single",               INVEPT_SINGLE,           0,       EPT_CAP_INVEPT_SINGLE},
+    {"invept-all",                  INVEPT_ALL,              0,       EPT_CAP_INVEPT_ALL   },
+    {"invept-all-any-pointer",      INVEPT_ALL,              ~0ull,   EPT_CAP_INVEPT_ALL   },
+    {"invept-type-3",               3,                       0,       0                    },
+    {"invept-type-4",               4,                       0,       0                    },
+    {"invept-type-bit-32",          INVEPT_ALL | 1ull << 32, 0,       0                    },
+    {"invept-type-bit-63",          INVEPT_ALL | 1ull << 63, 0,       0                    },
+    {"invept-single-memory-type-2", INVEPT_SINGLE,           2 ^ 6,   0                    },
+    {"invept-single-memory-type-7", INVEPT_SINGLE,           7 ^ 6,   0                    },
+    {"invept-single-walk-length-1", INVEPT_SINGLE,           3 << 3,  0                    },
+    {"invept-single-walk-length-2", INVEPT_SINGLE,           2 << 3,  0                    },
+    {"invept-single-walk-length-7", INVEPT_SINGLE,           5 << 3,  0                    },
+    {"invept-single-bit-8",         INVEPT_SINGLE,           1 << 8,  0                    },
+    {"invept-single-bit-11",        INVEPT_SINGLE,           1 << 11, 0                    },
+};
 
-static void invept_pointers(uint64_t eptp)
+static void invept_row(const char *name, const struct invept_row *i, uint64_t flip)
 {
-    static const struct {
-        const char *name;
-        uint64_t flip;
-    } bad[] = {
-        {"invept-single-memory-type-2", 2 ^ 6  },
-        {"invept-single-memory-type-7", 7 ^ 6  },
-        {"invept-single-walk-length-1", 3 << 3 },
-        {"invept-single-walk-length-2", 2 << 3 },
-        {"invept-single-walk-length-7", 5 << 3 },
-        {"invept-single-bit-8",         1 << 8 },
-        {"invept-single-bit-11",        1 << 11},
-    };
-    for (unsigned i = 0; i < array_size(bad); i++)
-        invept_type(INVEPT_SINGLE, bad[i].name, eptp ^ bad[i].flip, false);
-    for (uint64_t bits = beyond_width(); bits; bits &= bits - 1)
-        invept_type(INVEPT_SINGLE, name_of("invept-single-beyond-width-%d", __builtin_ctzll(bits)),
-                    eptp | (bits & -bits), false);
+    struct row r = {.name = name,
+                    .before = LOADED,
+                    .instruction = PROBE_DO_INVEPT,
+                    .operand = i->type,
+                    .value = vm_template.value[AT_EPT_POINTER] ^ flip,
+                    .due = processor.caps.ept_vpid & i->offered ? DUE_SUCCESS : VM_ERROR_INVALIDATE_OPERAND};
+    check_rows(&r, 1);
 }
 
 static void invept(void)
 {
-    uint64_t eptp = vm_template.value[AT_EPT_POINTER], caps = processor.caps.ept_vpid;
-    section = "INVEPT";
-    if (!(caps & EPT_CAP_INVEPT)) {
-        struct row r = {"invept-not-there",    LOADED,       PROBE_DO_INVEPT, RAW,
-                        .operand = INVEPT_ALL, .due = DUE_UD};
-        check_row(r.name, &r);
-        return;
-    }
-    invept_type(0, "invept-type-0", eptp, false);
-    invept_type(INVEPT_SINGLE, "invept-single", eptp, caps & EPT_CAP_INVEPT_SINGLE);
-    invept_type(INVEPT_ALL, "invept-all", eptp, caps & EPT_CAP_INVEPT_ALL);
-    invept_type(INVEPT_ALL, "invept-all-any-pointer", ~0ull, caps & EPT_CAP_INVEPT_ALL);
-    invept_type(3, "invept-type-3", eptp, false);
-    invept_type(4, "invept-type-4", eptp, false);
-    invept_type(INVEPT_ALL | 1ull << 32, "invept-type-bit-32", eptp, false);
-    invept_type(INVEPT_ALL | 1ull << 63, "invept-type-bit-63", eptp, false);
-    if (caps & EPT_CAP_INVEPT_SINGLE)
-        invept_pointers(eptp);
     // clang-format off
-    static const struct row rows[] = {
+    static const struct row operands[] = {
         {"invept-operand-unmapped",     LOADED, PROBE_DO_INVEPT, RAW, .operand = INVEPT_ALL, .flags = UNMAPPED, .due = DUE_PF_READ},
         {"invept-operand-noncanonical", LOADED, PROBE_DO_INVEPT, RAW, .operand = INVEPT_ALL, .flags = NONCANONICAL, .due = DUE_GP},
         {"invept-bad-type-unmapped",    LOADED, PROBE_DO_INVEPT, RAW, .operand = 0, .flags = UNMAPPED, .due = VM_ERROR_INVALIDATE_OPERAND},
     };
+    static const struct row not_there = {"invept-not-there", LOADED, PROBE_DO_INVEPT, RAW, .operand = INVEPT_ALL, .due = DUE_UD};
     // clang-format on
-    check_rows(rows, array_size(rows));
+    static const struct invept_row single = {.type = INVEPT_SINGLE};
+    section = "INVEPT";
+    if (!(processor.caps.ept_vpid & EPT_CAP_INVEPT)) {
+        check_row(not_there.name, &not_there);
+        return;
+    }
+    for (unsigned n = 0; n < array_size(invept_rows); n++)
+        invept_row(invept_rows[n].name, &invept_rows[n], invept_rows[n].flip);
+    for (uint64_t bits = beyond_width(); bits; bits &= bits - 1)
+        invept_row(name_of("invept-single-beyond-width-%d", __builtin_ctzll(bits)), &single, bits & -bits);
+    check_rows(operands, array_size(operands));
 }
 
 // clang-format off
@@ -533,226 +571,6 @@ static void vmcall_vmfunc(void)
     check_rows(rows, array_size(rows));
 }
 
-// ---- VMLAUNCH, VMRESUME, and the launch state ----
-
-static const struct {
-    const char *name;
-    uint32_t flag;
-} entries[] = {
-    {"vmlaunch", 0           },
-    {"vmresume", PROBE_RESUME},
-};
-
-// `state`: the VMCS is launched. The attempt is the next, and each point an attempt of its own.
-static void enter_once(void)
-{
-    vm_reset();
-    vm_enter();
-}
-
-static bool status_is(const char *name, uint64_t expected)
-{
-    enum { STATUS = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF };
-    return expect_equal(name, "status flags", expected, result.instruction_flags & STATUS);
-}
-
-static void entries_that_fail(void)
-{
-    section = "VMLAUNCH and VMRESUME";
-    for (unsigned i = 0; i < array_size(entries); i++) {
-        const char *name = entries[i].name;
-        bool resume = entries[i].flag;
-        vm_reset();
-        vm_flags = entries[i].flag | PROBE_NO_VMCS;
-        expect_fail_invalid(name_of("%s-no-vmcs", name));
-        status_is(name_of("%s-no-vmcs-flags", name), RFLAGS_CF);
-        vm_reset();
-        vm_flags = entries[i].flag | PROBE_NO_VMCS | PROBE_MOV_SS;
-        expect_fail_invalid(name_of("%s-no-vmcs-mov-ss", name));
-        vm_reset();
-        vm_flags = entries[i].flag | PROBE_MOV_SS;
-        expect_fail_valid(name_of("%s-clear-mov-ss", name), VM_ERROR_ENTRY_MOV_SS);
-        status_is(name_of("%s-clear-mov-ss-flags", name), RFLAGS_ZF);
-        enter_once();
-        vm_flags = entries[i].flag | PROBE_MOV_SS | PROBE_KEEP;
-        expect_fail_valid(name_of("%s-launched-mov-ss", name), VM_ERROR_ENTRY_MOV_SS);
-        vm_reset();
-        vm_flags = entries[i].flag;
-        if (resume)
-            expect_fail_valid("vmresume-clear", VM_ERROR_VMRESUME_NOT_LAUNCHED);
-        else
-            expect_entered("vmlaunch-clear");
-        enter_once();
-        vm_flags = entries[i].flag | PROBE_KEEP;
-        if (resume)
-            expect_entered("vmresume-launched");
-        else
-            expect_fail_valid("vmlaunch-launched", VM_ERROR_VMLAUNCH_NOT_CLEAR);
-    }
-}
-
-// The launch state is checked before the fields are (SDM, "Basic VM-Entry Checks").
-static void launch_state_first(void)
-{
-    enter_once();
-    vm_set(CR3_TARGET_COUNT, ~0u);
-    vm_flags = PROBE_KEEP;
-    expect_fail_valid("launch-state-before-controls", VM_ERROR_VMLAUNCH_NOT_CLEAR);
-    vm_reset();
-    vm_set(CR3_TARGET_COUNT, ~0u);
-    vm_flags = PROBE_MOV_SS;
-    expect_fail_valid("mov-ss-before-controls", VM_ERROR_ENTRY_MOV_SS);
-}
-
-// Only an entry that ends in an exit makes a VMCS launched: an error does not, a failed entry does not.
-static void failed_entries_do_not_launch(void)
-{
-    section = "VM-Entry Failures During or After Loading Guest State";
-    static const struct {
-        const char *name;
-        uint32_t field;
-        uint64_t value;
-    } causes[] = {
-        {"controls",    CR3_TARGET_COUNT, ~0u},
-        {"host-state",  HOST_CR4,         0  },
-        {"guest-state", GUEST_RFLAGS,     0  },
-    };
-    for (unsigned i = 0; i < array_size(causes); i++) {
-        vm_reset();
-        vm_set(causes[i].field, causes[i].value);
-        const char *why = vm_enter();
-        vm_set(causes[i].field,
-               vm_get(causes[i].field) ^ causes[i].value ^ vm_template.value[image_at(causes[i].field)]);
-        vm_flags = PROBE_RESUME;
-        if (!why)
-            why = vm_again();
-        expect_true(name_of("%s-fail-stays-clear", causes[i].name),
-                    !why && result.outcome == PROBE_FAIL_VALID &&
-                        result.error == VM_ERROR_VMRESUME_NOT_LAUNCHED,
-                    "expected VM-instruction error 5 of VMRESUME\ngot %s", result_words());
-        vm_flags = 0;
-        why = vm_again();
-        expect_true(name_of("%s-fail-then-launches", causes[i].name), !why && result.outcome == PROBE_ENTERED,
-                    "expected an entry by VMLAUNCH\ngot %s", result_words());
-    }
-}
-
-// ---- Contents: each VMCS its own, kept over VMCLEAR ----
-
-static void two_regions(void)
-{
-    section = "Software Use of Virtual-Machine Control Structures";
-    begin(LOADED);
-    step_with(PROBE_DO_VMWRITE, GUEST_RIP, 0x1111, 0, 0);
-    step(PROBE_DO_VMPTRLD, physical(other));
-    step_with(PROBE_DO_VMWRITE, GUEST_RIP, 0x2222, 0, 0);
-    step(PROBE_DO_VMPTRLD, physical(region));
-    const struct probe_step *first = step(PROBE_DO_VMREAD, GUEST_RIP);
-    step(PROBE_DO_VMCLEAR, physical(region));
-    step(PROBE_DO_VMPTRLD, physical(region));
-    const struct probe_step *cleared = step(PROBE_DO_VMREAD, GUEST_RIP);
-    step(PROBE_DO_VMPTRLD, physical(other));
-    const struct probe_step *second = step(PROBE_DO_VMREAD, GUEST_RIP);
-    if (!steps_ran("contents-apart"))
-        return;
-    expect_equal("contents-apart", "GUEST_RIP of the first", 0x1111, first->value);
-    expect_equal("contents-apart-second", "GUEST_RIP of the second", 0x2222, second->value);
-    expect_equal("contents-kept-over-vmclear", "GUEST_RIP", 0x1111, cleared->value);
-}
-
-// After VMXOFF and VMXON, what was cleared before is still there.
-static void over_vmxoff(void)
-{
-    begin(LOADED);
-    step_with(PROBE_DO_VMWRITE, GUEST_RIP, 0x3333, 0, 0);
-    step(PROBE_DO_VMCLEAR, physical(region));
-    step(PROBE_DO_VMXOFF, 0);
-    step(PROBE_DO_VMXON, physical(other));
-    step(PROBE_DO_VMPTRLD, physical(region));
-    const struct probe_step *s = step(PROBE_DO_VMREAD, GUEST_RIP);
-    if (steps_ran("contents-kept-over-vmxoff"))
-        expect_equal("contents-kept-over-vmxoff", "GUEST_RIP", 0x3333, s->value);
-}
-
-// ---- To another processor ----
-
-enum { THERE = 4 };
-static struct probe_step there[THERE];
-static volatile sword_t opened, executed;
-static volatile unsigned there_on;
-static volatile bool done;
-static char stack[CPU_STACK_BYTES] __attribute__((aligned(16)));
-CODE(landing_there, "");
-
-static void on_the_other(unsigned id)
-{
-    (void)id;
-    there_on = (unsigned)hypercall(HC_PROBE, PROBE_PROCESSOR, 0, 0, 0, 0);
-    opened = hypercall(HC_PROBE, PROBE_OPEN, (word_t)landing_there, (word_t)scratch_page, 0, 0);
-    executed = hypercall(HC_PROBE, PROBE_RUN, (word_t)there, array_size(there), 0, 0);
-    done = true;
-}
-
-static const char *start_the_other(void)
-{
-    enum { PATIENCE = 100000 };
-    if (cpu_count() < 2)
-        return "this machine has one vCPU";
-    apic_map();
-    apic_enable(true);
-    if (!cpu_start(1, on_the_other, stack + sizeof stack))
-        return "the second vCPU did not start";
-    for (unsigned i = 0; !done && i < PATIENCE; i++)
-        yield();
-    if (!done || opened < 0 || executed < 0)
-        return "the second vCPU could not use the probe";
-    if (there_on == (unsigned)hypercall(HC_PROBE, PROBE_PROCESSOR, 0, 0, 0, 0))
-        return "both vCPUs of this machine run on the same processor";
-    return NULL;
-}
-
-// A field that this processor does not have; 0: it has all.
-static uint32_t absent_field(void)
-{
-    for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
-        if (!field_exists(vmcs_fields[i].encoding))
-            return vmcs_fields[i].encoding;
-    return 0;
-}
-
-// Written and cleared here; loaded, read and written there; then cleared there and read here.
-static void to_another_processor(void)
-{
-    section = "Software Use of Virtual-Machine Control Structures";
-    there[0] = (struct probe_step){.instruction = PROBE_DO_VMPTRLD, .operand = physical(region)};
-    there[1] = (struct probe_step){.instruction = PROBE_DO_VMREAD, .operand = GUEST_RIP};
-    there[2] = (struct probe_step){.instruction = PROBE_DO_VMWRITE, .operand = GUEST_RSP, .value = 0x5555};
-    there[3] = (struct probe_step){.instruction = PROBE_DO_VMREAD, .operand = absent_field()};
-    begin(LOADED);
-    step_with(PROBE_DO_VMWRITE, GUEST_RIP, 0x4444, 0, 0);
-    step(PROBE_DO_VMCLEAR, physical(region));
-    const char *why = steps_run();
-    if (!why)
-        why = start_the_other();
-    if (why) {
-        skipped("another-processor-loads", why);
-        skipped("another-processor-reads", why);
-        skipped("another-processor-writes", why);
-        skipped("another-processor-absent-field", why);
-        return;
-    }
-    judge("another-processor-loads", &there[0], DUE_SUCCESS);
-    expect_equal("another-processor-reads", "GUEST_RIP", 0x4444, there[1].value);
-    if (absent_field())
-        judge("another-processor-absent-field", &there[3], VM_ERROR_UNSUPPORTED_FIELD);
-    else
-        skipped("another-processor-absent-field", "the processor has every field");
-    begin(LOADED);
-    const struct probe_step *s = step(PROBE_DO_VMREAD, GUEST_RSP);
-    if (steps_ran("another-processor-writes"))
-        expect_equal("another-processor-writes", "GUEST_RSP", 0x5555, s->value);
-}
-
 BUCKET("VMX instructions")
 {
     region = page_take();
@@ -761,6 +579,7 @@ BUCKET("VMX instructions")
     vmxon_revision();
     vmxon_effect();
     vmxoff();
+    places();
     vmclear();
     vmclear_effect();
     vmptrld();
@@ -771,10 +590,4 @@ BUCKET("VMX instructions")
     invept();
     invvpid();
     vmcall_vmfunc();
-    entries_that_fail();
-    launch_state_first();
-    failed_entries_do_not_launch();
-    two_regions();
-    over_vmxoff();
-    to_another_processor();
 }
