@@ -7,7 +7,7 @@ from boots import Suite
 
 suite = Suite()
 answers = {}
-for method, model, cpus in (("pml", "skylake", 2), ("bits", "haswell", 1), ("protect", "haswell", 2)):
+for method, model, cpus in (("pml", "skylake", 2), ("bits", "haswell", 1), ("protect", "haswell", 4)):
     boot = suite.boot(f"dirty log by {method}", "dirty", cmdline=f"dirty={method}", model=model, cpus=cpus)
     boot.sound()
     boot.says("this method was used", rf"^# writes are logged by {method}$")
@@ -15,7 +15,7 @@ for method, model, cpus in (("pml", "skylake", 2), ("bits", "haswell", 1), ("pro
 suite.check(len(set(map(str, answers.values()))) == 1, "the three say the same", answers)
 boot = suite.boot("a wish that cannot be", "small", cmdline="dirty=pml")
 boot.says("the next best is taken", "^# writes are logged by bits: this processor has nothing better$")
-for cpus in (1, 2):
+for cpus in (1, 2, 4):
     boot = suite.boot(f"balloons on {cpus}", "balloon", mem=64, cpus=cpus)
     boot.sound()
     boot.check(("micronova/memory-returned", True) in boot.log.points, "all memory came back")
