@@ -7,25 +7,26 @@
 #pragma once
 #include <stdint.h>
 
+// Numbers never change meaning; 7 was an operation up to ABI 3.
 // clang-format off
 #define PROBE_OPS(X) \
-    X(OPEN)     /* (landing: address of a VMCALL, gpa of a page): gives this vCPU a second VMCS, or its template anew; */ \
-                /* E_NO_MEMORY */ \
-    X(TEMPLATE) /* (gpa of struct probe_field[], count <= PROBE_FIELDS_MAX): fills in what the template has */ \
-    X(ATTEMPT)  /* (gpa of struct probe_attempt): one VM entry */ \
-    X(RUN)      /* (gpa of struct probe_step[], count <= PROBE_STEPS_MAX): VMX instructions in root operation */ \
-    X(ADDRESS)  /* (gpa) -> physical address of one's own page, plus the offset; E_BAD_ADDRESS */ \
-    X(MSR)      /* (index, gpa of uint64_t): RDMSR on the box; E_NOT_FOUND: #GP */ \
-    X(CPUID)    /* (leaf, plus subleaf << 32; gpa of uint32_t[4]): EAX EBX ECX EDX of CPUID on the box */ \
-    X(PROCESSOR) /* () -> number of the processor that this vCPU runs on */ \
-    X(VMCS)     /* () -> physical address of the VMCS that attempts enter */ \
-    X(FLUSH)    /* (): what is in the log has left when it returns, should the next attempt be the box's last */ \
-    X(BASE)     /* (gpa of struct probe_field[], count): these values become the template's; E_INVALID for host */ \
-                /* state and VM-exit controls */
+    X(OPEN, 0)       /* (landing: address of a VMCALL, gpa of a page): gives this vCPU a second VMCS, or its template anew; */ \
+                     /* E_NO_MEMORY */ \
+    X(TEMPLATE, 1)   /* (gpa of struct probe_field[], count <= PROBE_FIELDS_MAX): fills in what the template has */ \
+    X(ATTEMPT, 2)    /* (gpa of struct probe_attempt): one VM entry */ \
+    X(RUN, 3)        /* (gpa of struct probe_step[], count <= PROBE_STEPS_MAX): VMX instructions in root operation */ \
+    X(ADDRESS, 4)    /* (gpa) -> physical address of one's own page, plus the offset; E_BAD_ADDRESS */ \
+    X(MSR, 5)        /* (index, gpa of uint64_t): RDMSR on the box; E_NOT_FOUND: #GP */ \
+    X(CPUID, 6)      /* (leaf, plus subleaf << 32; gpa of uint32_t[4]): EAX EBX ECX EDX of CPUID on the box */ \
+    X(PROCESSOR, 8)  /* () -> number of the processor that this vCPU runs on */ \
+    X(VMCS, 9)       /* () -> physical address of the VMCS that attempts enter */ \
+    X(FLUSH, 10)     /* (): what is in the log has left when it returns, should the next attempt be the box's last */ \
+    X(BASE, 11)      /* (gpa of struct probe_field[], count): these values become the template's; E_INVALID for host */ \
+                     /* state and VM-exit controls */
 // clang-format on
 
 enum probe_op {
-#define X(name) PROBE_##name,
+#define X(name, number) PROBE_##name = (number),
     PROBE_OPS(X)
 #undef X
         PROBE_OP_COUNT
@@ -53,7 +54,6 @@ enum probe_flag {
     PROBE_KEEP = 1 << 2,
     PROBE_NO_VMCS = 1 << 3,   // no VMCS is current
     PROBE_INTERRUPT = 1 << 4, // an external interrupt, PROBE_VECTOR, is pending at the entry
-    PROBE_KEEP_NMIS = 1 << 5, // blocking of NMIs that the run leaves in the processor is not ended behind it
     PROBE_CACHED = 1 << 6,    // translations are not dropped before the entry
     // Another processor sends this one the signal while the subject runs: at most one of the three. E_UNSUPPORTED: there
     // is no other processor, or nothing but the signal would end the run; E_AGAIN: the other one was busy.
@@ -61,7 +61,9 @@ enum probe_flag {
     PROBE_SEND_INIT = 1 << 8,
     PROBE_SEND_SIPI = 1 << 9, // with PROBE_SIPI_VECTOR; again and again, until the run has ended
     PROBE_SIGNALS = PROBE_SEND_NMI | PROBE_SEND_INIT | PROBE_SEND_SIPI,
-    PROBE_FLAGS = (1 << 10) - 1,
+    PROBE_NMIS_BLOCKED =
+        1 << 10, // NMIs are blocked in the processor right before the entry, whatever that loads
+    PROBE_FLAGS = ((1 << 11) - 1) & ~(1 << 5), // 5 was one up to ABI 3
 };
 enum { PROBE_VECTOR = 0xef, PROBE_SIPI_VECTOR = 0x9a };
 

@@ -148,11 +148,11 @@ static int64_t op_FLUSH(struct vcpu *v, uint64_t none, uint64_t neither)
 int64_t probe_call(struct vcpu *v, uint64_t op, uint64_t first, uint64_t second)
 {
     static int64_t (*const ops[])(struct vcpu * v, uint64_t first, uint64_t second) = {
-#define X(name) [PROBE_##name] = op_##name,
+#define X(name, number) [number] = op_##name,
         PROBE_OPS(X)
 #undef X
     };
     if (!(v->rights & RIGHT_PROBE) || !vcpu_in_64bit_mode(v))
         return -E_DENIED;
-    return op < array_size(ops) ? ops[op](v, first, second) : -(int64_t)E_INVALID;
+    return op < array_size(ops) && ops[op] ? ops[op](v, first, second) : -(int64_t)E_INVALID;
 }

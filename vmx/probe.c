@@ -245,6 +245,8 @@ static void prepare(struct probe *p, const struct probe_attempt *a, const struct
 static enum error attempt_once(struct probe *p, struct probe_attempt *a, struct probe_field *fields)
 {
     const uint32_t signal = a->flags & PROBE_SIGNALS;
+    if (a->flags & PROBE_NMIS_BLOCKED)
+        probe_block_nmis(p);
     prepare(p, a, fields);
     bool waits = p->now[AT_GUEST_ACTIVITY_STATE] == ACTIVITY_WAIT_FOR_SIPI;
     enum error e = signal ? probe_signal_ask((enum probe_flag)signal, waits) : E_OK;
@@ -283,11 +285,9 @@ static void settle(const struct probe *p, const struct probe_attempt *a)
 
 static bool blocks_nmis(const struct probe *p, const struct probe_attempt *a)
 {
-    if (a->flags & PROBE_KEEP_NMIS)
-        return false;
     struct event e = decode_event((uint32_t)p->now[AT_VM_ENTRY_INTERRUPTION_INFO]);
     bool delivered = !(p->now[AT_PIN_BASED_CONTROLS] & PIN_NMI_EXITING);
-    return (e.valid && e.type == EVENT_NMI) || delivered ||
+    return (e.valid && e.type == EVENT_NMI) || delivered || a->flags & PROBE_NMIS_BLOCKED ||
            (p->now[AT_GUEST_INTERRUPTIBILITY_STATE] | a->interruptibility) & BLOCKING_BY_NMI;
 }
 
@@ -402,7 +402,7 @@ enum { PROBE_ITSELF, REGIONS, MSR_LISTS, BLOCKS };
 
 static enum error create(struct vcpu *v, uint16_t owner)
 {
-    enum { ORDER = sizeof(struct probe) > PAGE_SIZE, TWO = 1 };
+    enum { ORDER = 2, TWO = 1 };
     const unsigned order[BLOCKS] = {[PROBE_ITSELF] = ORDER, [REGIONS] = TWO, [MSR_LISTS] = order_of_lists()};
     pfn_t f[BLOCKS];
     for (unsigned i = 0; i < BLOCKS; i++) {
@@ -423,7 +423,7 @@ static enum error create(struct vcpu *v, uint16_t owner)
     make_region(&p->unblocker, hpa(pfn_to_hpa(f[REGIONS]).v + PAGE_SIZE));
     return E_OK;
 }
-_Static_assert(sizeof(struct probe) <= 2 * PAGE_SIZE, "a block of order 1");
+_Static_assert(sizeof(struct probe) <= 4 * PAGE_SIZE, "a block of order 2");
 
 enum error probe_open(struct vcpu *v, uint16_t owner, uint64_t landing, gpa_t scratch)
 {

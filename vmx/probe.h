@@ -34,6 +34,7 @@ struct probe {
         hpa_t at;
         bool used; // by the attempt
     } list[PROBE_LISTS];
+    uint64_t opened[VMCS_FIELD_COUNT];           // the template as PROBE_OPEN made it
     uint64_t initial[VMCS_FIELD_COUNT];          // the template
     uint64_t now[VMCS_FIELD_COUNT];              // what was written last
     struct probe_field buffer[PROBE_FIELDS_MAX]; // for who copies fields in and out of the guest
@@ -82,6 +83,8 @@ static inline uint32_t probe_list_bytes(void)
 // "Interruptibility State"), but where it only adds to what is there (docs/deviations.md), every vCPU that runs here
 // next inherits it. The current VMCS is another one afterwards.
 void probe_unblock_nmis(struct probe *p);
+// The other way: an exit leaves them blocked. The current VMCS is another one afterwards.
+void probe_block_nmis(struct probe *p);
 // An INIT that was sent to this processor for an attempt and did not end it is pending: it is taken in non-root
 // operation here, where it does nothing but end that, lest it meet another vCPU, or a processor outside VMX operation,
 // which it resets (SDM, "INIT Signals" of "Other Causes of VM Exits"). The current VMCS is another one afterwards.

@@ -26,7 +26,7 @@ static void write_segment(unsigned at, uint16_t selector, uint32_t rights)
     vmwrite_raw(vmcs_fields[AT_GUEST_ES_BASE + at].encoding, 0);
 }
 
-// The template, but for the address space, which is the host's.
+// The template as it was before PROBE_BASE, but for the address space, which is the host's.
 static void fill(const struct probe *p, const char *code, const uint64_t *frame, uint32_t ticks)
 {
     const struct arch_cpu *arch = this_pcpu()->arch;
@@ -36,10 +36,10 @@ static void fill(const struct probe *p, const char *code, const uint64_t *frame,
         uint64_t value;
     } own[] = {
         {SECONDARY_CONTROLS, vmx_caps_control(&vmx_caps, WORD_SECONDARY).must_be_1},
-        {GUEST_CR0,                  p->initial[AT_HOST_CR0]                                   },
-        {GUEST_CR3,                  p->initial[AT_HOST_CR3]},
-        {GUEST_CR4,                  p->initial[AT_HOST_CR4]                                   },
-        {GUEST_EFER,                  p->initial[AT_HOST_EFER]},
+        {GUEST_CR0,                  p->opened[AT_HOST_CR0]                                   },
+        {GUEST_CR3,                  p->opened[AT_HOST_CR3]},
+        {GUEST_CR4,                  p->opened[AT_HOST_CR4]                                   },
+        {GUEST_EFER,                  p->opened[AT_HOST_EFER]},
         {GUEST_GDTR_BASE,                  (uint64_t)(uintptr_t)arch->gdt                              },
         {GUEST_GDTR_LIMIT,                  GDT_LIMIT},
         {GUEST_RIP,                  (uint64_t)(uintptr_t)code                                     },
@@ -48,7 +48,7 @@ static void fill(const struct probe *p, const char *code, const uint64_t *frame,
         {HOST_RIP,                  (uint64_t)(uintptr_t)probe_exit            },
     };
     for (unsigned i = 0; i < p->fields; i++)
-        vmwrite_raw(p->field[i].encoding, p->initial[p->field[i].at]);
+        vmwrite_raw(p->field[i].encoding, p->opened[p->field[i].at]);
     for (unsigned i = 0; i < array_size(own); i++)
         if (p->exists[image_at(own[i].field)])
             vmwrite_raw(own[i].field, own[i].value);
@@ -67,13 +67,15 @@ static bool entered_for_nothing(void)
 }
 
 // Behind it the VMCS that did it is cleared.
-static void enter_own(struct probe *p, const char *code, const uint64_t *frame, uint32_t ticks)
+static void enter_own(struct probe *p, const char *code, const uint64_t *frame, uint32_t ticks,
+                      uint64_t interruptibility)
 {
     uint64_t failed;
     do {
         vmcs_clear(&p->unblocker);
         vmcs_bind(&p->unblocker);
         fill(p, code, frame, ticks);
+        vmwrite_raw(GUEST_INTERRUPTIBILITY_STATE, interruptibility);
         failed = probe_enter(p, 0);
     } while (!failed && entered_for_nothing());
     vmcs_clear(&p->unblocker);
@@ -84,11 +86,17 @@ void probe_unblock_nmis(struct probe *p)
     const uint64_t frame[] = {(uint64_t)(uintptr_t)probe_iret_done, SELECTOR_CODE, RFLAGS_FIXED1,
                               (uint64_t)(uintptr_t)frame, SELECTOR_DATA};
     iret_here();
-    enter_own(p, probe_iret, frame, LONG_TICKS);
+    enter_own(p, probe_iret, frame, LONG_TICKS, 0);
 }
 
 void probe_drain_init(struct probe *p)
 {
     const uint64_t stack[1] = {0};
-    enter_own(p, probe_spin, stack, SHORT_TICKS);
+    enter_own(p, probe_spin, stack, SHORT_TICKS, 0);
+}
+
+void probe_block_nmis(struct probe *p)
+{
+    const uint64_t stack[1] = {0};
+    enter_own(p, probe_iret_done, stack, LONG_TICKS, BLOCKING_BY_NMI);
 }

@@ -100,6 +100,7 @@ void probe_fill_template(struct probe *p, const struct vcpu *v, uint64_t landing
     p->initial[AT_HOST_RSP] = (uint64_t)(uintptr_t)p;
     fill_guest(p, landing);
     fill_controls(p, v, scratch);
+    memcpy(p->opened, p->initial, sizeof(p->opened));
 }
 
 // ---- Fence ----
@@ -191,7 +192,7 @@ static enum error fence_end(const struct probe *p, uint32_t flags)
         return E_UNSUPPORTED;
     if (waits)
         return flags & PROBE_SEND_SIPI ? E_OK : E_UNSUPPORTED;
-    if (init && !(p->initial[AT_PIN_BASED_CONTROLS] & PIN_PREEMPTION_TIMER))
+    if (init && !(p->opened[AT_PIN_BASED_CONTROLS] & PIN_PREEMPTION_TIMER))
         return E_UNSUPPORTED;
     bool interrupts = p->now[AT_PIN_BASED_CONTROLS] & PIN_EXTERNAL_INTERRUPT_EXITING;
     return timer || (interrupts && state != ACTIVITY_HLT && state != ACTIVITY_SHUTDOWN) ? E_OK

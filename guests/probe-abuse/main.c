@@ -68,6 +68,7 @@ static const struct call closed[] = { // before PROBE_OPEN
 };
 static const struct call calls[] = {
     {"op-next",           PROBE_OP_COUNT, 0, 0,           -E_INVALID},
+    {"op-gone",           7,              0, 0,           -E_INVALID},
     {"op-high",           1ull << 32 | PROBE_VMCS, 0, 0,  -E_INVALID},
     {"op-ones",           ALL_ONES, ALL_ONES, ALL_ONES,   -E_INVALID},
     {"template-odd",      PROBE_TEMPLATE, (word_t)fields + 4, 1,                     -E_INVALID},
@@ -350,14 +351,20 @@ static int abuse(void)
 
 static int denied(void)
 {
-    static const char *const names[] = {
-#define X(name) #name,
+    static const struct op {
+        const char *name;
+        enum probe_op op;
+    } ops[] = {
+  // clang-format off
+#define X(name, number) {#name, PROBE_##name},
         PROBE_OPS(X)
 #undef X
-            "unknown"};
-    tap_plan(array_size(names));
-    for (unsigned op = 0; op < array_size(names); op++)
-        check_result(names[op], -E_DENIED, probe(op, (word_t)fields, 0));
+        {"unknown", PROBE_OP_COUNT}
+  // clang-format on
+    };
+    tap_plan(array_size(ops));
+    for (unsigned i = 0; i < array_size(ops); i++)
+        check_result(ops[i].name, -E_DENIED, probe(ops[i].op, (word_t)fields, 0));
     return tap_end();
 }
 

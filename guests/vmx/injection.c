@@ -598,15 +598,44 @@ static void blocking_is_loaded(void)
     for (unsigned now = 0; now < 2; now++) {
         vm_reset();
         vm_run(code_stop);
-        vm_set(GUEST_INTERRUPTIBILITY_STATE, now ? 0 : BLOCKING_BY_NMI);
-        vm_flags = PROBE_KEEP_NMIS;
-        vm_enter();
+        vm_flags = now ? 0 : PROBE_NMIS_BLOCKED;
         vm_set(GUEST_INTERRUPTIBILITY_STATE, now ? BLOCKING_BY_NMI : 0);
         expect_passed(name_of("nmi-blocking-%u-behind-%u", now, !now));
         expect_equal(name_of("nmi-blocking-%u-behind-%u-saved", now, !now), "blocking by NMI",
                      now ? BLOCKING_BY_NMI : 0, result.interruptibility & BLOCKING_BY_NMI);
     }
-    vm_unblock_nmis();
+}
+
+// An entry that ends before its first instruction, in the mode of the base.
+static void describe_blocking(uint32_t blocking)
+{
+    vm_reset();
+    vm_control(WORD_PIN, PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER, true);
+    vm_set(PREEMPTION_TIMER_VALUE, 0);
+    vm_set(GUEST_INTERRUPTIBILITY_STATE, blocking);
+}
+
+// What an attempt left is ended behind it, whatever base it had (docs/probe.md).
+static void blocking_ends_behind_a_base(void)
+{
+    static const char name[] = "nmi-blocking-ends-behind-base";
+    if (!can(WORD_PIN, PIN_VIRTUAL_NMIS) || !can(WORD_PIN, PIN_PREEMPTION_TIMER)) {
+        skipped(name, "the processor has no virtual NMIs or no preemption timer");
+        return;
+    }
+    section = "Interruptibility State";
+    vm_reset();
+    const char *why = vm_mode(MODE_PROTECTED);
+    if (!why)
+        why = vm_base();
+    if (why)
+        print("no base: %s\n", why);
+    describe_blocking(BLOCKING_BY_NMI);
+    expect_reason(name_of("%s-before", name), REASON_PREEMPTION_TIMER);
+    describe_blocking(0);
+    expect_reason(name_of("%s-reason", name), REASON_PREEMPTION_TIMER);
+    expect_equal(name, "blocking by NMI", 0, result.interruptibility & BLOCKING_BY_NMI);
+    vm_open();
 }
 
 BUCKET("events injected by VM entry")
@@ -626,4 +655,5 @@ BUCKET("events injected by VM entry")
     beyond_limit();
     virtual_8086();
     blocking_is_loaded();
+    blocking_ends_behind_a_base();
 }

@@ -90,7 +90,7 @@ void vm_control(enum vmcs_control_word word, uint64_t bit, bool on);
 const char *vm_mode(enum entry_mode mode);
 // CPL 3, in the mode that the description has; needs page tables of vm_mode().
 void vm_user(void);
-// IRET by the machine itself: ends what a run with PROBE_KEEP_NMIS left, for its own exits have saved it.
+// IRET by the machine itself: ends blocking of NMIs that its own exits have saved.
 void vm_unblock_nmis(void);
 // Page number `page` behind SUBJECT_WINDOW, beyond the machine's memory: its entry in the page tables. Long and PAE mode.
 void vm_window(unsigned page, uint64_t entry);
