@@ -55,8 +55,8 @@ enum probe_flag {
     PROBE_NO_VMCS = 1 << 3,   // no VMCS is current
     PROBE_INTERRUPT = 1 << 4, // an external interrupt, PROBE_VECTOR, is pending at the entry
     PROBE_CACHED = 1 << 6,    // translations are not dropped before the entry
-    // Another processor sends this one the signal while the subject runs: at most one of the three. E_UNSUPPORTED: there
-    // is no other processor, or nothing but the signal would end the run; E_AGAIN: the other one was busy.
+    // Another processor sends this one the signal while the subject runs: at most one of the three. E_UNSUPPORTED:
+    // there is no other processor, or nothing but the signal would end the run; E_AGAIN: the other one was busy.
     PROBE_SEND_NMI = 1 << 7,
     PROBE_SEND_INIT = 1 << 8,
     PROBE_SEND_SIPI = 1 << 9, // with PROBE_SIPI_VECTOR; again and again, until the run has ended

@@ -1,5 +1,5 @@
-// Services of the hypervisor by message. A machine with `ipc=micronova` on its line has a port out to the hypervisor and
-// one in from it, which it finds by that name and uses like any other (docs/ipc.md, "The hypervisor as a peer").
+// Services of the hypervisor by message. A machine with `ipc=micronova` on its line has a port out to the hypervisor
+// and one in from it, which it finds by that name and uses like any other (docs/ipc.md, "The hypervisor as a peer").
 #pragma once
 #include "abi/micronova.h"
 

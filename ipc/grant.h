@@ -1,12 +1,12 @@
-// Pages that one machine grants to another along a port: what is granted, and where the other has it mapped. The mapping
-// itself is mm/lend.c's. Pure.
+// Pages that one machine grants to another along a port: what is granted, and where the other has it mapped. The
+// mapping itself is mm/lend.c's. Pure.
 //
 // A *grant* is a run of pages with rights. Its owner, the writer of the port, gives and revokes it; its reader maps
 // it into its window and unmaps it. Each call does a part that lasts no longer than a handler may, and says how
 // far it has come; who wants the rest calls again.
 //
-// Locking: one lock for the grants of a port, held while pages are mapped or taken back, so that neither space goes away
-// meanwhile. Only the two machines take it, and a space's lock is taken under it.
+// Locking: one lock for the grants of a port, held while pages are mapped or taken back, so that neither space goes
+// away meanwhile. Only the two machines take it, and a space's lock is taken under it.
 #pragma once
 #include "abi/error.h"
 #include "arch/lock.h"
@@ -35,8 +35,8 @@ struct grants {
     struct grant grant[GRANTS];
 };
 
-// The machine at that end has come, or ends (NULL). Pages that an owner leaves behind stay with who has them mapped until
-// he unmaps them or ends, too.
+// The machine at that end has come, or ends (NULL). Pages that an owner leaves behind stay with who has them mapped
+// until he unmaps them or ends, too.
 void grants_set_owner(struct grants *g, struct space *from);
 void grants_set_reader(struct grants *g, struct space *to);
 
@@ -46,9 +46,9 @@ int64_t grants_give(struct grants *g, uint64_t page, uint64_t pages, uint64_t ri
 // By the owner: takes a part back; how many pages are still mapped, 0: the grant is no more. E_NOT_FOUND.
 int64_t grants_revoke(struct grants *g, uint64_t number);
 // By the reader: maps a part at page `at` of its window and behind; how many pages of the grant are mapped by now.
-// E_NOT_FOUND; E_EXISTS: it is mapped elsewhere, or one of the pages is granted and mapped otherwise, or taken back from
-// somebody who could still reach it a moment ago, or something is mapped there; E_BAD_ADDRESS: beyond the window;
-// E_NO_MEMORY.
+// E_NOT_FOUND; E_EXISTS: it is mapped elsewhere, or one of the pages is granted and mapped otherwise, or taken back
+// from somebody who could still reach it a moment ago, or something is mapped there; E_BAD_ADDRESS: beyond the
+// window; E_NO_MEMORY.
 int64_t grants_map(struct grants *g, uint64_t number, uint64_t at);
 // By the reader: unmaps a part; how many pages are still mapped. E_NOT_FOUND.
 int64_t grants_unmap(struct grants *g, uint64_t number);

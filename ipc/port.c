@@ -124,9 +124,9 @@ static void set_again(struct end *e, unsigned in)
     lock_release(&e->lock);
 }
 
-// The ring of `in` was empty: the bit of `ready` is taken off. The locked AND is needed as a fence: a sender whose bit it took
-// away has its message seen by the look behind it. Others may have gone waiting meanwhile, so the bit is set again for
-// what has come, and for events. True: an event was taken.
+// The ring of `in` was empty: the bit of `ready` is taken off. The locked AND is needed as a fence: a sender whose
+// bit it took away has its message seen by the look behind it. Others may have gone waiting meanwhile, so the bit is
+// set again for what has come, and for events. True: an event was taken.
 static __attribute__((noinline)) bool look_again(struct end *e, unsigned in, struct message *m)
 {
     __atomic_fetch_and(&e->ready, ~port_bit(in), __ATOMIC_SEQ_CST);

@@ -1,18 +1,20 @@
 // Message queues between machines. Pure; tests/models has the protocol as a model, docs/ipc.md in words.
 //
-// A *port* is one direction from one machine to another: a ring of PORT_DEPTH messages, written by the one and read by
-// the other. An *end* is what a machine has of it all: its ports out and in, which of those in may have messages, and
-// which of its vCPUs wait for some. The machine behind an end is awaited first: what is
-// sent to it waits. Then it is there, then gone, and perhaps there again. Ends and ports are made before the first machine, from the module lines, and stay
-// for the whole run, so that no pointer between them ever dangles; what comes and goes is the machine behind an end.
+// A *port* is one direction from one machine to another: a ring of PORT_DEPTH messages, written by the one and read
+// by the other. An *end* is what a machine has of it all: its ports out and in, which of those in may have messages,
+// and which of its vCPUs wait for some. The machine behind an end is awaited first: what is sent to it waits. Then it
+// is there, then gone, and perhaps there again. Ends and ports are made before the first machine, from the module
+// lines, and stay for the whole run, so that no pointer between them ever dangles; what comes and goes is the machine
+// behind an end.
 //
 // Nobody waits for another machine. The ring needs no lock: each side writes only its own index. Vcpus of one machine
 // exclude each other by the lock of their side, which a machine with one vCPU does not take. The lock of an end is held
 // only while a vCPU of its machine is woken or interrupted, so that the machine is there meanwhile; it is taken by
 // who sends to that machine, and by its last vCPU that halts.
 //
-// The hypervisor has an end for each machine that may send to it. Nobody waits there: it takes a message as it is sent, on
-// the sender's own processor (ops->serve), and answers into its port to that machine. What it tells unasked, ipc/events.h has.
+// The hypervisor has an end for each machine that may send to it. Nobody waits there: it takes a message as it is
+// sent, on the sender's own processor (ops->serve), and answers into its port to that machine. What it tells unasked,
+// ipc/events.h has.
 //
 // Invariants: a port's `tail` less its `head` is 0 to PORT_DEPTH. When a message is in a port and no sender is on its
 // way, either the port's bit in `ready` of its reader is set, or a vCPU of the reader is about to look at the port.
@@ -87,7 +89,8 @@ struct end {
 struct ipc_ops {
     void (*wake)(struct end *e, unsigned cpu);                  // has it look at its ports: end_take()
     void (*raise)(struct end *e, unsigned cpu, uint8_t vector); // interrupts it
-    // Without the lock: `m` is sent through `p` to the hypervisor, by the vCPU that runs here. What port_send() returns.
+    // Without the lock: `m` is sent through `p` to the hypervisor, by the vCPU that runs here. What port_send()
+    // returns.
     enum error (*serve)(struct port *p, const struct message *m);
     // With the lock, so it takes none of the room's: event number `event` of `p` is taken; words 1 to 3 of its message.
     // False: there is nothing to tell after all. `more`: it stays noted.
@@ -122,8 +125,8 @@ static inline_always bool port_put(struct port *p, const struct message *m)
     return true;
 }
 
-// Wakes or interrupts who wants to know that there is something in `p`, or that its writer is gone. The second: with the
-// lock of the reader's end.
+// Wakes or interrupts who wants to know that there is something in `p`, or that its writer is gone. The second: with
+// the lock of the reader's end.
 void port_tell(struct port *p);
 void port_tell_locked(struct port *p);
 
@@ -152,12 +155,12 @@ static inline_always void port_arrived(struct port *p)
         port_tell(p);
 }
 
-// Puts a message behind those of the port, and wakes or interrupts who wants to know. E_AGAIN: the port is full; E_GONE:
-// the machine behind it has ended. Any vCPU of the writer.
+// Puts a message behind those of the port, and wakes or interrupts who wants to know. E_AGAIN: the port is full;
+// E_GONE: the machine behind it has ended. Any vCPU of the writer.
 enum error port_send(struct port *p, const struct message *m);
 
-// From the hypervisor's end: has `make` make a message and puts it into `p`, while no other vCPU of the reader's machine
-// does the same. E_AGAIN: there is no place, and `make` was not called. Any vCPU of that machine.
+// From the hypervisor's end: has `make` make a message and puts it into `p`, while no other vCPU of the reader's
+// machine does the same. E_AGAIN: there is no place, and `make` was not called. Any vCPU of that machine.
 enum error port_answer(struct port *p, void (*make)(struct message *m, void *context), void *context);
 
 // Whoever takes a vCPU's bit off `look` lets it run, and only he.
@@ -174,10 +177,10 @@ static inline_always uint32_t end_look(const struct end *e)
 }
 
 // `look`: end_look() of the reader, in which somebody waits. The first vCPU that waits behind `p`, if it waits for a
-// message of it and belongs to the processor `here`, on which we are: what it is known by. Once its bit in `look` is taken
-// (end_take_waiter() of the first one) it may be given the message by hand, instead of sending it; nothing is in the ring
-// that this would overtake. No lock is needed: on its own processor a vCPU that waits neither ends nor moves meanwhile.
-// NULL: there is no such vCPU.
+// message of it and belongs to the processor `here`, on which we are: what it is known by. Once its bit in `look` is
+// taken (end_take_waiter() of the first one) it may be given the message by hand, instead of sending it; nothing is
+// in the ring that this would overtake. No lock is needed: on its own processor a vCPU that waits neither ends nor
+// moves meanwhile. NULL: there is no such vCPU.
 static inline_always void *port_waiter(const struct port *p, uint32_t look, const struct pcpu *here)
 {
     const struct waiter *w = &p->to->waiter[(unsigned)__builtin_ctz(look)];
@@ -206,8 +209,8 @@ static inline_always bool port_get(struct port *p, struct message *m)
 // the machine.
 enum { NOBODY = -1 };
 int end_take(struct end *e, uint64_t from, struct message *m);
-// Vcpu `cpu` is known as `who` and belongs to `where`: before it waits for the first time, and whenever it has moved. It
-// does not wait meanwhile.
+// Vcpu `cpu` is known as `who` and belongs to `where`: before it waits for the first time, and whenever it has moved.
+// It does not wait meanwhile.
 static inline struct waiter *end_seat(struct end *e, unsigned cpu, void *who, const struct pcpu *where)
 {
     struct waiter *w = &e->waiter[cpu];
@@ -216,8 +219,8 @@ static inline struct waiter *end_seat(struct end *e, unsigned cpu, void *who, co
     __atomic_store_n(&w->where, where, __ATOMIC_RELAXED);
     return w;
 }
-// From now on the vCPU of `w`, one of e->waiter, is woken when a message arrives at one of the ports w->from, or a writer of
-// them is gone. False: one of them is ready already, and it does not wait; end_take() says more.
+// From now on the vCPU of `w`, one of e->waiter, is woken when a message arrives at one of the ports w->from, or a
+// writer of them is gone. False: one of them is ready already, and it does not wait; end_take() says more.
 static inline_always bool end_wait(struct end *e, struct waiter *w, uint64_t from)
 {
     __atomic_store_n(&w->from, from, __ATOMIC_RELAXED);

@@ -319,8 +319,8 @@ static void take_posted(struct cpu *c)
     signals(c, lapic_merge(&c->lapic));
 }
 
-// It leaves the ring until somebody wakes it, be it by what was seen already: who sent the INIT that parks it here may only
-// now come to wake it. So it looks again before it enters its guest.
+// It leaves the ring until somebody wakes it, be it by what was seen already: who sent the INIT that parks it here
+// may only now come to wake it. So it looks again before it enters its guest.
 static void park(struct cpu *c)
 {
     struct vcpu *v = &c->vcpu;

@@ -3,6 +3,6 @@
 #pragma once
 #include "kernel/vm.h"
 
-// One step of the report on an ended machine, about 20,000 instructions at most (what report=stats adds aside), when this processor's ring has
-// room for it. True: all is told. On its home processor.
+// One step of the report on an ended machine, about 20,000 instructions at most (what report=stats adds aside), when
+// this processor's ring has room for it. True: all is told. On its home processor.
 bool ending_tell(struct vm *vm);

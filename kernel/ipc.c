@@ -147,8 +147,8 @@ void ipc_patience_over(struct timeout *t)
     cpu_look(c);
 }
 
-// The result of receiving from one of the ports in `from`, with the message in the registers, or WAITS: then it is known
-// to wait.
+// The result of receiving from one of the ports in `from`, with the message in the registers, or WAITS: then it is
+// known to wait.
 static int64_t try_receive(struct cpu *c, uint64_t from)
 {
     struct end *e = c->end;
@@ -280,8 +280,8 @@ static noinline_cold void send(struct vcpu *v)
     }
 }
 
-// To the own machine, where nobody waits: the vector, if it is this vCPU that wants to be interrupted, is delivered as a
-// self-IPI would be. The end needs no lock, for the machine is there.
+// To the own machine, where nobody waits: the vector, if it is this vCPU that wants to be interrupted, is delivered
+// as a self-IPI would be. The end needs no lock, for the machine is there.
 static __attribute__((noinline)) void send_to_self(struct vcpu *v, struct port *p)
 {
     struct end *e = p->to;

@@ -1,9 +1,9 @@
 // Messages between machines, as their vCPUs see them: hypercalls that send and receive, vCPUs that wait for a message.
 // Ports and who waits for what are ipc/'s; here is how a vCPU waits, and how it gets what it waited for.
 //
-// A vCPU that waits is parked in state CPU_RECEIVES behind its VMCALL, and the answer goes into its registers: either by
-// itself, when something woke it (ipc_look()), or by a sender on the same processor, who gives it the message by hand
-// and lets it run on the rest of his turn.
+// A vCPU that waits is parked in state CPU_RECEIVES behind its VMCALL, and the answer goes into its registers: either
+// by itself, when something woke it (ipc_look()), or by a sender on the same processor, who gives it the message by
+// hand and lets it run on the rest of his turn.
 #pragma once
 #include "kernel/vm.h"
 

@@ -270,8 +270,8 @@ static uint32_t processors_wanted(void)
     return options.cpus ? (uint32_t)min_u64(count, options.cpus) : count;
 }
 
-// Why the processor is not to virtualize local APICs; NULL: it may. Bochs 2.7 delivers a virtual interrupt to a guest that
-// has interrupts off when an interrupt of the box comes in: processors that kick each other bring that about.
+// Why the processor is not to virtualize local APICs; NULL: it may. Bochs 2.7 delivers a virtual interrupt to a guest
+// that has interrupts off when an interrupt of the box comes in: processors that kick each other bring that about.
 static const char *no_apicv(void)
 {
     if (options.apicv == APICV_OFF)

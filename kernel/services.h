@@ -1,12 +1,12 @@
-// The hypervisor as a peer of machines (abi/services.h, docs/ipc.md): an end for each machine that may send to it, the two
-// ports between them, and what the machine asked to be told. Made with the other ports, for the whole run; what was
-// asked is forgotten with the machine.
+// The hypervisor as a peer of machines (abi/services.h, docs/ipc.md): an end for each machine that may send to it,
+// the two ports between them, and what the machine asked to be told. Made with the other ports, for the whole run;
+// what was asked is forgotten with the machine.
 //
 // A request is served by the processor and in the exit of the vCPU that sends it: nothing is queued, nobody is waited
 // for, nothing is allocated. Events come from any processor.
 //
-// Locking: a request is served under the lock of the writers of the port that its answer goes to, and may take every lock
-// of kernel/ under that. Events: ipc/events.h.
+// Locking: a request is served under the lock of the writers of the port that its answer goes to, and may take every
+// lock of kernel/ under that. Events: ipc/events.h.
 #pragma once
 #include "abi/services.h"
 #include "ipc/events.h"
@@ -64,7 +64,8 @@ int64_t services_watch(const struct service_request *r, enum service_event event
 // ops->serve and ops->tell of kernel/ipc.c.
 enum error services_serve(struct port *p, const struct message *m);
 bool services_tell(struct port *p, unsigned event, struct message *m, bool *more);
-// HC_CALL of `v` by which it waits for the port from the hypervisor alone: `m` becomes the answer, past what is in there.
+// HC_CALL of `v` by which it waits for the port from the hypervisor alone: `m` becomes the answer, past what is in
+// there.
 void services_call(struct vcpu *v, struct port *p, struct message *m);
 
 // The handlers, by the rows of SERVICE_OPERATIONS: what goes to word 1 of the answer.

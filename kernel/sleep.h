@@ -1,8 +1,9 @@
 // Which vCPUs of a machine sleep: halted without an alarm of their own, or waiting for a SIPI. When all do, and nothing
 // else can wake one of them, the machine is stuck. Pure.
 //
-// A vCPU is counted on its home alone; the counter tells also whether one woke since, so that who goes to sleep last can
-// look at the others without stopping them: a sleeper sends nothing, so what is found quiet stays so while nobody woke.
+// A vCPU is counted on its home alone; the counter tells also whether one woke since, so that who goes to sleep last
+// can look at the others without stopping them: a sleeper sends nothing, so what is found quiet stays so while nobody
+// woke.
 #pragma once
 #include "kernel/cpu.h"
 

@@ -2,8 +2,8 @@
 // goes back when it ends, after which the buddy has what it had before.
 //
 // Each vCPU lives on a processor, its home: only that runs it, fires its timeouts, gives it to another processor and
-// lets go of it. The machine's own timeouts live where its first vCPU does. A machine ends on whatever processor that happens; the homes of its
-// other vCPUs are told, and the last vCPU that leaves its home takes the machine down.
+// lets go of it. The machine's own timeouts live where its first vCPU does. A machine ends on whatever processor that
+// happens; the homes of its other vCPUs are told, and the last vCPU that leaves its home takes the machine down.
 //
 // Locking: `lock` guards devices and console of a machine with several vCPUs; with one it is not taken. It is
 // never held while another lock of kernel/ is taken.
@@ -95,8 +95,8 @@ bool vm_create_again(const struct verdict *verdict, struct blob image, uint32_t 
 void vm_all_built(void);
 
 // Ends the machine: its vCPUs run no more. From an exit handler or a timeout of one of them, or for a controller; the
-// report and the way back of what it owned are chores of their homes. `code`: the exit code with END_EXIT; `detail`: a sentence, or
-// NULL for the ending's own.
+// report and the way back of what it owned are chores of their homes. `code`: the exit code with END_EXIT; `detail`:
+// a sentence, or NULL for the ending's own.
 void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail);
 // The same from a device, under the machine's lock: at the next look at events when there are several vCPUs.
 void vm_end_from_device(struct vm *vm, enum ending how, uint64_t code);

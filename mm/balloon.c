@@ -1,6 +1,6 @@
-// Pages that a machine gives back to the box, and holes that get pages again.
-// A page below `least` in number is promised to the space; when it gives one, it has taken another elsewhere: pages that
-// it takes come from what is promised to nobody.
+// Pages that a machine gives back to the box, and holes that get pages again. A page below `least` in number is
+// promised to the space; when it gives one, it has taken another elsewhere: pages that it takes come from what is
+// promised to nobody.
 #include "mm/mm.h"
 #include "mm/space_impl.h"
 

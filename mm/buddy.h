@@ -63,7 +63,8 @@ unsigned buddy_alloc_batch(struct buddy *b, uint32_t *to, unsigned n, uint16_t o
 // or never in the allocator; E_INVALID: inside a block. On error nothing changed.
 enum error buddy_free(struct buddy *b, pfn_t f, uint16_t owner);
 
-// Cuts an allocated block, which is no smaller, into blocks of 2^order pages, each to be freed on its own. Errors as buddy_free.
+// Cuts an allocated block, which is no smaller, into blocks of 2^order pages, each to be freed on its own. Errors as
+// buddy_free.
 enum error buddy_split(struct buddy *b, pfn_t f, unsigned order, uint16_t owner);
 // Makes one block of 2^order pages of blocks of 2^part pages of `owner`, none of them lent. E_INVALID: they are not.
 enum error buddy_join(struct buddy *b, pfn_t f, unsigned order, unsigned part, uint16_t owner);
@@ -81,9 +82,9 @@ static inline void buddy_chown(struct buddy *b, pfn_t f, uint16_t to)
 enum error buddy_reserve(struct buddy *b, uint64_t pages);
 void buddy_unreserve(struct buddy *b, uint64_t pages);
 
-// Test hook. From now on the `n`-th allocation in the name of `owner` (OWNER_NONE: of anybody) fails, as if memory had run
-// out; with n = 0 none does, but there are no batches any more. Allocations are what asks buddy_fails(): blocks for machines,
-// promises, large blocks that were promised, objects. Caches of frames must be empty.
+// Test hook. From now on the `n`-th allocation in the name of `owner` (OWNER_NONE: of anybody) fails, as if memory
+// had run out; with n = 0 none does, but there are no batches any more. Allocations are what asks buddy_fails():
+// blocks for machines, promises, large blocks that were promised, objects. Caches of frames must be empty.
 void buddy_fail(struct buddy *b, uint64_t n, uint16_t owner);
 // Counts an allocation: whether it fails.
 bool buddy_fails_counted(struct buddy *b, uint16_t owner) noinline_cold;
@@ -111,7 +112,8 @@ static inline uint64_t buddy_seems_available(const struct buddy *b)
     return free > promised ? free - promised : 0;
 }
 
-// How many blocks of each order `owner` holds; OWNER_NONE: how many are on the free lists. Slow: between machines' lives.
+// How many blocks of each order `owner` holds; OWNER_NONE: how many are on the free lists. Slow: between machines'
+// lives.
 void buddy_count_blocks(struct buddy *b, uint16_t owner, uint32_t blocks[BUDDY_ORDERS]);
 // How many free blocks of each order there would be if every block were free that is not `keeper`'s. What is
 // free decides its blocks, in whatever order it was freed: merging leaves one way to cut it. Slow, as above.

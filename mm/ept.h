@@ -87,8 +87,8 @@ void ept_split_leaf(uint64_t *entry, unsigned level, pfn_t table);
 // Makes 4-KiB leaves of the leaf around `at`, so that one page can be changed alone. E_NOT_FOUND,
 // E_NO_MEMORY.
 enum error ept_split(struct ept *e, gpa_t at);
-// The inverse, in two steps. The leaf of `level` (EPT_2M, EPT_1G) that the table around `at` comes to, when its 512 leaves
-// map one aligned block with the same rights; flags add up. 0: no such table, or they do not go together.
+// The inverse, in two steps. The leaf of `level` (EPT_2M, EPT_1G) that the table around `at` comes to, when its 512
+// leaves map one aligned block with the same rights; flags add up. 0: no such table, or they do not go together.
 uint64_t ept_sum(const struct ept *e, gpa_t at, enum ept_level level);
 // Puts `leaf`, of ept_sum(), in the place of that table, which is returned: processors may still use it until they have
 // passed a newer generation. It stays the caller's.

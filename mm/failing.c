@@ -1,5 +1,5 @@
-// The test option fail-alloc=: an allocation fails though there is memory.
-// While allocations are counted caches of frames stay empty, so that their frames count, too. Locking: none; counts are atomic.
+// The test option fail-alloc=: an allocation fails though there is memory. While allocations are counted caches of
+// frames stay empty, so that their frames count, too. Locking: none; counts are atomic.
 #include "arch/log.h"
 #include "mm/buddy.h"
 

@@ -31,8 +31,8 @@ void lent_abandon(pfn_t f, uint16_t owner)
 
 // ---- Lending ----
 
-// The frame behind a page of a RAM slot, which is backed if need be; a larger leaf than what is lent is split. The owner's
-// lock is held.
+// The frame behind a page of a RAM slot, which is backed if need be; a larger leaf than what is lent is split. The
+// owner's lock is held.
 static enum error find(struct space *s, const struct slot *t, gfn_t page, bool large, pfn_t *f)
 {
     struct ept_leaf leaf;

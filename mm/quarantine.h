@@ -26,8 +26,9 @@ extern uint64_t quarantine_newest; // the generation drawn last
 // The processor goes idle, or will not run its space again. No lock.
 void space_leave(uint32_t pcpu);
 
-// Gives back what nobody can reach any more, about 10,000 instructions of it at most, or has a space put leaves together
-// (mm/tidy.c), 14,000. Any processor, when idle or between exits. Returns true while something is left to wait for.
+// Gives back what nobody can reach any more, about 10,000 instructions of it at most, or has a space put leaves
+// together (mm/tidy.c), 14,000. Any processor, when idle or between exits. Returns true while something is left to
+// wait for.
 bool quarantine_poll(void);
 
 // Set once at start: makes a processor leave its guest soon (pcpu_kick); NULL on the host.

@@ -62,10 +62,11 @@ uint64_t space_held(const struct space *s);
 // Maps the page `page` of `owner` at `at` in a window of `to`, with `rights` (SLOT_READ, with it SLOT_WRITE and
 // SLOT_EXEC), a 4-KiB page or, with `large`, a whole 2-MiB leaf; backs it first. The hypervisor's own accesses
 // (guest_read...) never go through windows. E_INVALID: the same space twice, rights, `large` unaligned;
-// E_BAD_ADDRESS: not in a RAM slot, not in a window; E_DENIED: more rights than the owner's slot has; E_EXISTS: it
-// is lent already, or may still be reached by whom it was lent to, or it is part of a leaf that is, or something is mapped
-// at `at`; E_UNSUPPORTED: `large`, and no leaf of 2 MiB or more there (see space_leaf_is_large); E_NO_MEMORY: for a page
-// table. A leaf that is larger than what is lent is split. On error nothing else changed. Takes one space's lock, then the other's. The caller sees to it that neither is being destroyed.
+// E_BAD_ADDRESS: not in a RAM slot, not in a window; E_DENIED: more rights than the owner's slot has; E_EXISTS: it is
+// lent already, or may still be reached by whom it was lent to, or it is part of a leaf that is, or something is
+// mapped at `at`; E_UNSUPPORTED: `large`, and no leaf of 2 MiB or more there (see space_leaf_is_large); E_NO_MEMORY:
+// for a page table. A leaf that is larger than what is lent is split. On error nothing else changed. Takes one
+// space's lock, then the other's. The caller sees to it that neither is being destroyed.
 enum error space_lend(struct space *owner, gfn_t page, bool large, struct space *to, gfn_t at,
                       enum slot_flags rights);
 // Takes a page back: `to` reaches it no more as soon as its processors have passed the new generation, which
@@ -95,8 +96,8 @@ enum error guest_zero(struct space *s, gpa_t to, size_t len); // lazily backed p
 // Valid until the space is destroyed or the page unmapped.
 void *guest_map(struct space *s, gpa_t at, size_t len);
 
-// Whether the frame `f` is a RAM page of a slot: a walk through all leaves if it is one that nobody else has. True stays
-// true, for who runs on a processor of `s`, until that one has passed a newer generation.
+// Whether the frame `f` is a RAM page of a slot: a walk through all leaves if it is one that nobody else has. True
+// stays true, for who runs on a processor of `s`, until that one has passed a newer generation.
 bool space_has_frame(struct space *s, pfn_t f);
 
 // Links a page directory of EPT that spaces share and none owns (ept_link) at a GiB in which this one has no slot, or

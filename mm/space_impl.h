@@ -47,7 +47,8 @@ static inline struct slot *slot_of(struct space *s, uint64_t gfn)
     return NULL;
 }
 
-// Makes sure that `gfn` of RAM slot `t` is backed: the entry of its leaf. The lock is held. NULL: a hole of the balloon.
+// Makes sure that `gfn` of RAM slot `t` is backed: the entry of its leaf. The lock is held. NULL: a hole of the
+// balloon.
 uint64_t *space_back(struct space *s, const struct slot *t, uint64_t gfn);
 // What a 4-KiB leaf for frame `f` in slot `t` has beside the address.
 uint64_t space_leaf_bits(const struct slot *t, pfn_t f);
@@ -99,7 +100,8 @@ void lent_abandon(pfn_t f, uint16_t owner);
 uint64_t generation_draw(void);
 // With the space's lock held: what it unmapped or left behind is the quarantine's affair from now on.
 void quarantine_put(struct space *s);
-// With the space's lock held: translations were taken away, whole or in part. A new generation, and who runs it is told.
+// With the space's lock held: translations were taken away, whole or in part. A new generation, and who runs it is
+// told.
 static inline void space_changed(struct space *s)
 {
     __atomic_store_n(&s->generation, generation_draw(), __ATOMIC_SEQ_CST);

@@ -1,6 +1,6 @@
-// Leaves that go together again. Where pages are alike, after a log of writes has ended or rights have changed, they become
-// one leaf and one block: first regions of 2 MiB, then of 1 GiB. The quarantine, which visits spaces between exits and when
-// processors idle, has it done in portions.
+// Leaves that go together again. Where pages are alike, after a log of writes has ended or rights have changed, they
+// become one leaf and one block: first regions of 2 MiB, then of 1 GiB. The quarantine, which visits spaces between
+// exits and when processors idle, has it done in portions.
 #include "mm/space_impl.h"
 
 enum { REGION = 512, GIB = REGION * REGION };
@@ -13,8 +13,8 @@ void space_tidy_later(struct space *s, uint64_t first, uint64_t end)
     s->tidy_end = none ? end : max_u64(s->tidy_end, end);
 }
 
-// What a log that has ended may have taken from leaves: the right to write, or flags that keep them from being noted. Whether
-// it had.
+// What a log that has ended may have taken from leaves: the right to write, or flags that keep them from being noted.
+// Whether it had.
 static bool restore(const struct slot *t, uint64_t *entry, uint64_t count)
 {
     uint64_t all = dirty_leaf(t, t->flags & SLOT_WRITE), changed = 0;
@@ -40,16 +40,16 @@ static uint64_t next_slot(const struct space *s, uint64_t gfn)
     return next;
 }
 
-// Small leaves from `gfn`, whose entry is `leaf`, to the end of its region. Whether it is to be looked at once more: as one
-// leaf, or because what was restored may go together now.
+// Small leaves from `gfn`, whose entry is `leaf`, to the end of its region. Whether it is to be looked at once more:
+// as one leaf, or because what was restored may go together now.
 static bool fold_region(struct space *s, const struct slot *t, uint64_t gfn, uint64_t *leaf)
 {
     return space_merge(s, t, gfn, EPT_2M) ||
            restore(t, leaf, min_u64(REGION - gfn % REGION, t->first + t->pages - gfn));
 }
 
-// Looks at what is next; false: that was a fold. Stays at a region that it folded, whose GiB is next then. `may_fold`: else
-// it stays before it.
+// Looks at what is next; false: that was a fold. Stays at a region that it folded, whose GiB is next then.
+// `may_fold`: else it stays before it.
 static bool look(struct space *s, bool may_fold)
 {
     uint64_t gfn = s->tidy;

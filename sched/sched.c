@@ -317,7 +317,8 @@ static int claim(const struct sched_node *n)
     return __atomic_fetch_and(&asking, ~(1ull << id), __ATOMIC_SEQ_CST) >> id & 1 ? id : -1;
 }
 
-// The next in line and a few behind it, but who is being woken from elsewhere; who has a part in the present turn stays.
+// The next in line and a few behind it, but who is being woken from elsewhere; who has a part in the present turn
+// stays.
 struct sched_node *sched_depart(struct runq *q, bool (*may_move)(const struct sched_node *n),
                                 struct pcpu **to)
 {

@@ -110,13 +110,13 @@ noinline_cold void sched_join_unlike(struct runq *q, struct sched_node *n);
 
 // Hand-off, for messages: `from`, who runs, lets `to`, who is PARKED here, run at once on the rest of its turn. With
 // `parks`, `from` waits for sched_wake() from now on, else it is at the head of the queue: it goes on when `to` parks
-// before the turn is over. When the turn is over the next in line runs, so that however often two hand it to each other,
-// others wait for one quantum. `to` may lend it further. Own processor only.
+// before the turn is over. When the turn is over the next in line runs, so that however often two hand it to each
+// other, others wait for one quantum. `to` may lend it further. Own processor only.
 //
 // How a hypercall handler hands off (kernel/ipc.c): it writes the message into the registers of `to`, who is parked
-// behind its own VMCALL, calls this and then vcpu_hand_over(), and returns. No queue is searched, and without anything
-// rare about the two (vmx/state.h) there is no turn check. With `parks`, what lets the vCPU run (enum cpu_state) says so
-// before, or the next cpu_events() would take it for one that runs.
+// behind its own VMCALL, calls this and then vcpu_hand_over(), and returns. No queue is searched, and without
+// anything rare about the two (vmx/state.h) there is no turn check. With `parks`, what lets the vCPU run (enum
+// cpu_state) says so before, or the next cpu_events() would take it for one that runs.
 static inline_always void sched_handoff(struct sched_node *from, struct sched_node *to, bool parks, tsc_t now)
 {
     struct runq *q = from->home->runq;
@@ -152,9 +152,10 @@ static inline void sched_end_turn(struct sched_node *n)
 struct pcpu *sched_ask(struct pcpu *p, tsc_t now, uint64_t again, tsc_t *next);
 // This processor has work.
 void sched_ask_no_more(struct pcpu *p);
-// Takes a vCPU that waits for its turn, and of which may_move() says so, out of this processor's ring for one that asks
-// and that the vCPU may live on, `*to`. It is MOVING then: nobody runs it, and a wake does nothing, for it will be runnable. NULL: there is none.
-// What hangs on its home can be moved now; sched_set_home() and, there, sched_arrive() have to follow.
+// Takes a vCPU that waits for its turn, and of which may_move() says so, out of this processor's ring for one that
+// asks and that the vCPU may live on, `*to`. It is MOVING then: nobody runs it, and a wake does nothing, for it will
+// be runnable. NULL: there is none. What hangs on its home can be moved now; sched_set_home() and, there,
+// sched_arrive() have to follow.
 struct sched_node *sched_depart(struct runq *q, bool (*may_move)(const struct sched_node *n),
                                 struct pcpu **to);
 void sched_set_home(struct sched_node *n, struct pcpu *to);

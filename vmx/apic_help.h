@@ -1,5 +1,5 @@
-// How the processor helps with a vCPU's local APIC (SDM, "APIC Virtualization and Virtual Interrupts"); what it does not
-// do is done at exits.
+// How the processor helps with a vCPU's local APIC (SDM, "APIC Virtualization and Virtual Interrupts"); what it does
+// not do is done at exits.
 #pragma once
 
 enum apic_help {

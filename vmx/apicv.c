@@ -89,8 +89,8 @@ void apicv_setup(struct vcpu *v)
     write_controls(v);
 }
 
-// With "virtualize APIC accesses" the same translations mean something else (SDM, "Issues Pertaining to Page Size and TLB
-// Management").
+// With "virtualize APIC accesses" the same translations mean something else (SDM, "Issues Pertaining to Page Size and
+// TLB Management").
 void vcpu_help_apic(struct vcpu *v, enum apic_help help)
 {
     v->apic_help = (uint8_t)help;

@@ -1,5 +1,5 @@
-// APIC virtualization by the processor: what VMCSs and EPT need for it. vmx/vcpu.h has the rest. All of it is there only
-// with vmx_controls.apicv.
+// APIC virtualization by the processor: what VMCSs and EPT need for it. vmx/vcpu.h has the rest. All of it is there
+// only with vmx_controls.apicv.
 #pragma once
 #include "arch/reason.h"
 #include "vmx/vcpu.h"

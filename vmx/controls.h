@@ -17,6 +17,6 @@ struct controls {
 // E_UNSUPPORTED with the sentence in `why` when the processor lacks something required or forces something
 // that has to be avoided. Pure.
 enum error controls_negotiate(const struct vmx_caps *caps, struct controls *out, struct reason *why);
-// After that, and only where it is wanted: adds APIC virtualization to `out`. E_UNSUPPORTED with what lacks in `why`; then
-// `out` is as it was. Pure.
+// After that, and only where it is wanted: adds APIC virtualization to `out`. E_UNSUPPORTED with what lacks in `why`;
+// then `out` is as it was. Pure.
 enum error controls_negotiate_apicv(const struct vmx_caps *caps, struct controls *out, struct reason *why);

@@ -128,9 +128,9 @@ static noinline_cold void exit_rare(struct vcpu *v, uint64_t reason)
         exit_unhandled(v);
 }
 
-// From the stub, with the guest's registers in `v` and this processor's stack; returns the vCPU to enter, which is another
-// one if the handler has handed over (vcpu_hand_over()). What is under the microscope comes through the other stub and
-// has the same way, compiled a second time.
+// From the stub, with the guest's registers in `v` and this processor's stack; returns the vCPU to enter, which is
+// another one if the handler has handed over (vcpu_hand_over()). What is under the microscope comes through the other
+// stub and has the same way, compiled a second time.
 static inline __attribute__((always_inline)) struct vcpu *dispatch(struct vcpu *v, bool watched)
 {
     tags_check_exit(v);

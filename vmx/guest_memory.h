@@ -14,8 +14,8 @@ enum guest_move {
 // The linear address of `size` bytes at segment:offset (enum segment_register). False: a fault was injected.
 bool guest_operand(struct vcpu *v, unsigned segment, uint64_t offset, unsigned size, enum access access,
                    uint64_t *linear);
-// Moves `size` bytes, less than a page, between `value` and the guest's linear address, a page at a time; outside 64-bit
-// mode that wraps at 4 GiB. A device is reached whole, by one access of its own width, or not at all. False: a
+// Moves `size` bytes, less than a page, between `value` and the guest's linear address, a page at a time; outside
+// 64-bit mode that wraps at 4 GiB. A device is reached whole, by one access of its own width, or not at all. False: a
 // fault was injected or the machine ended.
 bool guest_move(struct vcpu *v, uint64_t linear, void *value, unsigned size, enum guest_move how);
 // Copies up to 15 bytes of the instruction that the processor executed at `linear`: as many as lie in its page. How

@@ -17,7 +17,7 @@ struct guest_paging {
 enum error guest_translate(const struct guest_paging *p, struct space *space, uint64_t linear,
                            enum access access, gpa_t *to, uint32_t *pf_error);
 
-// Where the byte is that a processor with 4-level paging fetched from `linear` just now, and the rest of its page; NULL:
-// guest_translate() knows why. Rights, reserved bits and accessed flags were looked at by the processor: who changes
-// his tables meanwhile gets what a stale translation would give him.
+// Where the byte is that a processor with 4-level paging fetched from `linear` just now, and the rest of its page;
+// NULL: guest_translate() knows why. Rights, reserved bits and accessed flags were looked at by the processor: who
+// changes his tables meanwhile gets what a stale translation would give him.
 const void *guest_fetched(struct guest_view *g, uint64_t cr3, uint64_t linear);

@@ -27,9 +27,9 @@ struct microscope {
 extern const uint16_t microscope_fields[EXIT_REASONS_COUNTED]; // 0: reason and RIP say all
 noinline_cold struct vcpu *microscope_note_more(struct vcpu *v, struct exit_record *r);
 
-// Just before the entry of a vCPU that was not left, the exit information of whose VMCS still tells of this exit; or of one
-// that was handed over to, whose VMCS tells of its own VMCALL instead of the other's.
-// Returns `v`, so that what is rare can be a tail call.
+// Just before the entry of a vCPU that was not left, the exit information of whose VMCS still tells of this exit; or
+// of one that was handed over to, whose VMCS tells of its own VMCALL instead of the other's. Returns `v`, so that
+// what is rare can be a tail call.
 static inline struct vcpu *microscope_note(struct vcpu *v)
 {
     struct microscope *m = v->microscope;

@@ -189,8 +189,8 @@ static void read_exit(struct probe_attempt *a)
 
 // ---- The latest end ----
 
-// What runs longer, for want of a preemption timer or with a long one, is ended by the local APIC's timer: a processor is
-// not lost to a subject that loops, as long as interrupts exit.
+// What runs longer, for want of a preemption timer or with a long one, is ended by the local APIC's timer: a
+// processor is not lost to a subject that loops, as long as interrupts exit.
 enum { LATEST_MS = 1000 };
 
 static bool may_run_long(const struct probe *p)

@@ -66,8 +66,8 @@ enum error probe_elsewhere(struct probe *p, const struct probe_step *s, const ui
 bool probe_can_elsewhere(unsigned instruction);
 void probe_elsewhere_free(struct probe *p);
 
-// Whether an attempt with the values of `p->now` and these flags stays inside the machine whatever the processor makes of
-// it. Copies the lists of MSRs.
+// Whether an attempt with the values of `p->now` and these flags stays inside the machine whatever the processor
+// makes of it. Copies the lists of MSRs.
 enum error probe_fence(struct probe *p, uint32_t flags);
 // Bits of an address that lead to memory name a page of the machine's RAM. What another vCPU unmaps meanwhile stays the
 // machine's until this processor enters a guest again (space_has_frame).

@@ -1,6 +1,6 @@
-// A VMX instruction of PROBE_RUN at CPL 3 or in compatibility mode, in VMX root operation or outside. The code for it is
-// on pages of its own, which only these page tables map, in the lower half; GDT and IDT are other ones, too. It ends by
-// an exception: the instruction's, or that of the UD2 behind it.
+// A VMX instruction of PROBE_RUN at CPL 3 or in compatibility mode, in VMX root operation or outside. The code for it
+// is on pages of its own, which only these page tables map, in the lower half; GDT and IDT are other ones, too. It
+// ends by an exception: the instruction's, or that of the UD2 behind it.
 #include "arch/cpu.h"
 #include "arch/descriptors.h"
 #include "arch/exception.h"

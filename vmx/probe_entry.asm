@@ -104,7 +104,8 @@ probe_spin:
         pause
         jmp probe_spin
 
-; void probe_go(struct room *r, frame for IRET, cr3, rbx, rax, rcx): ends in probe_came_*, by an exception (vmx/probe_elsewhere.c).
+; void probe_go(struct room *r, frame for IRET, cr3, rbx, rax, rcx): ends in probe_came_*, by an exception
+; (vmx/probe_elsewhere.c).
 global probe_go
 probe_go:
         push rbx

@@ -1,6 +1,6 @@
-// What an attempt may leave in the processor, and only VMX non-root operation takes away: virtual-NMI blocking, which on
-// every processor ends with an IRET there, and a pending INIT. It is the hypervisor's own code, on its own page tables,
-// that is entered for it.
+// What an attempt may leave in the processor, and only VMX non-root operation takes away: virtual-NMI blocking, which
+// on every processor ends with an IRET there, and a pending INIT. It is the hypervisor's own code, on its own page
+// tables, that is entered for it.
 #include "arch/cpu.h"
 #include "arch/descriptors.h"
 #include "arch/exception.h"

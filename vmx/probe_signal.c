@@ -79,8 +79,8 @@ static void help(struct request *r)
 
 static uint32_t asking; // how many
 
-// By an interrupt, and by who comes by: there are processors on which an interrupt does not end the turn of a guest that
-// has interrupts off (docs/deviations.md).
+// By an interrupt, and by who comes by: there are processors on which an interrupt does not end the turn of a guest
+// that has interrupts off (docs/deviations.md).
 void probe_signal_help(void)
 {
     if (!__atomic_load_n(&asking, __ATOMIC_ACQUIRE))

@@ -142,8 +142,8 @@ static bool is_given(const struct probe *p, unsigned at, uint64_t value)
            (at == AT_VMCS_LINK_POINTER && value == p->vmcs.region.v);
 }
 
-// All ones are what rows about "no address" use: they have to be refused, or are not looked at. What the template has is
-// looked at like others: the machine may have given its page back since.
+// All ones are what rows about "no address" use: they have to be refused, or are not looked at. What the template has
+// is looked at like others: the machine may have given its page back since.
 static enum error fence_addresses(struct probe *p)
 {
     uint64_t generation = space_generation(p->space);
@@ -181,8 +181,8 @@ static enum error fence_host(const struct probe *p)
 }
 
 // Something has to end the run: the timer, also while halted, and not in wait-for-SIPI (SDM, "VMX-Preemption Timer"),
-// where nothing but a SIPI does; or an interrupt of the box, which ends what is active. What an INIT leaves pending is taken behind the attempt, for which there has to
-// be the timer (probe_drain_init()).
+// where nothing but a SIPI does; or an interrupt of the box, which ends what is active. What an INIT leaves pending
+// is taken behind the attempt, for which there has to be the timer (probe_drain_init()).
 static enum error fence_end(const struct probe *p, uint32_t flags)
 {
     bool timer = p->now[AT_PIN_BASED_CONTROLS] & PIN_PREEMPTION_TIMER;

@@ -73,9 +73,9 @@ uint64_t state_bytes(void)
 // guest never enabled it can neither see nor change, so it is neither stored nor loaded: with such components
 // XSAVE does both, with XCR0 = all that the guest ever enabled; without, FXSAVE, which does not look at XCR0.
 //
-// XSAVEOPT leaves alone what is as the last XRSTOR from the same address left it. That the guest executes an XRSTOR there
-// is no harm: the processor knows VMX non-root operation apart (SDM volume 1, "XSAVEOPT"). With a hypervisor below
-// both of us are in it, so there it is XSAVE. ----
+// XSAVEOPT leaves alone what is as the last XRSTOR from the same address left it. That the guest executes an XRSTOR
+// there is no harm: the processor knows VMX non-root operation apart (SDM volume 1, "XSAVEOPT"). With a hypervisor
+// below both of us are in it, so there it is XSAVE. ----
 
 enum { XCR0_LEGACY = XCR0_X87 | XCR0_SSE };
 
@@ -388,8 +388,8 @@ struct vcpu *vcpu_enter(struct vcpu *to, tsc_t now, tsc_t deadline)
     return enter_space(cpu, to, now, deadline);
 }
 
-// A turn check that finds nothing but another vCPU, and vcpu_enter() for that one. No fuel: there is something else, or this
-// is a box where every exit has a turn check.
+// A turn check that finds nothing but another vCPU, and vcpu_enter() for that one. No fuel: there is something else,
+// or this is a box where every exit has a turn check.
 void vcpu_hand_over(struct vcpu *from, struct vcpu *to, tsc_t now)
 {
     struct pcpu *p = this_pcpu();

@@ -122,8 +122,8 @@ noinline_cold bool vcpu_break_entry(struct vcpu *v, const char *field, uint64_t 
 // Makes `to` the vCPU of this processor: VMCS, state outside it, address space; ends its turn on the hardware at
 // `deadline` at the latest; gives it fuel. Returns it.
 struct vcpu *vcpu_enter(struct vcpu *to, tsc_t now, tsc_t deadline);
-// For a hypercall of `from` that has let `to` run on the rest of its turn (sched_handoff()), as its last act: makes `to` the
-// vCPU of this processor at once where that can be done without a turn check, else has one made.
+// For a hypercall of `from` that has let `to` run on the rest of its turn (sched_handoff()), as its last act: makes
+// `to` the vCPU of this processor at once where that can be done without a turn check, else has one made.
 void vcpu_hand_over(struct vcpu *from, struct vcpu *to, tsc_t now);
 tsc_t vcpu_longest_turn(void); // how far behind `now` the deadline may be
 // This processor has no vCPU: it idles, or its vCPU is about to be destroyed.
@@ -148,16 +148,16 @@ void vcpu_inject_nmi(struct vcpu *v);
 // The upcall `events` comes again as soon as the guest can take one.
 void vcpu_want_windows(struct vcpu *v, bool interrupt, bool nmi);
 // Where the processor helps with local APICs (v->apic_page, which is then the registers' page): changes how. With
-// delivery by the processor IRR, ISR and PPR of the page are its own while the guest runs, and these are what it goes by:
-// the highest vector requested and in service (0: none), and the vectors whose EOI is to exit.
+// delivery by the processor IRR, ISR and PPR of the page are its own while the guest runs, and these are what it goes
+// by: the highest vector requested and in service (0: none), and the vectors whose EOI is to exit.
 void vcpu_help_apic(struct vcpu *v, enum apic_help help);
 void vcpu_set_apic_status(struct vcpu *v, uint8_t requested, uint8_t in_service);
 uint8_t vcpu_apic_requested(const struct vcpu *v);
 void vcpu_request_apic(struct vcpu *v, uint8_t vector); // in service stays
 void vcpu_set_eoi_exits(struct vcpu *v, const uint64_t vectors[static 4]);
-// Whether the xAPIC page at its usual place is the processor's business in space `s`: only while every vCPU has its APIC
-// there, for to others it would be memory. Elsewhere, and when the space has pages of its own thereabouts, accesses make
-// EPT violations. Then as for space_link().
+// Whether the xAPIC page at its usual place is the processor's business in space `s`: only while every vCPU has its
+// APIC there, for to others it would be memory. Elsewhere, and when the space has pages of its own thereabouts,
+// accesses make EPT violations. Then as for space_link().
 enum error vcpu_show_apic_page(struct space *s, bool shown);
 // The upcall `events` comes before the next entry. Any processor; from another one, kick it too.
 void vcpu_request_events(struct vcpu *v);

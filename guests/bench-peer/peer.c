@@ -1,6 +1,6 @@
-// The other end of bench's vcpu-switch: yields in the shortest loop there is (yields=N). bench knows its length and that
-// it ends well before bench stops yielding. Then it grants pages, 64 of 4 KiB or, with `large`, one leaf of 2 MiB, and
-// answers messages, until bench (peer=NAME) has ended.
+// The other end of bench's vcpu-switch: yields in the shortest loop there is (yields=N). bench knows its length and
+// that it ends well before bench stops yielding. Then it grants pages, 64 of 4 KiB or, with `large`, one leaf of 2
+// MiB, and answers messages, until bench (peer=NAME) has ended.
 #include "guests/lib/guest.h"
 #include "guests/lib/ipc.h"
 

@@ -1,6 +1,7 @@
 // A machine with caps=control pauses, resumes, resets and destroys the machines that its command line names behind
-// `steers=`, commas between them; with `churns=` it resets each `times=` times and then destroys them. The same file is the victim: `busy` never exits of its own accord, `talks` makes
-// hypercalls, `halts` sleeps for ever. `meek` has no right and is told so.
+// `steers=`, commas between them; with `churns=` it resets each `times=` times and then destroys them. The same file
+// is the victim: `busy` never exits of its own accord, `talks` makes hypercalls, `halts` sleeps for ever. `meek` has
+// no right and is told so.
 #include "guests/lib/guest.h"
 
 enum {

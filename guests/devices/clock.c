@@ -77,8 +77,8 @@ static void compare(struct updates *u, const struct look *before, const struct l
         u->stuck |= now->begin - u->rose.end > divide(2 * UPDATE_US * tick_hz, SECOND_US);
 }
 
-// A machine that shares its processor may have none during an update, and so sees nothing of it. That is excused, as far
-// as the TSC says so, and the next update is waited for.
+// A machine that shares its processor may have none during an update, and so sees nothing of it. That is excused, as
+// far as the TSC says so, and the next update is waited for.
 static void check_updates(void)
 {
     check_bits("clock-valid", VALID, VALID, rtc_read(RTC_D));

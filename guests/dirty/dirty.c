@@ -1,7 +1,7 @@
 // The dirty log: which pages were written since the last look. A machine with `caps=log` looks at itself; one with
 // `caps=control` and `watches=NAME` on its command line at another, which writes every second page of a stretch
-// (`works`) until it is destroyed. `meek` has no right. `gib` looks at its first GiB, backed at once: leaves that were split
-// go together again. However the hypervisor logs, the points are the same.
+// (`works`) until it is destroyed. `meek` has no right. `gib` looks at its first GiB, backed at once: leaves that
+// were split go together again. However the hypervisor logs, the points are the same.
 #include "guests/lib/guest.h"
 
 enum { PAGE_BYTES = 4096, FIRST = 1024, PAGES = 1024, LAST = FIRST + PAGES, ROUNDS = 30, A_ROUND = 60 };

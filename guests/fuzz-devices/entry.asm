@@ -1,6 +1,6 @@
-; Gates for all vectors, and where a processor begins after SIPI. The PIC can deliver an interrupt through a vector where
-; exceptions have an error code, so the vector does not tell what was pushed. RSP does: the processor aligns it to 16
-; before it pushes five words or six (SDM, "64-Bit Mode Stack Frame").
+; Gates for all vectors, and where a processor begins after SIPI. The PIC can deliver an interrupt through a vector
+; where exceptions have an error code, so the vector does not tell what was pushed. RSP does: the processor aligns it
+; to 16 before it pushes five words or six (SDM, "64-Bit Mode Stack Frame").
 bits 64
 default rel
 extern fuzz_interrupt, fuzz_restarted, fuzz_stacks

@@ -1,5 +1,5 @@
-// Writes and reads registers of local APIC, I/O APIC, interrupt controllers, timers, clock and UART at random, on all its
-// processors, and lives to say how often; cmdline=seed=N count=N. What may go wrong for this machine goes wrong:
+// Writes and reads registers of local APIC, I/O APIC, interrupt controllers, timers, clock and UART at random, on all
+// its processors, and lives to say how often; cmdline=seed=N count=N. What may go wrong for this machine goes wrong:
 // interrupts by any vector, NMIs, APICs that are switched off, processors stopped and started in the middle of it.
 // Afterwards everything must still work, and no other machine may have noticed.
 #include "guests/fuzz-devices/fuzz.h"

@@ -89,7 +89,8 @@ static bool on_event(struct frame *f)
     return true;
 }
 
-// An interrupt that comes before the call, because others had their turns in between, ends no wait: another one is tried.
+// An interrupt that comes before the call, because others had their turns in between, ends no wait: another one is
+// tried.
 static void interrupted_wait(struct words *m)
 {
     enum { TICKS = 20000, PATIENCE_US = 500000, TRIES = 10 };

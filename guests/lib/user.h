@@ -1,5 +1,5 @@
-// CPL 3, and compatibility mode: 64-bit guests only. From user_prepare() on the GDT is this library's, and CPL 3 may use
-// the first 2 MiB.
+// CPL 3, and compatibility mode: 64-bit guests only. From user_prepare() on the GDT is this library's, and CPL 3 may
+// use the first 2 MiB.
 #pragma once
 #include "guests/lib/exception.h"
 

@@ -1,7 +1,7 @@
 // Moves between processors, seen from inside. A pusher (cmdline=push=K, on processor K by its cpu=) never halts for a
-// while, then sleeps for a while, in turns with the other pusher: whose turn is shorter there than elsewhere is moved to
-// the processor that idles. Who is moved (cmdline=moves=N) asks where it is, time after time, and looks that nothing
-// is lost on the way: vector registers, MSRs, debug registers, its local APIC's timer, the PIT's interrupts.
+// while, then sleeps for a while, in turns with the other pusher: whose turn is shorter there than elsewhere is moved
+// to the processor that idles. Who is moved (cmdline=moves=N) asks where it is, time after time, and looks that
+// nothing is lost on the way: vector registers, MSRs, debug registers, its local APIC's timer, the PIT's interrupts.
 #include "guests/lib/apic.h"
 #include "guests/lib/guest.h"
 

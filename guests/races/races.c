@@ -1,5 +1,5 @@
-// Two vCPUs of one machine in the same hypercall at once, and pages that are granted or given in ways that do not go together.
-// By the first word of the command line; of= names the other machine:
+// Two vCPUs of one machine in the same hypercall at once, and pages that are granted or given in ways that do not go
+// together. By the first word of the command line; of= names the other machine:
 //   reader of=OWNER     maps what it is asked to map; then both its vCPUs map and unmap at random, until the owner is done
 //   owner of=READER     grants overlapping pages, holes of its balloon, pages that it gives back while they are lent; then
 //                       both its vCPUs grant and revoke at random

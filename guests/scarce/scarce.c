@@ -1,7 +1,8 @@
-// Memory that runs out (the hypervisor's fail-alloc=). The machine `victim` asks for everything that takes memory while it
-// runs: a log of writes, pages of its balloon, pages that the machine `driver` grants, a probe. It does without what it does
-// not get, tries again, and tells the driver how often it was refused. The driver resets it, so that something else fails in
-// its next life, until it was refused nothing; then it destroys it. Their names on the command line: `of=` the other's.
+// Memory that runs out (the hypervisor's fail-alloc=). The machine `victim` asks for everything that takes memory
+// while it runs: a log of writes, pages of its balloon, pages that the machine `driver` grants, a probe. It does
+// without what it does not get, tries again, and tells the driver how often it was refused. The driver resets it, so
+// that something else fails in its next life, until it was refused nothing; then it destroys it. Their names on the
+// command line: `of=` the other's.
 #include "guests/lib/guest.h"
 #include "guests/lib/ipc.h"
 #include "abi/probe.h"

@@ -1,5 +1,5 @@
-// Receives a line at its serial port, woken from HLT by the interrupt of each byte, and sends it back by interrupts, too.
-// cmdline=what the line must be; `nothing`: none of it may come.
+// Receives a line at its serial port, woken from HLT by the interrupt of each byte, and sends it back by interrupts,
+// too. cmdline=what the line must be; `nothing`: none of it may come.
 #include "guests/lib/apic.h"
 #include "guests/lib/guest.h"
 

@@ -1,4 +1,5 @@
-// Asks the hypervisor by message for everything that it serves, rightly and wrongly. The first word of cmdline= is the role.
+// Asks the hypervisor by message for everything that it serves, rightly and wrongly. The first word of cmdline= is
+// the role.
 #include "guests/services/services.h"
 
 struct services hv;

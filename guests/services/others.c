@@ -1,5 +1,5 @@
-// Other machines by message: those that cmdline= names. `runs` runs until it is destroyed; `exits` ends with 42, whenever
-// that is; `broken` could not be loaded; `reborn` is reset and then destroyed.
+// Other machines by message: those that cmdline= names. `runs` runs until it is destroyed; `exits` ends with 42,
+// whenever that is; `broken` could not be loaded; `reborn` is reset and then destroyed.
 #include "guests/services/services.h"
 #include "abi/ending.h"
 

@@ -1,10 +1,10 @@
 // Shares of one processor by weight, seen from inside. Spinners never halt: each must have had its weight's part of
 // the time, to 1 percent, over a thousand slices (cmdline=weight=W of=SUM slice-us=N, SUM of all spinners' weights).
-// A sleeper (cmdline=company=N slice-us=N) sets its timer, halts, and looks how long after that it runs: before any of
-// the N others had two turns. Who sleeps takes so little that spinners need not know of it. Of a pair that calls and
-// answers (cmdline=calls=NAME weight=W of=SUM slice-us=N, answers=NAME) one runs at a time: together they have the share of one.
-// Where others want the processor, too, two compare: one (cmdline=against=NAME times=N slice-us=N) runs for a number of slices,
-// and must have had N times what the other (cmdline=under=NAME) had meanwhile.
+// A sleeper (cmdline=company=N slice-us=N) sets its timer, halts, and looks how long after that it runs: before any
+// of the N others had two turns. Who sleeps takes so little that spinners need not know of it. Of a pair that calls
+// and answers (cmdline=calls=NAME weight=W of=SUM slice-us=N, answers=NAME) one runs at a time: together they have
+// the share of one. Where others want the processor, too, two compare: one (cmdline=against=NAME times=N slice-us=N)
+// runs for a number of slices, and must have had N times what the other (cmdline=under=NAME) had meanwhile.
 #include "guests/lib/apic.h"
 #include "guests/lib/guest.h"
 #include "guests/lib/ipc.h"

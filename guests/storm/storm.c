@@ -1,5 +1,5 @@
-// Interrupts as fast as they can be asked for, on all its processors; cmdline=KIND. Who is interrupted all the time must
-// still get on between interrupts, and so must every other machine.
+// Interrupts as fast as they can be asked for, on all its processors; cmdline=KIND. Who is interrupted all the time
+// must still get on between interrupts, and so must every other machine.
 //     timer    each APIC timer has a period of 1
 //     devices  timer, clock and serial port interrupt all processors in turn, as often as they can be programmed to
 //     ipis     each processor sends to all others, and NMIs to the next one

@@ -78,8 +78,8 @@ static void gate_test(void)
     check(worked.top == 0, "exception-nothing-pushed", "expected 0 on top of the stack\ngot %#x", worked.top);
 }
 
-// What the local APIC delivers: the interrupted task goes on where it was, behind its HLT, too. IRET from the handler's task
-// ends the blocking of NMIs (SDM, "Handling Multiple NMIs").
+// What the local APIC delivers: the interrupted task goes on where it was, behind its HLT, too. IRET from the
+// handler's task ends the blocking of NMIs (SDM, "Handling Multiple NMIs").
 static void event_test(void)
 {
     enum { VECTOR = 0x51 };

@@ -1,5 +1,5 @@
-// APIC virtualization: TPR shadow, accesses to the APIC-access page with and without APIC-register virtualization, x2APIC
-// mode, virtual-interrupt delivery, EOI and self-IPI.
+// APIC virtualization: TPR shadow, accesses to the APIC-access page with and without APIC-register virtualization,
+// x2APIC mode, virtual-interrupt delivery, EOI and self-IPI.
 #include "guests/vmx/lib/vmx.h"
 
 CODE(code_read32, "mov (%rbx), %eax");

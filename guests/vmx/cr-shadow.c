@@ -1,4 +1,5 @@
-// Guest/host masks and read shadows of CR0 and CR4, CR3 targets, CR8: which accesses exit, and what is read and written.
+// Guest/host masks and read shadows of CR0 and CR4, CR3 targets, CR8: which accesses exit, and what is read and
+// written.
 #include "guests/vmx/lib/vmx.h"
 
 // clang-format off

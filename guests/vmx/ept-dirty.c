@@ -1,5 +1,5 @@
-// Accessed and dirty flags for EPT, of data and of walks through guest paging structures, and the log of pages that become
-// dirty.
+// Accessed and dirty flags for EPT, of data and of walks through guest paging structures, and the log of pages that
+// become dirty.
 #include "guests/vmx/lib/ept.h"
 
 static const char *const levels[] = {NULL, "pte", "pde", "pdpte", "pml4e"};

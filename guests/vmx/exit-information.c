@@ -1,4 +1,5 @@
-// Instruction information, displacement and length of exits by instructions: each form of operand, each register, MOV DR.
+// Instruction information, displacement and length of exits by instructions: each form of operand, each register, MOV
+// DR.
 #include "guests/vmx/lib/encode.h"
 #include "guests/vmx/lib/row_control.h"
 

@@ -1,4 +1,5 @@
-// Instructions that exit: each with its control, reason, qualification and length, in each mode; and without the control.
+// Instructions that exit: each with its control, reason, qualification and length, in each mode; and without the
+// control.
 #include "guests/vmx/lib/row_control.h"
 
 // Code that means the same in all modes: registers as the table says, memory at RBX.
@@ -54,9 +55,9 @@ enum outcome { EXITS = 'E', UD = 'U', GP = 'G', PASSES = 'P', HALTS = 'H', PASSE
 
 enum { OPERAND = -1, QUIET_PORT = 0x220, TASK_SELECTOR = 0x68 };
 
-// `in`: the first of subject_modes. "Relative Priority of Faults and VM Exits": invalid opcodes and faults based on privilege come
-// first, but for MOV DR; the VMX instructions say in volume 3, "VMX Instructions", that they exit before they look at
-// CPL, and after they look at the mode.
+// `in`: the first of subject_modes. "Relative Priority of Faults and VM Exits": invalid opcodes and faults based on
+// privilege come first, but for MOV DR; the VMX instructions say in volume 3, "VMX Instructions", that they exit
+// before they look at CPL, and after they look at the mode.
 // clang-format off
 static const struct intercept {
     const char *name, *code;

@@ -1,5 +1,5 @@
-// The VMX-preemption timer: when it expires, before and behind what, what is saved of it, and that it runs on while only
-// the level below handles exits.
+// The VMX-preemption timer: when it expires, before and behind what, what is saved of it, and that it runs on while
+// only the level below handles exits.
 #include "guests/vmx/lib/vmx.h"
 
 // Loops keep RDTSC: at their first instruction in R8, at the last one in R9. RCX: rounds.

@@ -1,5 +1,5 @@
-// NMI, INIT and SIPI, sent by another processor while the entered code runs or waits, and the activity state that only a
-// SIPI ends.
+// NMI, INIT and SIPI, sent by another processor while the entered code runs or waits, and the activity state that
+// only a SIPI ends.
 #include "guests/vmx/lib/vmx.h"
 #include "sdm/msr.h"
 

@@ -1,5 +1,5 @@
-// Cached translations: what INVVPID, INVEPT, VM entries and the entered code's own instructions name is gone afterwards.
-// That they spare the rest is only told: a processor may cache less than it could.
+// Cached translations: what INVVPID, INVEPT, VM entries and the entered code's own instructions name is gone
+// afterwards. That they spare the rest is only told: a processor may cache less than it could.
 #include "guests/vmx/lib/vmx.h"
 
 CODE(code_read, "mov (%rbx), %rax");

@@ -1,5 +1,5 @@
-// Random reads and writes over all ports of a machine's devices while its clock runs, jumps and runs backwards, and bytes
-// arrive at its serial port.
+// Random reads and writes over all ports of a machine's devices while its clock runs, jumps and runs backwards, and
+// bytes arrive at its serial port.
 #include "dev/devices_impl.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-// A box for tests of machines (kernel/vm.h). Around them everything is real but the vCPU, which is memory of the same kinds
-// only, and the report, whose lines are kept in `told`. Include it in one source of the test.
+// A box for tests of machines (kernel/vm.h). Around them everything is real but the vCPU, which is memory of the same
+// kinds only, and the report, whose lines are kept in `told`. Include it in one source of the test.
 #pragma once
 #include "kernel/vm.h"
 #include <pthread.h>

@@ -1,5 +1,5 @@
-// Threads that wake any of `node`, NODES of them, which who includes this has defined. Each hands out work first; whoever runs
-// a node finds all that was handed out before its wake.
+// Threads that wake any of `node`, NODES of them, which who includes this has defined. Each hands out work first;
+// whoever runs a node finds all that was handed out before its wake.
 #pragma once
 #include <pthread.h>
 #include <stdlib.h>

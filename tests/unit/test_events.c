@@ -1,4 +1,5 @@
-// What the hypervisor tells a machine through its port: answers and events, against a naive model, by random operations.
+// What the hypervisor tells a machine through its port: answers and events, against a naive model, by random
+// operations.
 #include "ipc/events.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-// Each allocation of spaces fails in turn: an error says so or nobody notices, a second try goes well, nothing else has changed,
-// and all is given back.
+// Each allocation of spaces fails in turn: an error says so or nobody notices, a second try goes well, nothing else
+// has changed, and all is given back.
 #include "mm/space.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -244,8 +244,8 @@ static void pages_go_together_whichever_is_the_last(void **state)
         assert_int_equal(level_of(page), page < 2 * REGION || page >= 6 * REGION ? EPT_4K : EPT_2M);
 }
 
-// A GiB in one block is split to the last page and is one leaf again, with its tables for the next time. What is written
-// to it is little: the rest of this RAM is never touched.
+// A GiB in one block is split to the last page and is one leaf again, with its tables for the next time. What is
+// written to it is little: the rest of this RAM is never touched.
 enum { GIB_PAGES = REGION * REGION };
 static struct space *with_a_gib(void)
 {

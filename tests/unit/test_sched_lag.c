@@ -1,7 +1,7 @@
-// What a vCPU lags behind its ideal share, at every moment. The ideal is a processor that serves all who have something to
-// do at once, each as fast as its weight says, and that is asked to do the same work at the same times: GPS of the
-// literature. Whoever has done its work parks there when it is done there. Lag is what a vCPU would have had by now, less
-// what it had.
+// What a vCPU lags behind its ideal share, at every moment. The ideal is a processor that serves all who have
+// something to do at once, each as fast as its weight says, and that is asked to do the same work at the same times:
+// GPS of the literature. Whoever has done its work parks there when it is done there. Lag is what a vCPU would have
+// had by now, less what it had.
 #include "sched/sched.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -97,8 +97,8 @@ static void check_lags(void)
             assert_true(lag(i) <= (double)(longest * q.count));
 }
 
-// Who gets work now: now and then, at once when it has none, or all just before the turn of the first is over, who never
-// stops.
+// Who gets work now: now and then, at once when it has none, or all just before the turn of the first is over, who
+// never stops.
 enum habit { SELDOM, ALWAYS, JUST_BEFORE, HABITS };
 
 static bool wants(enum habit habit, unsigned n)
@@ -139,8 +139,8 @@ static void lag_is_a_slice_for_each_in_the_ring_at_most(void **state)
     }
 }
 
-// Against another ideal, in which vCPUs come and go when they come and go here, it cannot hold: of four, three have a slice
-// each and park. The fourth is owed 1/4 + 1/3 + 1/2 of a slice then, and is alone: 13/12 for a bound of one.
+// Against another ideal, in which vCPUs come and go when they come and go here, it cannot hold: of four, three have a
+// slice each and park. The fourth is owed 1/4 + 1/3 + 1/2 of a slice then, and is alone: 13/12 for a bound of one.
 static void no_slices_keep_up_with_who_parks_when_it_parked_here(void **state)
 {
     double owed = 0;

@@ -123,7 +123,8 @@ static void faults_are_answered(void **state)
     assert_int_equal(frame_of(s, 0x10).v, frame.v);
 }
 
-// RAM of a slot, and nothing else that is charged to the same owner: no table, no frame that the hypervisor took for it.
+// RAM of a slot, and nothing else that is charged to the same owner: no table, no frame that the hypervisor took for
+// it.
 static void only_ram_is_its_own(void **state)
 {
     (void)state;

@@ -92,7 +92,8 @@ const char *vm_mode(enum entry_mode mode);
 void vm_user(void);
 // IRET by the machine itself: ends blocking of NMIs that its own exits have saved.
 void vm_unblock_nmis(void);
-// Page number `page` behind SUBJECT_WINDOW, beyond the machine's memory: its entry in the page tables. Long and PAE mode.
+// Page number `page` behind SUBJECT_WINDOW, beyond the machine's memory: its entry in the page tables. Long and PAE
+// mode.
 void vm_window(unsigned page, uint64_t entry);
 enum { SUBJECT_WINDOW = 0x400000 };
 // The modes that instructions and events are tested in, and how to get there behind vm_reset(): NULL, or why not.
@@ -111,8 +112,8 @@ extern const struct subject_mode {
     const char *name;
     const char *(*enter)(void);
 } subject_modes[SUBJECT_MODES];
-// Enter at `code`, with a preemption timer that leaves it time for RUN_TICKS: it ends by an exit of its own. In real and
-// virtual-8086 mode CS is made to begin at `code`.
+// Enter at `code`, with a preemption timer that leaves it time for RUN_TICKS: it ends by an exit of its own. In real
+// and virtual-8086 mode CS is made to begin at `code`.
 void vm_run(const void *code);
 enum { RUN_TICKS = 400000 };
 // Value of a field after the next attempt: up to 16 of them, asked for anew after vm_reset().
@@ -172,8 +173,8 @@ void ept_use(uint64_t pointer);
 
 extern struct probe_attempt result; // of the last one; flags and gpr of the next are the library's
 extern uint32_t vm_flags;           // enum probe_flag for the next attempts; 0 after vm_reset()
-// Makes `vm` the state that vm_reset() comes back to, until vm_open(): attempts that change little of it cost less. Host
-// state and VM-exit controls have to be the probe's. NULL, or why not.
+// Makes `vm` the state that vm_reset() comes back to, until vm_open(): attempts that change little of it cost less.
+// Host state and VM-exit controls have to be the probe's. NULL, or why not.
 const char *vm_base(void);
 // The probe's own template again.
 void vm_open(void);
