@@ -61,6 +61,21 @@ suite.equal("once recorded, it is known", 0, compare("--record", known, first)[0
 suite.check((known / "b").read_text().startswith("# About b.\nok one"), "comments stay")
 suite.equal("other machines' points are not recorded", ["b"], [p.name for p in known.glob("*")])
 
+# ---- The bucket whose points depend on chance ----
+chance = ["ok - entry-fuzz/a", "ok - entry-fuzz/b", "ok - entry-fuzz/end"]
+drawn = suite.files / "drawn"
+for file in drawn.glob("*"):
+    file.unlink()
+compare("--record", drawn, log("drawn.log", chance), buckets=("entry-fuzz",))
+for name, points, said in (
+        ("another rule drawn", ["ok - entry-fuzz/a", "ok - entry-fuzz/c", "ok - entry-fuzz/end"], ""),
+        ("a failure drawn", [*chance, "not ok - entry-fuzz/c"], "new failure: entry-fuzz/c\n"),
+        ("one drawn fails", [chance[0], "not ok - entry-fuzz/b", chance[2]], "new failure: entry-fuzz/b\n"),
+        ("its end is missing", chance[:2], "missing point: entry-fuzz/end\n")):
+    code, out, err = compare(drawn, log("chance.log", points), buckets=("entry-fuzz",))
+    suite.equal(f"{name}: exit code", 1 if said else 0, code, out, err)
+    suite.equal(f"{name}: what is said", said, out)
+
 # ---- Comparing ----
 CASES = [  # name, points, what is said
     ("the same", POINTS, ""),

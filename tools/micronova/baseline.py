@@ -18,6 +18,8 @@ from . import ROOT, Problem, scenario, tap
 
 FOLDER = ROOT / "tests" / "baseline"
 LIKE = "like.txt"
+# Which rules its random states happen to break differs by where a build has its pages: a point that is not in both is none.
+RANDOM = ("entry-fuzz",)
 LINE = re.compile(r"(?:(ok|skip|absent) (\S+)|(fail) ([^\s:]+): (\S.*))$")
 
 
@@ -29,6 +31,11 @@ def buckets():
 
 def bucket_of(point):
     return point.partition("/")[0]
+
+
+def _may_be_missing(point):
+    bucket, _, name = point.partition("/")
+    return bucket in RANDOM and name != "end"
 
 
 def states(log, of):
@@ -95,6 +102,8 @@ class Baseline:
         lines = [f"nothing is known of bucket {bucket}" for bucket in unknown]
         for point in list(before) + [p for p in now if p not in before]:
             was, is_ = before.get(point), now.get(point)
+            if is_ != "fail" and None in (was, is_) and _may_be_missing(point):
+                continue
             if was != is_ and (is_ == "fail" or bucket_of(point) in known):
                 lines.append(f"{WORDS[was, is_]}: {point}{self._because(point, log, is_)}")
         return lines
