@@ -367,7 +367,7 @@ enum error probe_base(struct probe *p, const struct probe_field *fields, uint32_
         return e;
     memcpy(p->initial, p->now, sizeof(p->now));
     p->template_good = 0;
-    return e;
+    return E_OK;
 }
 
 // ---- Life ----
