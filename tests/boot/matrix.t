@@ -1,17 +1,14 @@
 #!/usr/bin/env python3
-# Every pair of processors, memory and medium on Bochs Haswell; the full product is tests/long/product.t.
+# Processors and memory, each with every medium, on Bochs Haswell; the full product is tests/long/product.t.
 from boots import Suite
 
 ROWS = [  # cpus, MB, medium
-    (1, 64, "cd"),
     (2, 64, "disk"),
     (4, 64, "cd"),
     (1, 512, "disk"),
     (2, 512, "cd"),
-    (4, 512, "disk"),
     (1, 3072, "cd"),
-    (2, 3072, "disk"),
-    (4, 3072, "cd"),
+    (4, 3072, "disk"),
 ]
 
 suite = Suite()
