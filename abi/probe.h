@@ -103,12 +103,12 @@ struct probe_attempt {
     // RAX RCX RDX RBX RSP RBP RSI RDI R8-R15, in and out; RSP is a field. Not given back after an attempt that
     // changed host state or VM-exit controls.
     uint64_t gpr[16];
-    uint64_t
-        instruction_flags; // RFLAGS behind a VM-entry instruction that failed; all six status flags were set
-    uint64_t error;        // VM-instruction error, with PROBE_FAIL_VALID
-    uint64_t ticks;        // TSC from before the entry until after the exit
-    uint64_t efer,
-        pat; // IA32_EFER and IA32_PAT behind the exit; only of an attempt that changed host state or VM-exit controls
+    // RFLAGS behind a VM-entry instruction that failed; all six status flags were set.
+    uint64_t instruction_flags;
+    uint64_t error; // VM-instruction error, with PROBE_FAIL_VALID
+    uint64_t ticks; // TSC from before the entry until after the exit
+    // IA32_EFER and IA32_PAT behind the exit, if the attempt changed host state or VM-exit controls, or loads MSRs on exit.
+    uint64_t efer, pat;
     uint64_t sent; // 1: the signal was sent before the run had ended
 #define X(member, field) uint64_t member;
     PROBE_EXIT_FIELDS(X)

@@ -72,6 +72,24 @@ static void loads_lists(void)
     }
 }
 
+// Legal values of IA32_PAT that differ in the upper half: the first 6 × 6 × 6 × 6.
+static uint64_t pat_number(unsigned n)
+{
+    static const uint8_t types[] = {0, 1, 4, 5, 6, 7};
+    uint64_t pat = 0x00070406;
+    for (unsigned byte = 4; byte < 8; byte++, n /= array_size(types))
+        pat |= (uint64_t)types[n % array_size(types)] << 8 * byte;
+    return pat;
+}
+
+// What the list loads on exit is told of IA32_PAT (struct probe_attempt).
+static void fill_pats(unsigned count)
+{
+    memset(area, 0, AREA_ENTRIES * sizeof *area);
+    for (unsigned n = 0; n < count; n++)
+        area[n] = (struct msr_entry){.index = MSR_PAT, .value = pat_number(n)};
+}
+
 static const unsigned counts[] = {0, 1, 2, 3, 16, 255, 256, 257, 511, 512};
 
 // Each entry has a value of its own: the last one counts.
@@ -85,9 +103,12 @@ static void counted_loads(void)
         if (counts[n])
             expect_equal(name_of("list-loads-%u-last", counts[n]), "value read", 0x1000 + counts[n] - 1,
                          vm_gpr[0]);
-        fill(AREA_ENTRIES);
+        fill_pats(AREA_ENTRIES);
         describe_list(VM_EXIT_MSR_LOAD_ADDRESS, VM_EXIT_MSR_LOAD_COUNT, counts[n]);
         expect_passed(name_of("list-loads-%u-on-exit", counts[n]));
+        if (counts[n])
+            expect_equal(name_of("list-loads-%u-on-exit-last", counts[n]), "IA32_PAT behind the exit",
+                         pat_number(counts[n] - 1), result.pat);
     }
 }
 
