@@ -1,6 +1,7 @@
 """One hybrid ISO: CD under BIOS, raw on a disk or stick under BIOS, and UEFI from its FAT partition.
 
-Small on purpose: GRUB's core with just the modules needed boots Bochs in some 60 M ticks.
+Small on purpose: GRUB unpacks its core for BIOS bit by bit, so that one only finds the image; the modules behind it lie on
+the image, not packed. Bochs then boots in some 35 M ticks, half of what it takes with all modules in the core.
 """
 import hashlib
 import os
@@ -14,10 +15,11 @@ from . import BUILD, ROOT, Problem, words
 GRUB = pathlib.Path("/usr/lib/grub")
 FIND_ROOT = "search.file /boot/micronova.elf root\nset prefix=($root)/boot/grub\n"
 CORES = {  # format: (folder, package, modules)
-    "i386-pc-eltorito": ("i386-pc", "grub-pc-bin", "biosdisk iso9660 part_msdos search_fs_file multiboot2 normal"),
+    "i386-pc-eltorito": ("i386-pc", "grub-pc-bin", "biosdisk iso9660 part_msdos search_fs_file"),
     "x86_64-efi": ("x86_64-efi", "grub-efi-amd64-bin",
                    "iso9660 fat part_msdos search_fs_file multiboot2 normal efi_gop efi_uga"),
 }
+ON_IMAGE = ["normal", "multiboot2"]  # and what they need; normal is loaded by the core, multiboot2 by grub.cfg
 # Bochs wants whole cylinders of 16 heads and 63 sectors.
 CYLINDER = 16 * 63 * 512
 
@@ -48,6 +50,16 @@ def core(target):
                     *modules.split(), package="grub-common")
             part.rename(path)
     return path
+
+
+def modules(folder):
+    """{path on the image: file} of ON_IMAGE and all that they need, by GRUB's own list."""
+    needs = dict(line.split(":") for line in (folder / "moddep.lst").read_text().splitlines())
+    found, new = set(), ON_IMAGE
+    while new:
+        found.update(new)
+        new = {need for name in new for need in needs[name].split()} - found
+    return {f"/boot/grub/{folder.name}/{name}.mod": folder / f"{name}.mod" for name in sorted(found)}
 
 
 def efi_partition():
@@ -97,7 +109,7 @@ def build(path, scenarios, kernel):
         head = (ROOT / "iso" / "grub.cfg").read_text()
         config.write_text(head + "".join(entry(s, names) for s in scenarios))
         files = {"/boot/grub/core.img": core("i386-pc-eltorito"), "/boot/grub/grub.cfg": config,
-                 "/boot/micronova.elf": kernel} | {v: k for k, v in names.items()}
+                 "/boot/micronova.elf": kernel} | {v: k for k, v in names.items()} | modules(GRUB / "i386-pc")
         grafts = [f"{k}={v}" for k, v in ((escape(k), escape(v)) for k, v in files.items())]
         command("xorriso", "-report_about", "FAILURE", "-as", "mkisofs", "-R", "-V", "MICRONOVA", "-o", path,
                 "-graft-points", "-b", "boot/grub/core.img", "-no-emul-boot", "-boot-load-size", "4",
