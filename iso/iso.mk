@@ -7,10 +7,12 @@ iso: all ## Build build/micronova.iso: CD, USB stick, BIOS and UEFI
 usb: iso ## Write the image to a stick: make usb DEV=/dev/sdX
 	tools/usb $(ISO) $(DEV)
 
-run: ## Install what is missing, build, boot the default image
+# What needs several processors, or shares one by short turns, has machines of its own beside the default one.
+RUN := default move crowd pair
+run: ## Install what is missing, build, boot the default image and what it has no place for
 	$(Q)tools/install-deps run
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all
-	$(Q)tools/run
+	$(Q)tools/run $(RUN)
 
 vmx: all ## Boot the tests of VMX, show counts, compare with the baseline (MODEL=skylake)
 	$(Q)tools/vmx $(if $(MODEL),--model $(MODEL))

@@ -15,7 +15,8 @@ USAGE = [  # command line, what the message must hold
     ("tools/run --timeout -1", "from 1 to 86400"),
     ("tools/run --nosuch", "tools/run --help"),
     ("tools/run nosuch", "there are"),
-    ("tools/run one two", "unrecognized arguments"),
+    ("tools/run small nosuch", "there are"),
+    ("tools/run --log x small hello", "--log"),
     ("tools/run --module", "expected one argument"),
     ("tools/run --module xyzzy.bin", "make guests"),
     ("tools/run --module helo.elf", "hello.elf"),
@@ -64,5 +65,7 @@ suite.equal("text for some emulators alone", [["a", "mem=4M", "cmdline=skip=x"],
 for on, expected in (("bochs", True), ("kvm", False), (None, False)):
     names = [word for machine in scenario.load("vmx", on).modules for word in machine.words if "skip=" in word]
     suite.equal(f"scenario vmx on {on} steps over what kills Bochs", expected, bool(names))
+for name, cpus in (("hello", 1), ("crowd", 2)):
+    suite.equal(f"processors of scenario {name}", cpus, scenario.load(name).cpus)
 suite.equal("a quote for GRUB", r"'it'\''s $x \y'", words.grub("it's $x \\y"))
 suite.done()

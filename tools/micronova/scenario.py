@@ -1,6 +1,7 @@
 """Scenarios: what to boot, as iso/scenarios/NAME.scenario says it.
 
     # comment
+    cpus N                           (processors that it takes, unless somebody says otherwise; mostly 1)
     cmdline TEXT                     (kernel options; several lines add up)
     module FILE NAME key=value ...   (a machine, or data for one)
     include SCENARIO                 (everything in it)
@@ -29,6 +30,7 @@ class Scenario:
     name: str
     cmdline: list = dataclasses.field(default_factory=list)
     modules: list = dataclasses.field(default_factory=list)
+    cpus: int = 1
 
 
 def names():
@@ -79,18 +81,21 @@ def load(name, on=None):
         try:
             if keyword == "cmdline":
                 result.cmdline += words.split(rest)
+            elif keyword == "cpus" and rest.strip().isdigit() and int(rest):
+                result.cpus = max(result.cpus, int(rest))
             elif keyword == "module":
                 result.modules.append(module(rest, ROOT))
             elif keyword == "include" and rest != name:
                 other = load(rest.strip(), on)
                 result.cmdline += other.cmdline
                 result.modules += other.modules
+                result.cpus = max(result.cpus, other.cpus)
             elif keyword == "on" and len(rest.split(None, 2)) == 3:
                 emulator, machine, text = rest.split(None, 2)
                 if emulator == on:
                     add_text(result.modules, machine, text)
             elif keyword and not keyword.startswith("#"):
-                raise Problem(f"{line.strip()!r} is neither cmdline, module, include nor on")
+                raise Problem(f"{line.strip()!r} is neither cpus, cmdline, module, include nor on")
         except Problem as problem:
             raise Problem(f"iso/scenarios/{name}.scenario, line {number}: {problem}") from None
     return result
