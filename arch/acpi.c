@@ -36,15 +36,23 @@ static bool skip_table(struct acpi_info *out, const uint8_t *header, uint64_t at
     return false;
 }
 
-// Maps and checks the table at `at`. `signature` NULL takes any.
-static bool table_open(uint64_t at, const char *signature, acpi_map map, struct acpi_info *out,
-                       struct table *t)
+static const uint8_t *map_header(uint64_t at, acpi_map map, struct acpi_info *out)
 {
     const uint8_t *header = at <= UINT64_MAX - TABLE_BYTES_MAX ? map(hpa(at), HEADER_BYTES) : NULL;
     if (!header)
-        return skip_table(out, NULL, at, "its address cannot be read");
+        skip_table(out, NULL, at, "its address cannot be read");
+    return header;
+}
+
+// Maps and checks the table at `at`.
+static bool table_open(uint64_t at, const char *signature, acpi_map map, struct acpi_info *out,
+                       struct table *t)
+{
+    const uint8_t *header = map_header(at, map, out);
+    if (!header)
+        return false;
     uint32_t bytes = get32(header + 4);
-    if (signature && memcmp(header, signature, 4) != 0)
+    if (memcmp(header, signature, 4) != 0)
         return skip_table(out, header, at, "it has another signature than it should");
     if (bytes < HEADER_BYTES || bytes > TABLE_BYTES_MAX)
         return skip_table(out, header, at, "its length is impossible");
@@ -57,22 +65,15 @@ static bool table_open(uint64_t at, const char *signature, acpi_map map, struct 
     return true;
 }
 
-static void add_cpu(struct acpi_info *out, uint32_t apic_id, uint32_t flags, bool x2apic)
+static void add_cpu(struct acpi_info *out, uint32_t apic_id, uint32_t flags)
 {
-    enum { ENABLED = 1, ONLINE_CAPABLE = 2 };
-    if (!(flags & (ENABLED | ONLINE_CAPABLE)))
+    enum { ENABLED = 1 };
+    if (!(flags & ENABLED) || out->cpu_count == ACPI_CPUS_MAX)
         return;
     for (uint32_t i = 0; i < out->cpu_count; i++)
-        if (out->cpus[i].apic_id == apic_id)
+        if (out->apic_ids[i] == apic_id)
             return; // firmware may list one processor in both forms
-    if (out->cpu_count == ACPI_CPUS_MAX) {
-        out->cpus_dropped++;
-        return;
-    }
-    out->cpus[out->cpu_count++] = (struct acpi_cpu){.apic_id = apic_id,
-                                                    .enabled = flags & ENABLED,
-                                                    .online_capable = !(flags & ENABLED),
-                                                    .x2apic = x2apic};
+    out->apic_ids[out->cpu_count++] = apic_id;
 }
 
 // ACPI specification, "Multiple APIC Description Table (MADT)": entries by type.
@@ -80,13 +81,13 @@ static void madt_lapic(const uint8_t *e, struct acpi_info *out)
 {
     enum { ID_NONE = 0xff };
     if (e[3] != ID_NONE)
-        add_cpu(out, e[3], get32(e + 4), false);
+        add_cpu(out, e[3], get32(e + 4));
 }
 
 static void madt_x2apic(const uint8_t *e, struct acpi_info *out)
 {
     if (get32(e + 4) != UINT32_MAX)
-        add_cpu(out, get32(e + 4), get32(e + 8), true);
+        add_cpu(out, get32(e + 4), get32(e + 8));
 }
 
 static void madt_ioapic(const uint8_t *e, struct acpi_info *out)
@@ -129,14 +130,13 @@ static void skip_entry(struct acpi_info *out, unsigned type, unsigned bytes, uin
 
 static void read_madt(struct table t, acpi_map map, struct acpi_info *out)
 {
-    enum { ENTRIES = 44, PCAT_COMPAT = 1 };
+    enum { ENTRIES = 44 };
     (void)map;
     if (t.bytes < ENTRIES) {
         skip_table(out, t.at, 0, "it is too short");
         return;
     }
     out->lapic_base = hpa(get32(t.at + 36));
-    out->pic_present = get32(t.at + 40) & PCAT_COMPAT;
     for (uint32_t at = ENTRIES; at + 2 <= t.bytes;) {
         const uint8_t *entry = t.at + at;
         unsigned type = entry[0], bytes = entry[1];
@@ -217,38 +217,19 @@ static void read_dsdt(struct table t, struct acpi_info *out)
 // ACPI specification, "Fixed ACPI Description Table (FADT)".
 static void read_fadt(struct table t, acpi_map map, struct acpi_info *out)
 {
-    enum {
-        DSDT = 40,
-        SMI_CMD = 48,
-        ACPI_ENABLE = 52,
-        PM1A_CNT = 64,
-        PM1B_CNT = 68,
-        PM_TMR = 76,
-        FLAGS = 112
-    };
-    enum {
-        RESET_REG = 116,
-        RESET_VALUE = 128,
-        X_DSDT = 140,
-        X_PM1A_CNT = 172,
-        X_PM1B_CNT = 184,
-        X_PM_TMR = 208
-    };
-    enum { TMR_VAL_EXT = 1 << 8, RESET_REG_SUP = 1 << 10 };
+    enum { DSDT = 40, PM1A_CNT = 64, PM1B_CNT = 68, PM_TMR = 76, FLAGS = 112, RESET_REG = 116 };
+    enum { RESET_VALUE = 128, X_DSDT = 140, X_PM1A_CNT = 172, X_PM1B_CNT = 184, X_PM_TMR = 208 };
+    enum { RESET_REG_SUP = 1 << 10 };
     struct table dsdt;
 
     if (t.bytes < FLAGS + 4) {
         skip_table(out, t.at, 0, "it is too short");
         return;
     }
-    uint32_t flags = get32(t.at + FLAGS);
-    out->smi_command = get32(t.at + SMI_CMD) <= UINT16_MAX ? (uint16_t)get32(t.at + SMI_CMD) : 0;
-    out->acpi_enable = t.at[ACPI_ENABLE];
     out->pm1a_control = fadt_register(t, PM1A_CNT, X_PM1A_CNT);
     out->pm1b_control = fadt_register(t, PM1B_CNT, X_PM1B_CNT);
     out->pm_timer = fadt_register(t, PM_TMR, X_PM_TMR);
-    out->pm_timer_32 = flags & TMR_VAL_EXT;
-    if ((flags & RESET_REG_SUP) && t.bytes > RESET_VALUE) {
+    if ((get32(t.at + FLAGS) & RESET_REG_SUP) && t.bytes > RESET_VALUE) {
         out->reset = fadt_register(t, 0, RESET_REG);
         out->reset_value = t.at[RESET_VALUE];
     }
@@ -271,12 +252,8 @@ static const struct wanted {
 static void read_table(uint64_t at, acpi_map map, struct acpi_info *out, unsigned *done)
 {
     struct table t;
-    const uint8_t *header = at <= UINT64_MAX - TABLE_BYTES_MAX ? map(hpa(at), HEADER_BYTES) : NULL;
-    if (!header) {
-        skip_table(out, NULL, at, "its address cannot be read");
-        return;
-    }
-    for (unsigned i = 0; i < array_size(wanted_tables); i++) {
+    const uint8_t *header = map_header(at, map, out);
+    for (unsigned i = 0; header && i < array_size(wanted_tables); i++) {
         const struct wanted *w = &wanted_tables[i];
         if (memcmp(header, w->signature, 4) != 0 || (*done & 1u << i) ||
             !table_open(at, w->signature, map, out, &t))

@@ -7,13 +7,6 @@
 
 enum { ACPI_CPUS_MAX = 256, ACPI_IOAPICS_MAX = 16, ACPI_OVERRIDES_MAX = 24 };
 
-struct acpi_cpu {
-    uint32_t apic_id;
-    bool enabled;        // usable now
-    bool online_capable; // not enabled, but the firmware may enable it later
-    bool x2apic;         // from a Local x2APIC entry
-};
-
 struct acpi_ioapic {
     uint32_t id, gsi_base;
     hpa_t base;
@@ -33,20 +26,16 @@ struct acpi_register { // Generic Address Structure
 };
 
 struct acpi_info {
-    uint32_t cpu_count, cpus_dropped;
-    struct acpi_cpu cpus[ACPI_CPUS_MAX]; // those enabled or online capable, each APIC id once
+    uint32_t cpu_count;
+    uint32_t apic_ids[ACPI_CPUS_MAX]; // of the processors that are enabled, each once
     uint32_t ioapic_count;
     struct acpi_ioapic ioapics[ACPI_IOAPICS_MAX];
     uint32_t override_count;
     struct acpi_override overrides[ACPI_OVERRIDES_MAX];
     hpa_t lapic_base; // 0 without a MADT
-    bool pic_present; // a PIC pair exists beside the APICs
     struct acpi_register pm_timer;
-    bool pm_timer_32; // 32 bits wide, else 24
     struct acpi_register pm1a_control, pm1b_control;
-    uint16_t smi_command; // port; 0: the hardware is always in ACPI mode
-    uint8_t acpi_enable;  // what to write there to enter ACPI mode
-    bool has_s5;          // the two values for SLP_TYP are known
+    bool has_s5; // the two values for SLP_TYP are known
     uint8_t s5_a, s5_b;
     struct acpi_register reset;
     uint8_t reset_value;

@@ -67,10 +67,6 @@ static inline void out16(uint16_t port, uint16_t v)
 {
     __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(port));
 }
-static inline void out32(uint16_t port, uint32_t v)
-{
-    __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port));
-}
 
 #define DEFINE_CONTROL_REGISTER(n)                               \
     static inline uint64_t read_cr##n(void)                      \
@@ -106,12 +102,6 @@ DEFINE_DEBUG_REGISTER(3)
 DEFINE_DEBUG_REGISTER(6)
 DEFINE_DEBUG_REGISTER(7)
 
-static inline uint64_t xgetbv(uint32_t index)
-{
-    uint32_t lo, hi;
-    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(index));
-    return (uint64_t)hi << 32 | lo;
-}
 static inline void xsetbv(uint32_t index, uint64_t value)
 {
     __asm__ volatile("xsetbv" ::"c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
@@ -162,14 +152,6 @@ static inline void lidt(const struct table_pointer *p)
 static inline void ltr(uint16_t selector)
 {
     __asm__ volatile("ltr %0" ::"r"(selector) : "memory");
-}
-static inline void invlpg(const void *at)
-{
-    __asm__ volatile("invlpg (%0)" ::"r"(at) : "memory");
-}
-static inline void wbinvd(void)
-{
-    __asm__ volatile("wbinvd" ::: "memory");
 }
 static inline void cli(void)
 {

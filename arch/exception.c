@@ -11,7 +11,6 @@
 uint64_t idt[2 * VECTOR_COUNT] __attribute__((aligned(PAGE_SIZE), section(".bss.sealed")));
 
 void (*nmi_handler)(const struct exception_frame *frame);
-void (*exception_fatal)(const struct exception_frame *frame, const char *name);
 
 static void (*handlers[VECTOR_COUNT])(void);
 static uint32_t strays[VECTOR_COUNT];
@@ -85,17 +84,6 @@ static void report_machine_check(void)
     }
 }
 
-static _Noreturn void noinline_cold fatal(const struct exception_frame *f, const char *name)
-{
-    if (exception_fatal)
-        exception_fatal(f, name);
-    log_error("rip %016lx cs %04lx rflags %08lx rsp %016lx cr2 %016lx", f->rip, f->cs, f->rflags, f->rsp,
-              read_cr2());
-    log_error("rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
-    log_error("rsi %016lx rdi %016lx rbp %016lx", f->rsi, f->rdi, f->rbp);
-    panic("exception %s, error code %lx, at %lx", name, f->error, f->rip);
-}
-
 static bool fixed_up(struct exception_frame *f)
 {
     const size_t count = ((uintptr_t)fixups_end - (uintptr_t)fixups_start) / sizeof(struct fixup);
@@ -121,7 +109,7 @@ void exception_dispatch(struct exception_frame *f)
     } else if (!fixed_up(f)) {
         if (f->vector == EXC_MC)
             report_machine_check();
-        fatal(f, exception_name((unsigned)f->vector));
+        panic_exception(f, exception_name((unsigned)f->vector));
     }
 }
 

@@ -27,10 +27,6 @@ uint32_t interrupt_strays(uint8_t vector);
 // NMI, from the IDT and from NMI exits; NULL: counted and dropped. It may run anywhere: no locks, no log.
 extern void (*nmi_handler)(const struct exception_frame *frame);
 
-// The end for an exception that nobody fixes up. kernel/panic.c sets it; until then the registers go to
-// the log and panic() follows.
-extern void (*exception_fatal)(const struct exception_frame *frame, const char *name);
-
 // Where execution goes on when the instruction at label `from` of an asm statement faults, instead of a
 // panic. Both are labels of that statement: EXCEPTION_FIXUP("1b", "2f"). RAX then is the vector plus the error code
 // shifted left by 8, so the statement has to say that RAX changes.

@@ -38,9 +38,6 @@ enum {
     LVT_MASKED = 1 << 16,
     LVT_TSC_DEADLINE = 2 << 17,
     DIVIDE_BY_16 = 3,
-    ICR_NMI = 4 << 8,
-    ICR_INIT = 5 << 8,
-    ICR_STARTUP = 6 << 8,
     ICR_PENDING = 1 << 12,
     ICR_ASSERT = 1 << 14,
 };
@@ -145,9 +142,10 @@ bool lapic_init(hpa_t page)
     return true;
 }
 
-// SDM, "Interrupt Command Register (ICR)". In xAPIC mode the high half goes first and the low half sends.
-static void send(uint32_t apic_id, uint32_t command)
+// In xAPIC mode the high half goes first and the low half sends.
+void lapic_send(uint32_t apic_id, enum ipi ipi, uint8_t vector)
 {
+    const uint32_t command = ICR_ASSERT | ipi | vector;
     if (!lapic.page) {
         // WRMSR to the x2APIC does not serialise: what was stored before must be seen before the IPI.
         __asm__ volatile("mfence; lfence" ::: "memory");
@@ -160,26 +158,9 @@ static void send(uint32_t apic_id, uint32_t command)
     write_reg(ICR, command);
 }
 
-void lapic_send(uint32_t apic_id, uint8_t vector)
-{
-    send(apic_id, ICR_ASSERT | vector);
-}
-void lapic_send_nmi(uint32_t apic_id)
-{
-    send(apic_id, ICR_ASSERT | ICR_NMI);
-}
-void lapic_send_init(uint32_t apic_id)
-{
-    send(apic_id, ICR_ASSERT | ICR_INIT);
-}
-void lapic_send_startup(uint32_t apic_id, pfn_t page)
-{
-    send(apic_id, ICR_ASSERT | ICR_STARTUP | (uint32_t)page.v);
-}
-
 void pcpu_kick(struct pcpu *p)
 {
-    lapic_send(p->apic_id, VECTOR_KICK);
+    lapic_send(p->apic_id, IPI_FIXED, VECTOR_KICK);
 }
 
 void lapic_timer_calibrate(void)

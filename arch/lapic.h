@@ -12,10 +12,10 @@ uint32_t lapic_id(void);
 void lapic_eoi(void);
 int lapic_in_service(void); // the highest vector that was taken and has had no EOI; -1: none
 
-void lapic_send(uint32_t apic_id, uint8_t vector); // fixed
-void lapic_send_nmi(uint32_t apic_id);
-void lapic_send_init(uint32_t apic_id);
-void lapic_send_startup(uint32_t apic_id, pfn_t page); // page below 1 MiB
+// What to send, beside a vector. SDM, "Interrupt Command Register (ICR)".
+enum ipi { IPI_FIXED = 0, IPI_NMI = 4 << 8, IPI_INIT = 5 << 8, IPI_STARTUP = 6 << 8 };
+// `vector`: of IPI_FIXED; of IPI_STARTUP the page, below 1 MiB, where the processor starts.
+void lapic_send(uint32_t apic_id, enum ipi ipi, uint8_t vector);
 
 // One VECTOR_TIMER at `deadline` or soon after (at once if it has passed); a deadline of ~0 disarms. TSC
 // deadline where present, else the timer's counter, calibrated by lapic_timer_calibrate.

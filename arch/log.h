@@ -16,4 +16,3 @@ void log_print(enum log_level level, const char *format, ...) printf_like(2, 3);
 #define log_error(...) log_print(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_print(LOG_WARN, __VA_ARGS__)
 #define log_info(...)  log_print(LOG_INFO, __VA_ARGS__)
-#define log_debug(...) log_print(LOG_DEBUG, __VA_ARGS__)

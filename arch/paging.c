@@ -19,16 +19,6 @@ enum { LEVELS = 4, INDEX_BITS = 9, ENTRIES = 1 << INDEX_BITS, LEVEL_2M = 2, LEVE
 #define PTE_NX        (1ull << 63)
 #define PTE_ADDRESS   0x000ffffffffff000ull
 
-const char *paging_flaw_text(enum paging_flaw flaw)
-{
-    static const char *const texts[] = {
-#define X(name, text) text,
-        PAGING_FLAWS(X)
-#undef X
-    };
-    return texts[flaw];
-}
-
 static uint64_t level_size(unsigned level)
 {
     return 1ull << (PAGE_SHIFT + INDEX_BITS * (level - 1));
@@ -130,27 +120,27 @@ struct check {
     uint64_t image_start, image_end; // hpa
 };
 
-static enum paging_flaw leaf_flaw(const struct check *c, uint64_t va, uint64_t entry, unsigned level,
-                                  bool write, bool exec)
+static const char *leaf_flaw(const struct check *c, uint64_t va, uint64_t entry, unsigned level, bool write,
+                             bool exec)
 {
     uint64_t size = level_size(level), pa = entry & PTE_ADDRESS & ~(size - 1);
     bool in_image = va >= IMAGE_BASE;
     if (va < 1ull << 47)
-        return PAGING_LOW_MAPPED;
+        return "something is mapped in the lower half";
     if (write && exec)
-        return PAGING_WRITE_EXEC;
+        return "a page is writable and executable";
     if (exec && !in_image)
-        return PAGING_EXEC_OUTSIDE;
+        return "a page outside the image is executable";
     if (write && !in_image && pa < c->image_end && pa + size > c->image_start)
-        return PAGING_IMAGE_ALIAS;
-    return PAGING_SOUND;
+        return "the image can be written through an alias";
+    return NULL;
 }
 
 // Rights are those of the whole path: writable only if every level says so, NX as soon as one does.
 static void check_table(const struct check *c, const uint64_t *table, uint64_t base, unsigned level,
                         bool write, bool exec)
 {
-    for (unsigned i = 0; i < ENTRIES && c->result->flaw == PAGING_SOUND; i++) {
+    for (unsigned i = 0; i < ENTRIES && !c->result->flaw; i++) {
         uint64_t entry = table[i];
         if (!(entry & PTE_PRESENT))
             continue;
@@ -163,8 +153,8 @@ static void check_table(const struct check *c, const uint64_t *table, uint64_t b
             continue;
         }
         c->result->leaves++;
-        enum paging_flaw flaw = leaf_flaw(c, va, entry, level, w, x);
-        if (flaw != PAGING_SOUND)
+        const char *flaw = leaf_flaw(c, va, entry, level, w, x);
+        if (flaw)
             c->result->flaw = flaw, c->result->va = va, c->result->entry = entry;
     }
 }

@@ -43,28 +43,14 @@ void paging_load(const struct paging *p);
 // out of frames or address space. Never given back.
 void *device_map(hpa_t at, uint64_t bytes, enum caching caching);
 
-// clang-format off
-#define PAGING_FLAWS(X) \
-    X(SOUND, "sound") \
-    X(WRITE_EXEC, "a page is writable and executable") \
-    X(IMAGE_ALIAS, "the image can be written through an alias") \
-    X(LOW_MAPPED, "something is mapped in the lower half") \
-    X(EXEC_OUTSIDE, "a page outside the image is executable")
-// clang-format on
-enum paging_flaw {
-#define X(name, text) PAGING_##name,
-    PAGING_FLAWS(X)
-#undef X
-};
 struct paging_check {
-    enum paging_flaw flaw;
+    const char *flaw;   // in words; NULL: sound
     uint64_t va, entry; // where, when not sound
     uint64_t leaves;    // entries looked at
 };
 // Walks the tree under `root`: no page both writable and executable, no alias outside the image that may
 // write the image's frames, nothing mapped in the lower half, nothing executable but in the image. Pure.
 struct paging_check paging_check_wx(hpa_t root, hpa_t image_start, hpa_t image_end);
-const char *paging_flaw_text(enum paging_flaw flaw);
 
 // First and last byte + 1 of the image in physical memory, its boot code included.
 hpa_t image_start_hpa(void);

@@ -6,6 +6,10 @@
 
 _Noreturn void panic(const char *format, ...) noinline_cold printf_like(1, 2);
 
+struct exception_frame;
+// The same, for an exception `name` that nobody fixes up, with its registers.
+_Noreturn void panic_exception(const struct exception_frame *frame, const char *name) noinline_cold;
+
 #define assert(cond)                                                         \
     do {                                                                     \
         if (unlikely(!(cond)))                                               \

@@ -139,12 +139,12 @@ static void wait_for_arrival(uint32_t slots, uint64_t us)
 static void wake_all(uint32_t slots)
 {
     for (uint32_t slot = 1; slot < slots; slot++)
-        lapic_send_init(smp_apic_ids[slot]);
+        lapic_send(smp_apic_ids[slot], IPI_INIT, 0);
     tsc_wait_us(INIT_US);
     for (unsigned attempt = 0; attempt < 2; attempt++) {
         for (uint32_t slot = 1; slot < slots; slot++)
             if (stage_of(slot) == CALLED)
-                lapic_send_startup(smp_apic_ids[slot], plan->trampoline);
+                lapic_send(smp_apic_ids[slot], IPI_STARTUP, (uint8_t)plan->trampoline.v);
         wait_for_arrival(slots, attempt ? ARRIVAL_US : SIPI_US);
     }
 }

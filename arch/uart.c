@@ -122,27 +122,13 @@ size_t uart_get(const struct uart *u, char *bytes, size_t n)
     return got;
 }
 
-static void wait_for(struct uart *u, uint8_t status)
+void uart_settle(struct uart *u)
 {
+    const uint8_t sent = LSR_THR_EMPTY | LSR_ALL_SENT;
     for (uint32_t i = 0; i < PATIENCE && !u->dead; i++) {
-        if ((get(u, LSR) & status) == status)
+        if ((get(u, LSR) & sent) == sent)
             return;
         cpu_pause();
     }
     u->dead = true;
-}
-
-void uart_put_all(struct uart *u, const char *bytes, size_t n)
-{
-    while (n && !u->dead) {
-        wait_for(u, LSR_THR_EMPTY);
-        size_t put = uart_put_fifo(u, bytes, n);
-        bytes += put;
-        n -= put;
-    }
-}
-
-void uart_settle(struct uart *u)
-{
-    wait_for(u, LSR_THR_EMPTY | LSR_ALL_SENT);
 }

@@ -9,7 +9,7 @@ enum { UART_COM1 = 0x3f8, UART_COM2 = 0x2f8 };
 struct uart {
     uint16_t port;
     uint8_t depth; // of the transmit FIFO: 16, or 1 without one
-    bool dead;     // did not transmit in time: nobody waits for it again
+    bool dead;     // did not transmit in time
 };
 
 // Looks for a UART at `port` and sets it to 115200 baud, 8N1, FIFO on. False: there is none (or it is so
@@ -19,14 +19,12 @@ bool uart_open(struct uart *u, uint16_t port);
 // Fills the transmit FIFO if it is empty: returns how many bytes it took, 0 while it still sends.
 size_t uart_put_fifo(struct uart *u, const char *bytes, size_t n);
 
-// Puts all bytes, waiting for the FIFO in between; a UART that stands still for too long is dead and ignored.
-void uart_put_all(struct uart *u, const char *bytes, size_t n);
-
 // From now on it interrupts when it has received something.
 void uart_listen(const struct uart *u);
 // Takes what was received, `n` bytes at most. Behind fewer than `n`, the next one received interrupts; behind `n`, call
 // again.
 size_t uart_get(const struct uart *u, char *bytes, size_t n);
 
-// Waits until the last byte has left the shift register (LSR.TEMT).
+// Waits until the last byte has left the shift register (LSR.TEMT). A UART that stands still for too long is dead: it
+// takes everything from then on, and nobody waits for it.
 void uart_settle(struct uart *u);

@@ -7,7 +7,6 @@ enum {
     TAG_HEADER = 8,
     TAG_END = 0,
     MMAP_ENTRY_BYTES = 24,
-    EFI_DESCRIPTOR_BYTES = 40,
     COMPLAINTS_MAX = 16, // sentences; the count goes on
 };
 
@@ -19,8 +18,6 @@ struct tag {
 struct reader {
     struct boot_info *out;
     void (*complain)(const char *sentence);
-    struct tag efi_map;
-    bool have_map;
 };
 
 static void bad_tag(struct reader *r, struct tag tag, const char *what)
@@ -97,36 +94,6 @@ static void read_memory_map(struct reader *r, struct tag tag)
         bool known = type >= MEMORY_RAM && type <= MEMORY_BAD;
         add_range(r, get64(entry), get64(entry + 8), known ? type : MEMORY_RESERVED);
     }
-    r->have_map = true;
-}
-
-// UEFI specification, "EFI_BOOT_SERVICES.GetMemoryMap()": types after ExitBootServices.
-static enum memory_type efi_type(uint32_t type)
-{
-    static const uint8_t types[] = {
-        [1] = MEMORY_RAM, [2] = MEMORY_RAM, [3] = MEMORY_RAM,  [4] = MEMORY_RAM,
-        [7] = MEMORY_RAM, [8] = MEMORY_BAD, [9] = MEMORY_ACPI, [10] = MEMORY_NVS,
-    };
-    return type < array_size(types) && types[type] ? types[type] : MEMORY_RESERVED;
-}
-
-static void read_efi_map(struct reader *r, struct tag tag)
-{
-    uint32_t step = get32(tag.at + 8);
-    if (step < EFI_DESCRIPTOR_BYTES)
-        return bad_tag(r, tag, "EFI memory descriptors are too small");
-    for (uint64_t at = 16; at + step <= tag.size; at += step) {
-        const uint8_t *d = tag.at + at;
-        uint64_t pages = min_u64(get64(d + 24), UINT64_MAX >> PAGE_SHIFT);
-        add_range(r, get64(d + 8), pages << PAGE_SHIFT, efi_type(get32(d)));
-    }
-    r->have_map = true;
-}
-
-static void keep_efi_map(struct reader *r, struct tag tag)
-{
-    r->out->efi = true;
-    r->efi_map = tag;
 }
 
 static void read_framebuffer(struct reader *r, struct tag tag)
@@ -157,12 +124,6 @@ static void read_framebuffer(struct reader *r, struct tag tag)
     r->out->framebuffer = f;
 }
 
-static void read_efi_system_table(struct reader *r, struct tag tag)
-{
-    (void)tag;
-    r->out->efi = true;
-}
-
 static void read_rsdp(struct reader *r, struct tag tag)
 {
     enum { ACPI_NEW = 15 };
@@ -182,11 +143,8 @@ static const struct {
     [3]  = {17, read_module},
     [6]  = {16, read_memory_map},
     [8]  = {32, read_framebuffer},
-    [11] = {12, read_efi_system_table},
-    [12] = {16, read_efi_system_table},
     [14] = {28, read_rsdp},
     [15] = {44, read_rsdp},
-    [17] = {16, keep_efi_map},
 };
 // clang-format on
 
@@ -229,8 +187,6 @@ enum error multiboot2_parse(const void *info, size_t readable, struct boot_info 
         return reason_set(why, E_MALFORMED, "Multiboot2 information claims %u bytes of %zu", total, readable);
     out->total_bytes = total;
     read_tags(&r, info, total);
-    if (!r.have_map && r.efi_map.at)
-        read_efi_map(&r, r.efi_map);
     if (!out->range_count)
         return reason_set(why, E_MALFORMED, "the boot loader gave no memory map");
     return E_OK;

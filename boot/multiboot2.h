@@ -40,7 +40,6 @@ struct boot_info {
     struct framebuffer framebuffer;
     const void *rsdp; // copy inside the structure, the newest one; NULL if none
     uint32_t rsdp_bytes;
-    bool efi; // started by UEFI firmware
     uint32_t range_count, ranges_dropped;
     uint32_t module_count, modules_dropped;      // dropped: more than fit, or malformed
     uint32_t bad_tags;                           // tags skipped because their size or content is wrong

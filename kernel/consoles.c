@@ -6,16 +6,10 @@
 #include "kernel/input.h"
 #include "kernel/options.h"
 #include "kernel/report.h"
-#include "kernel/report_panic.h"
 
 static size_t serial_put(void *self, const char *bytes, size_t n)
 {
     return uart_put_fifo(self, bytes, n);
-}
-
-static void serial_put_all(void *self, const char *bytes, size_t n)
-{
-    uart_put_all(self, bytes, n);
 }
 
 static void serial_settle(void *self)
@@ -23,15 +17,10 @@ static void serial_settle(void *self)
     uart_settle(self);
 }
 
-static void picture_put_all(void *self, const char *bytes, size_t n)
+static size_t picture_put(void *self, const char *bytes, size_t n)
 {
     (void)self;
     screen_put(bytes, n);
-}
-
-static size_t picture_put(void *self, const char *bytes, size_t n)
-{
-    picture_put_all(self, bytes, n);
     return n;
 }
 
@@ -45,22 +34,6 @@ static void picture_settle(void *self)
 {
     while (picture_refresh(self, 1000))
         ;
-}
-
-static size_t nowhere_put(void *self, const char *bytes, size_t n)
-{
-    (void)self, (void)bytes;
-    return n;
-}
-
-static void nowhere_put_all(void *self, const char *bytes, size_t n)
-{
-    (void)self, (void)bytes, (void)n;
-}
-
-static void nowhere_settle(void *self)
-{
-    (void)self;
 }
 
 static const struct {
@@ -101,9 +74,8 @@ void consoles_listen(bool (*route)(uint8_t irq, uint8_t vector))
     }
 }
 
-static bool open_serial(uint32_t wanted)
+static void open_serial(uint32_t wanted)
 {
-    bool any = false;
     for (size_t i = 0; i < array_size(places); i++) {
         if (!(wanted & places[i].console))
             continue;
@@ -112,31 +84,29 @@ static bool open_serial(uint32_t wanted)
             continue;
         }
         log_info("console: UART at %xh, 115200 8N1, FIFO of %u", places[i].port, uarts[i].depth);
-        report_add_sink(&(struct sink){serial_put, NULL, serial_put_all, serial_settle, &uarts[i]});
-        open[i] = any = true;
+        report_add_sink(&(struct sink){serial_put, NULL, serial_settle, &uarts[i]});
+        open[i] = true;
     }
-    return any;
 }
 
-static bool open_picture(uint32_t wanted, const struct framebuffer *fb, void *base)
+static void open_picture(uint32_t wanted, const struct framebuffer *fb, void *base)
 {
     if (!(wanted & CONSOLE_SCREEN) || !fb || !screen_open(fb, base))
-        return false;
+        return;
     log_info("console: screen of %u x %u %s", fb->width, fb->height,
              fb->type == FRAMEBUFFER_TEXT ? "characters" : "pixels");
-    report_add_sink(&(struct sink){picture_put, picture_refresh, picture_put_all, picture_settle, NULL});
-    return true;
+    report_add_sink(&(struct sink){picture_put, picture_refresh, picture_settle, NULL});
 }
 
 void consoles_open(uint32_t wanted, const struct framebuffer *fb, void *base)
 {
-    bool serial = open_serial(wanted), picture = open_picture(wanted, fb, base);
-    if (!serial && !picture) // or the rings would fill up and guests would wait for ever
-        report_add_sink(&(struct sink){nowhere_put, NULL, nowhere_put_all, nowhere_settle, NULL});
+    open_serial(wanted);
+    open_picture(wanted, fb, base);
+    report_open(options.tap);
 }
 
 void consoles_rescue(void)
 {
-    if (!report_has_sinks())
-        open_serial(CONSOLE_COM1);
+    if (!report_is_open())
+        consoles_open(CONSOLE_COM1, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 struct framebuffer;
 
 // `wanted`: bits of enum console (kernel/options.h). `screen`: the loader's framebuffer, mapped at `base`
-// (framebuffer_bytes() of it), or NULL. Says in the log which are used. Boot processor only.
+// (framebuffer_bytes() of it), or NULL. Says in the log which are used; the report begins. Boot processor only.
 void consoles_open(uint32_t wanted, const struct framebuffer *screen, void *base);
 
 // What their serial ports receive goes to kernel/input.h from now on; says in the log which do. `route` leads an ISA

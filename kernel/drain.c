@@ -1,6 +1,6 @@
 #include "kernel/drain.h"
 
-enum { STEPS_PER_REFRESH = 8, UNITS_PER_BYTE = 6, STEPS_TO_WAIT = 4 };
+enum { STEPS_PER_REFRESH = 8, UNITS_PER_BYTE = 6 };
 
 static struct log_ring *oldest(struct drain *d, struct log_record *record)
 {
@@ -15,25 +15,15 @@ static struct log_ring *oldest(struct drain *d, struct log_record *record)
     return found;
 }
 
-// What belongs to the line in transit, else the oldest record.
-static struct log_ring *next(struct drain *d, struct log_record *record)
-{
-    if (d->held && log_ring_peek(d->held, record))
-        return d->held;
-    return oldest(d, record);
-}
-
 // Makes the next record the line in transit. False: no ring has one.
 static bool fetch(struct drain *d)
 {
     struct log_record record;
     char text[RECORD_TEXT_MAX];
-    struct log_ring *r = next(d, &record);
+    struct log_ring *r = oldest(d, &record);
     if (!r)
         return false;
     log_ring_take(r, &record, text);
-    d->held = record.kind & RECORD_MORE ? r : NULL;
-    record.kind &= (uint8_t)~RECORD_MORE;
     d->length = tap_render(&d->tap, &record, text, d->line);
     for (uint32_t i = 0; i < d->sink_count; i++)
         d->taken[i] = 0;
@@ -78,28 +68,12 @@ static bool refresh_is_due(struct drain *d, bool flowing)
     return !flowing || d->steps++ % STEPS_PER_REFRESH == 0;
 }
 
-// Another processor is about to put what belongs to the line that is out: it gets some steps.
-static bool waits(struct drain *d)
-{
-    struct log_record record;
-    if (!d->held || log_ring_peek(d->held, &record) || ++d->waited > STEPS_TO_WAIT) {
-        d->waited = 0;
-        return false;
-    }
-    return true;
-}
-
 // Returns whether text is left.
 static bool move(struct drain *d, size_t max_bytes)
 {
     while (max_bytes) {
-        if (line_is_out(d)) {
-            if (waits(d))
-                return true;
-            if (!fetch(d))
-                return false;
-            continue; // a record may have nothing to say
-        }
+        if (line_is_out(d) && !fetch(d))
+            return false;
         size_t moved = offer(d, max_bytes);
         if (!moved)
             break;
@@ -115,20 +89,30 @@ bool drain_step(struct drain *d, size_t max_bytes)
     return flowing || unpainted;
 }
 
+static void put_all(const struct sink *s, const char *text, size_t length)
+{
+    while (length) {
+        size_t n = s->put(s->self, text, length);
+        text += n;
+        length -= n;
+        if (length)
+            s->settle(s->self);
+    }
+}
+
 void drain_line(struct drain *d)
 {
     for (uint32_t i = 0; i < d->sink_count; i++) {
         size_t from = d->taken[i];
         d->taken[i] = d->length;
-        if (from < d->length)
-            d->sinks[i].put_all(d->sinks[i].self, d->line + from, d->length - from);
+        put_all(&d->sinks[i], d->line + from, d->length - from);
     }
 }
 
 void drain_text(struct drain *d, const char *text, size_t length)
 {
     for (uint32_t i = 0; i < d->sink_count; i++)
-        d->sinks[i].put_all(d->sinks[i].self, text, length);
+        put_all(&d->sinks[i], text, length);
 }
 
 void drain_all(struct drain *d)

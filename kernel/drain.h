@@ -1,17 +1,16 @@
-// The way from the rings to the consoles: the oldest record of all rings becomes a line, and each sink takes
-// it at its own pace before the next one. Pure; the caller holds the drain lock.
+// The way from the rings to the consoles: the oldest record of all rings becomes lines, and each sink takes
+// them at its own pace before the next ones. Pure; the caller holds the drain lock.
 #pragma once
 #include "kernel/tap.h"
 
 enum { SINKS_MAX = 3, RINGS_MAX = 64 };
 
-// A console. `put` takes what it can without waiting and returns how much that was.
+// A console. `put` takes what it can without waiting, all if the device is dead, and returns how much that was.
 struct sink {
     size_t (*put)(void *self, const char *bytes, size_t n);
     // Does work that `put` put off, for at most some 6 instructions a unit; true: more is left. May be NULL.
     bool (*refresh)(void *self, uint32_t units);
-    void (*put_all)(void *self, const char *bytes, size_t n); // waits; gives up on a dead device
-    void (*settle)(void *self);                               // waits until all that was put can be seen
+    void (*settle)(void *self); // waits until all that was put can be seen; gives up on a dead device
     void *self;
 };
 
@@ -20,12 +19,10 @@ struct drain {
     struct log_ring *rings[RINGS_MAX];
     uint32_t ring_count, sink_count;
     struct sink sinks[SINKS_MAX];
-    size_t taken[SINKS_MAX]; // bytes of the line each sink has
-    size_t length;           // of the line in transit
-    struct log_ring *held;   // the ring whose next record belongs to that line; NULL: any may be next
-    uint32_t waited;         // steps that came for it and left
+    size_t taken[SINKS_MAX]; // bytes of the record each sink has
+    size_t length;           // of the record in transit
     uint32_t steps;          // drain_step() so far: while text flows, only some of them refresh
-    char line[TAP_LINE_MAX];
+    char line[TAP_LINE_MAX]; // its line, or lines
 };
 
 // Moves about `max_bytes`, waiting for nothing, for some 100 instructions a byte at most (half of them to

@@ -27,7 +27,6 @@ enum {
     LOAD_PML4 = START_AREA + PAGE_SIZE,
     LOAD_LINUX_ZERO_PAGE = START_AREA_END,
     LOAD_LINUX_CMDLINE = LOAD_LINUX_ZERO_PAGE + PAGE_SIZE, // and the GDT behind it
-    LOAD_LINUX_END = LOAD_LINUX_CMDLINE + PAGE_SIZE,
     LOAD_PC_LOW_END = 0x9fc00, // the first kilobytes below a0000h are the BIOS's on a PC
     LOAD_PC_HIGH = 0x100000,   // a0000h-fffffh: screen and ROM on a PC
 };

@@ -7,18 +7,19 @@
 #include "arch/types.h"
 
 enum record_kind {
-    RECORD_LINE,      // text goes out as "# text"
-    RECORD_RAW,       // text goes out as it is: TAP version, plan
-    RECORD_POINT,     // text is "machine/name", behind it perhaps ' ' and the reason of a skip
-    RECORD_MORE = 16, // one bit beside the kind: the next record belongs to this one
+    RECORD_LINE,  // text goes out as "# text"
+    RECORD_POINT, // text is lines: "machine/name", the reason if it was skipped, and what follows as "# text"
 };
 
-enum { RECORD_TEXT_MAX = 560, RECORD_ALIGN = 16 }; // a guest's 512 bytes and its name
+enum {
+    RECORD_TEXT_MAX = 800,
+    RECORD_ALIGN = 16
+}; // a point with all its lines, or a guest's 512 bytes and its name
 
 struct log_record {
     tsc_t at; // when it was made: rings are merged by it
     uint16_t length;
-    uint8_t kind;   // enum record_kind, perhaps with RECORD_MORE
+    uint8_t kind;   // enum record_kind
     uint8_t detail; // RECORD_POINT: enum point_result
     uint32_t ready;
 };

@@ -19,7 +19,6 @@
 #include "kernel/options.h"
 #include "kernel/dev_host.h"
 #include "kernel/fail_alloc.h"
-#include "kernel/panic.h"
 #include "kernel/report.h"
 #include "kernel/run.h"
 #include "mm/ept.h"
@@ -46,7 +45,7 @@ static void warn(const char *sentence)
 static _Noreturn void refuse(const char *sentence)
 {
     report_bail_out(sentence);
-    power_end((enum power_way)options.exit, 1);
+    power_end(options.exit, 1);
 }
 
 // Before page tables and consoles: a loader that hands over rubbish is told on COM1.
@@ -128,7 +127,6 @@ static void open_consoles(void)
     uint64_t bytes = framebuffer_bytes(&boot.framebuffer);
     void *base = bytes ? device_map(boot.framebuffer.base, bytes, CACHE_WRITE_COMBINING) : NULL;
     consoles_open(options.console, base ? &boot.framebuffer : NULL, base);
-    report_set_tap(options.tap);
     log_threshold = options.loglevel;
 }
 
@@ -136,9 +134,9 @@ static void check_page_tables(void)
 {
     struct paging_check c = paging_check_wx(hpa(read_cr3()), image_start_hpa(), image_end_hpa());
     char detail[120];
-    format(detail, sizeof detail, "%s, page %lx, entry %lx", paging_flaw_text(c.flaw), c.va, c.entry);
-    report_point(c.flaw == PAGING_SOUND ? POINT_OK : POINT_NOT_OK, "micronova", "paging/write-xor-execute",
-                 c.flaw == PAGING_SOUND ? NULL : detail);
+    format(detail, sizeof detail, "%s, page %lx, entry %lx", c.flaw, c.va, c.entry);
+    report_point(c.flaw ? POINT_NOT_OK : POINT_OK, "micronova", "paging/write-xor-execute",
+                 c.flaw ? detail : NULL);
 }
 
 static const void *map_table(hpa_t at, size_t bytes)
@@ -239,14 +237,9 @@ static void init_memory_types(void)
 
 static void start_processors(void)
 {
-    static uint32_t apic_ids[ACPI_CPUS_MAX];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < acpi.cpu_count; i++)
-        if (acpi.cpus[i].enabled)
-            apic_ids[count++] = acpi.cpus[i].apic_id;
     smp_start(&(struct smp_plan){
-        .apic_ids = apic_ids,
-        .count = count,
+        .apic_ids = acpi.apic_ids,
+        .count = acpi.cpu_count,
         .limit = options.cpus,
         .trampoline = map.trampoline,
         .differs = vmx_cpu_differs,
@@ -262,21 +255,13 @@ static void log_line(void *context, const char *line)
     log_info("%s", line);
 }
 
-static uint32_t processors_wanted(void)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < acpi.cpu_count; i++)
-        count += acpi.cpus[i].enabled;
-    return options.cpus ? (uint32_t)min_u64(count, options.cpus) : count;
-}
-
 // Why the processor is not to virtualize local APICs; NULL: it may. Bochs 2.7 delivers a virtual interrupt to a guest
 // that has interrupts off when an interrupt of the box comes in: processors that kick each other bring that about.
 static const char *no_apicv(void)
 {
     if (options.apicv == APICV_OFF)
         return "apicv=off";
-    if (options.apicv == APICV_AUTO && power_on_bochs() && processors_wanted() > 1)
+    if (options.apicv == APICV_AUTO && power_on_bochs() && acpi.cpu_count > 1 && options.cpus != 1)
         return "Bochs goes wrong with it on several processors";
     return NULL;
 }
@@ -324,25 +309,15 @@ static void bring_up(void)
     run_modules(&boot, route_isa);
 }
 
-// The other processors stand still by now: nobody is asked to leave VMX operation.
-static void end_after_panic(void)
-{
-    power_prepare = NULL;
-    power_end((enum power_way)options.exit, 2);
-}
-
 // First C, on the boot stack and the boot page tables (boot/entry.asm).
 void boot_main(uint32_t magic, uint32_t info);
 void boot_main(uint32_t magic, uint32_t info)
 {
-    report_start();
-    exception_init();
-    features_read(&features);
     smp_init_boot();
+    exception_init();
+    report_start();
+    features_read(&features);
     features_enable();
-    report_use_pcpus();
-    panic_init();
-    panic_end = end_after_panic;
     read_boot_info(magic, hpa(info));
     build_memory_map(hpa(info));
     build_page_tables();

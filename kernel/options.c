@@ -3,7 +3,7 @@
 #include "arch/string.h"
 #include "kernel/words.h"
 
-struct options options;
+struct options options = {.tap = true}; // for who ends before the line is read
 
 // Each parser stores a value, or returns false and leaves the option as it was.
 
@@ -80,17 +80,19 @@ static bool loglevel_parse(const char *value, struct options *o)
     return c;
 }
 
-static const struct choice exit_methods[] = {
-#define X(name, word) {word, EXIT_##name},
-    EXIT_METHODS(X)
-#undef X
-};
-
 static bool exit_parse(const char *value, struct options *o)
 {
-    const struct choice *c = choice_find(exit_methods, array_size(exit_methods), value);
+    static const struct choice choices[] = {
+        {"auto",   POWER_DEFAULT},
+        {"bochs",  POWER_BOCHS  },
+        {"qemu",   POWER_QEMU   },
+        {"acpi",   POWER_ACPI   },
+        {"reboot", POWER_REBOOT },
+        {"halt",   POWER_HALT   }
+    };
+    const struct choice *c = choice_find(choices, array_size(choices), value);
     if (c)
-        o->exit = (enum exit_method)c->value;
+        o->exit = (enum power_way)c->value;
     return c;
 }
 
@@ -243,7 +245,6 @@ void options_parse(const char *line, struct options *out, void (*complain)(const
 
     *out = (struct options){.console = CONSOLE_COM1 | CONSOLE_SCREEN,
                             .loglevel = LOG_INFO,
-                            .exit = EXIT_AUTO,
                             .dirty = DIRTY_METHOD_COUNT,
                             .slice_us = SLICE_US_DEFAULT,
                             .tap = true};
@@ -264,9 +265,4 @@ void options_parse(const char *line, struct options *out, void (*complain)(const
             break;
         }
     }
-}
-
-const char *exit_method_word(enum exit_method m)
-{
-    return (size_t)m < array_size(exit_methods) ? exit_methods[m].word : "?";
 }

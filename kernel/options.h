@@ -1,6 +1,7 @@
 // The hypervisor's own command line, parsed once at start-up into a const struct. Pure.
 #pragma once
 #include "arch/log.h"
+#include "arch/power.h"
 #include "arch/types.h"
 #include "mm/dirty.h"
 
@@ -11,23 +12,6 @@ enum report_extra {
     REPORT_STATS = 1,  // the exit microscope: vmx/microscope.h
     REPORT_MEMORY = 2, // frames by owner at start and end
     REPORT_BENCH = 4,  // what the buddy costs: kernel/bench.h
-};
-
-// How the machine ends after the report.
-// clang-format off
-#define EXIT_METHODS(X)                                                                                      \
-    X(AUTO, "auto") /* the emulator's own way when one is recognised, else halt */                           \
-    X(BOCHS, "bochs")                                                                                        \
-    X(QEMU, "qemu")                                                                                          \
-    X(ACPI, "acpi")                                                                                          \
-    X(REBOOT, "reboot")                                                                                      \
-    X(HALT, "halt")
-// clang-format on
-
-enum exit_method {
-#define X(name, word) EXIT_##name,
-    EXIT_METHODS(X)
-#undef X
 };
 
 // Whether the processor virtualizes local APICs, where it can.
@@ -46,7 +30,7 @@ struct fail_alloc {
 struct options {
     uint32_t console; // bits of enum console; each is used only where it is found. Default COM1 and screen
     enum log_level loglevel;      // default LOG_INFO
-    enum exit_method exit;        // default EXIT_AUTO
+    enum power_way exit;          // how the machine ends after the report
     uint32_t cpus;                // processors to use; 0: all
     uint64_t slice_us;            // quantum of machines without slice=; default SLICE_US_DEFAULT
     uint64_t hang_us;             // test hook: processor 1 hangs so long after it started; 0: never
@@ -65,5 +49,3 @@ extern struct options options; // of this run; constant after start-up
 // Parses `line` as GRUB hands it over. Each unknown or malformed word is named to `complain` in a sentence
 // and ignored; the default stays.
 void options_parse(const char *line, struct options *out, void (*complain)(const char *sentence));
-
-const char *exit_method_word(enum exit_method m);

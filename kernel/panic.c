@@ -1,21 +1,24 @@
-#include "kernel/panic.h"
+// How panic() ends; arch/panic.h declares panic() itself. One processor panics: it stops the others by NMI,
+// takes the consoles from whoever holds them and writes synchronously. A second processor's panic waits for
+// ever, a panic inside panic() says its sentence and stops.
+#include "arch/panic.h"
 #include <stdarg.h>
 #include "arch/cpu.h"
 #include "arch/exception.h"
 #include "arch/format.h"
 #include "arch/lapic.h"
 #include "arch/memory.h"
-#include "arch/panic.h"
 #include "arch/pcpu.h"
+#include "arch/power.h"
 #include "kernel/backtrace.h"
 #include "kernel/consoles.h"
-#include "kernel/report_panic.h"
+#include "kernel/options.h"
+#include "kernel/report.h"
 #include "kernel/symbols.h"
 #include "vmx/vmx.h"
 
 enum { NOBODY = ~0u, STOP_PATIENCE = 1000000 };
 
-void (*panic_end)(void);
 static uint32_t panicking = NOBODY; // the processor that does
 static uint32_t depth;              // panics inside its panic
 
@@ -33,7 +36,7 @@ static void stop_others(uint32_t me)
     nmi_handler = stop_here;
     for (uint32_t i = 0; i < pcpu_count; i++)
         if (i != me && pcpus[i].state == PCPU_ONLINE)
-            lapic_send_nmi(pcpus[i].apic_id);
+            lapic_send(pcpus[i].apic_id, IPI_NMI, 0);
     for (uint32_t i = 0, patience = STOP_PATIENCE; i < pcpu_count; i++)
         while (i != me && pcpus[i].state == PCPU_ONLINE && --patience)
             cpu_pause();
@@ -43,26 +46,13 @@ static void stop_others(uint32_t me)
 static void print_place(const char *what, uint64_t address, uint64_t back)
 {
     struct symbol symbol;
-    if (symbol_find(address - back, &symbol))
-        log_error("%s %016lx %s+0x%lx", what, address, symbol.name, symbol.offset + back);
-    else
-        log_error("%s %016lx", what, address);
-}
-
-static void print_address(const char *what, uint64_t address)
-{
-    print_place(what, address, 0);
-}
-
-// Behind a call that does not return, the next function may begin: the call itself tells where we were.
-static void print_return(const char *what, uint64_t address)
-{
-    print_place(what, address, 1);
+    symbol_find(address - back, &symbol);
+    log_error("%s %016lx %s+0x%lx", what, address, symbol.name, symbol.offset + back);
 }
 
 static void print_registers(const struct exception_frame *f)
 {
-    print_address("rip", f->rip);
+    print_place("rip", f->rip, 0);
     log_error("rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
     log_error("rsi %016lx rdi %016lx rbp %016lx rsp %016lx", f->rsi, f->rdi, f->rbp, f->rsp);
     log_error("r8  %016lx r9  %016lx r10 %016lx r11 %016lx", f->r8, f->r9, f->r10, f->r11);
@@ -71,48 +61,45 @@ static void print_registers(const struct exception_frame *f)
               f->error);
 }
 
-// Before processors have slots, the stack is somewhere in the image: the page that holds the frame is mapped.
+// The boot stack is somewhere in the image: the page that holds the frame is mapped.
 static struct stack_bounds stack_of(uint64_t address)
 {
-    if (report_has_pcpus()) {
-        uint64_t slot = align_down(this_pcpu()->stack_top - 1, PCPU_SLOT);
-        struct stack_bounds s = backtrace_stack(slot, address);
-        if (s.high)
-            return s;
-    }
-    if (address < IMAGE_BASE)
-        return (struct stack_bounds){0, 0};
-    return (struct stack_bounds){address, align_down(address, PAGE_SIZE) + PAGE_SIZE};
+    if (address >= IMAGE_BASE)
+        return (struct stack_bounds){address, align_down(address, PAGE_SIZE) + PAGE_SIZE};
+    return backtrace_stack(align_down(this_pcpu()->stack_top - 1, PCPU_SLOT), address);
 }
 
+// Behind a call that does not return, the next function may begin: the call itself tells where we were.
 static void print_backtrace(uint64_t rbp)
 {
     uint64_t addresses[BACKTRACE_MAX];
     size_t n = backtrace_walk(rbp, stack_of(rbp), addresses);
     for (size_t i = 0; i < n; i++)
-        print_return(i ? "    " : "from", addresses[i]);
+        print_place(i ? "    " : "from", addresses[i], 1);
 }
 
+// The other processors stand still by now: nobody is asked to leave VMX operation.
 static _Noreturn void end(void)
 {
     report_settle();
     vmx_off_now();
-    if (panic_end && depth == 1)
-        panic_end();
-    cpu_stop();
+    if (depth > 1)
+        cpu_stop();
+    power_prepare = NULL;
+    power_end(options.exit, 2);
 }
 
 // True for the first panic of the first processor; the others of that processor may say a sentence.
 static bool take_over(void)
 {
-    uint32_t me = report_has_pcpus() ? this_pcpu()->id : 0, nobody = NOBODY;
+    uint32_t me = this_pcpu()->id, nobody = NOBODY;
     cli();
     if (!__atomic_compare_exchange_n(&panicking, &nobody, me, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) &&
         nobody != me)
         cpu_stop();
     if (++depth > 2)
         cpu_stop(); // not even the sentence works
-    if (depth == 1 && report_has_pcpus())
+    if (depth == 1)
         stop_others(me);
     return depth == 1;
 }
@@ -136,40 +123,22 @@ static _Noreturn void die(const struct exception_frame *frame, uint64_t rbp, con
 
 enum { SENTENCE_MAX = 240 };
 
-static void write_sentence(char *sentence, const char *fmt, va_list args)
-{
-    size_t n = format(sentence, SENTENCE_MAX, "panic: ");
-    format_v(sentence + n, SENTENCE_MAX - n, fmt, args);
-}
-
 void panic(const char *fmt, ...)
 {
     char sentence[SENTENCE_MAX];
     va_list args;
     va_start(args, fmt);
-    write_sentence(sentence, fmt, args);
+    size_t n = format(sentence, sizeof sentence, "panic: ");
+    format_v(sentence + n, sizeof sentence - n, fmt, args);
     va_end(args);
     die(NULL, (uint64_t)(uintptr_t)__builtin_frame_address(0), sentence);
 }
 
-void panic_registers(const struct exception_frame *frame, const char *fmt, ...)
+void panic_exception(const struct exception_frame *frame, const char *name)
 {
     char sentence[SENTENCE_MAX];
-    va_list args;
-    va_start(args, fmt);
-    write_sentence(sentence, fmt, args);
-    va_end(args);
-    die(frame, frame->rbp, sentence);
-}
-
-static void fatal_exception(const struct exception_frame *frame, const char *name)
-{
     struct symbol symbol;
-    bool found = symbol_find(frame->rip, &symbol);
-    panic_registers(frame, "%s in %s", name, found ? symbol.name : "no function");
-}
-
-void panic_init(void)
-{
-    exception_fatal = fatal_exception;
+    symbol_find(frame->rip, &symbol);
+    format(sentence, sizeof sentence, "panic: %s in %s", name, symbol.name);
+    die(frame, frame->rbp, sentence);
 }

@@ -6,14 +6,12 @@
 #include "arch/pcpu.h"
 #include "arch/string.h"
 #include "kernel/drain.h"
-#include "kernel/report_panic.h"
 #include "sched/timeout.h"
 
 // The boot processor says most: everything from the first line on, before anybody drains.
 // A 16-byte FIFO takes 1.39 ms at 115200 baud; whoever comes a little early finds it busy and comes for
 // nothing.
 enum { BOOT_RING_SIZE = 0x10000, DRAIN_PERIODS_PER_SECOND = 700, STEP_BYTES = 64, NOBODY = ~0u };
-enum { DETAIL_LINES = 16 }; // of one point; the rest stands on the last one
 
 _Static_assert((int)RINGS_MAX == (int)PCPU_MAX, "one ring a processor");
 
@@ -21,30 +19,15 @@ static uint8_t boot_bytes[BOOT_RING_SIZE] __attribute__((aligned(RECORD_ALIGN)))
 static struct log_ring rings[PCPU_MAX];
 static struct timeout timeouts[PCPU_MAX]; // each drains on its own processor
 static tsc_t drain_period;                // how long a 16-byte FIFO takes to send; 0: no timeouts yet
-static bool have_pcpus;
 
 static struct lock drain_lock; // guards `drain`, the sinks behind it and `drain_owner`
 static uint32_t drain_owner = NOBODY;
 static struct drain drain;
+static bool is_open; // the consoles are there, all that will come
 
-bool report_has_pcpus(void)
+bool report_is_open(void)
 {
-    return have_pcpus;
-}
-
-bool report_has_sinks(void)
-{
-    return drain.sink_count != 0;
-}
-
-static uint32_t my_id(void)
-{
-    return have_pcpus ? this_pcpu()->id : 0;
-}
-
-static struct log_ring *my_ring(void)
-{
-    return &rings[my_id()];
+    return is_open;
 }
 
 // NMI and #MC run on stacks of their own and may have interrupted anything, this file included.
@@ -65,14 +48,14 @@ static bool drain_try_enter(void)
 {
     if (!lock_try(&drain_lock))
         return false;
-    __atomic_store_n(&drain_owner, my_id(), __ATOMIC_RELAXED);
+    __atomic_store_n(&drain_owner, this_pcpu()->id, __ATOMIC_RELAXED);
     return true;
 }
 
 static void drain_enter(void)
 {
     lock_take(&drain_lock);
-    __atomic_store_n(&drain_owner, my_id(), __ATOMIC_RELAXED);
+    __atomic_store_n(&drain_owner, this_pcpu()->id, __ATOMIC_RELAXED);
 }
 
 // This processor's timeout will go on with the draining. Not from where the heap may be half changed.
@@ -95,17 +78,17 @@ static void drain_due(struct timeout *t)
 // Waits until this processor's ring has room, or until nothing can be done about it.
 static void make_room(size_t length)
 {
-    struct log_ring *r = my_ring();
-    if (on_interrupt_stack() || __atomic_load_n(&drain_owner, __ATOMIC_RELAXED) == my_id())
+    const struct pcpu *p = this_pcpu();
+    if (on_interrupt_stack() || __atomic_load_n(&drain_owner, __ATOMIC_RELAXED) == p->id)
         return; // waiting for the lock could be waiting for ourselves
     drain_enter();
-    drain_for_room(&drain, r, length);
+    drain_for_room(&drain, p->log, length);
     drain_leave();
 }
 
 static void put(tsc_t at, enum record_kind kind, uint8_t detail, const char *text, size_t len)
 {
-    struct log_ring *r = my_ring();
+    struct log_ring *r = this_pcpu()->log;
     len = min_u64(len, RECORD_TEXT_MAX);
     if (!log_ring_put(r, at, kind, detail, text, len)) {
         make_room(len);
@@ -121,31 +104,20 @@ static void put_log_line(enum log_level level, const char *line, size_t len)
     put(rdtsc(), RECORD_LINE, 0, line, len);
 }
 
-void report_start(void)
-{
-    static const char version[] = "TAP version 13";
-    log_ring_init(&rings[0], boot_bytes, sizeof boot_bytes);
-    drain.rings[0] = &rings[0];
-    drain.ring_count = 1;
-    put(rdtsc(), RECORD_RAW, 0, version, sizeof version - 1);
-    log_sink = put_log_line;
-}
-
-void report_use_pcpus(void)
-{
-    for (size_t i = 0; i < array_size(timeouts); i++)
-        timeout_init(&timeouts[i], drain_due);
-    pcpus[0].log = &rings[0];
-    have_pcpus = true;
-}
-
 void report_add_ring(struct pcpu *p, void *zeroed, uint32_t bytes)
 {
+    timeout_init(&timeouts[p->id], drain_due);
     log_ring_init(&rings[p->id], zeroed, bytes);
     p->log = &rings[p->id];
     drain_enter();
     drain.rings[drain.ring_count++] = p->log;
     drain_leave();
+}
+
+void report_start(void)
+{
+    report_add_ring(this_pcpu(), boot_bytes, sizeof boot_bytes);
+    log_sink = put_log_line;
 }
 
 void report_add_sink(const struct sink *sink)
@@ -164,16 +136,21 @@ void report_use_timeouts(uint64_t ticks_per_second)
     drain_later();
 }
 
-void report_set_tap(bool on)
+void report_open(bool tap)
 {
-    drain.tap.off = !on;
+    static const char version[] = "TAP version 13\n";
+    drain_enter();
+    drain.tap.off = !tap;
+    drain_text(&drain, version, tap ? sizeof version - 1 : 0);
+    is_open = true;
+    drain_leave();
 }
 
 bool report_drain_step(size_t max_bytes)
 {
     bool left = true; // if another one drains, it may have passed by what is new
     if (drain_try_enter()) {
-        left = drain.sink_count && drain_step(&drain, max_bytes);
+        left = is_open && drain_step(&drain, max_bytes);
         drain_leave();
     }
     if (left)
@@ -189,46 +166,18 @@ void report_drain(void)
     drain_leave();
 }
 
-// The lines of `detail`; RECORD_MORE keeps them together behind their point.
-static void put_detail(tsc_t at, const char *detail)
-{
-    for (unsigned lines = 1; *detail; lines++) {
-        const char *newline = lines < DETAIL_LINES ? strchr(detail, '\n') : NULL;
-        size_t whole = newline ? (size_t)(newline - detail) : strlen(detail),
-               len = min_u64(whole, LOG_LINE_MAX);
-        const char *rest = detail + len + (newline && len == whole);
-        if (len)
-            put(at, *rest ? RECORD_LINE | RECORD_MORE : RECORD_LINE, 0, detail, len);
-        detail = rest;
-    }
-}
-
-static size_t put_skip_reason(char *to, size_t size, const char *reason)
-{
-    const char *newline = strchr(reason, '\n');
-    size_t len = newline ? (size_t)(newline - reason) : strlen(reason);
-    return min_u64(format(to, size, " %.*s", (int)len, reason), size - 1);
-}
-
 void report_point(enum point_result result, const char *machine, const char *name, const char *detail)
 {
-    char text[RECORD_TEXT_MAX];
-    tsc_t at = rdtsc();
+    char text[RECORD_TEXT_MAX + 1];
     size_t n = tap_identity(text, machine, name);
-    if (!detail)
-        detail = "";
-    if (result == POINT_SKIP && *detail) {
-        n += put_skip_reason(text + n, sizeof text - n, detail);
-        const char *rest = strchr(detail, '\n');
-        detail = rest ? rest + 1 : "";
-    }
-    put(at, *detail ? RECORD_POINT | RECORD_MORE : RECORD_POINT, (uint8_t)result, text, n);
-    put_detail(at, detail);
+    if (detail)
+        n += format(text + n, sizeof text - n, "\n%s", detail);
+    put(rdtsc(), RECORD_POINT, (uint8_t)result, text, n);
 }
 
 bool report_has_room(void)
 {
-    return log_ring_free(my_ring()) >= REPORT_ROOM;
+    return log_ring_free(this_pcpu()->log) >= REPORT_ROOM;
 }
 
 void report_guest_line(const char *machine, const char *text, size_t len)

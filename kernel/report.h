@@ -9,18 +9,19 @@
 struct pcpu;
 struct sink;
 
-// Start-up, in this order. report_start() comes before everything else: it gives the boot processor a static
-// ring, so that log lines work from the first line of C on. Nothing is written out until there are sinks.
+// Start-up, in this order. report_start(), once there is this_pcpu(), gives the boot processor a static ring, so that log
+// lines work from the first lines of C on. Nothing is written out until the report is open.
 void report_start(void);
-// GS leads to pcpus[0] now; from here on each processor uses its own ring.
-void report_use_pcpus(void);
 // Another processor's ring, before it starts: `bytes` zeroed bytes, a power of two (16 KiB is plenty).
 void report_add_ring(struct pcpu *p, void *zeroed, uint32_t bytes);
 // A console (kernel/consoles.h opens the usual ones). At most SINKS_MAX.
 void report_add_sink(const struct sink *sink);
+// Begins to write, to the sinks there are; without any, all is dropped. `tap`: option tap=; off, points become "# "
+// lines and there is no plan.
+void report_open(bool tap);
+bool report_is_open(void);
 // Timeouts work from here on: what is in a ring drains by itself, a FIFO-full at a time.
 void report_use_timeouts(uint64_t tsc_hz);
-void report_set_tap(bool on); // option tap=: off, points become "# " lines and there is no plan
 
 // Moves about `max_bytes` to the consoles, waiting for nothing, and returns whether something is left. If so,
 // a timeout of this processor goes on with it: an idle processor may halt. Bounded by some 100 instructions a
@@ -33,7 +34,7 @@ void report_drain(void);
 enum point_result { POINT_NOT_OK, POINT_OK, POINT_SKIP };
 
 // One test point "machine/name". `detail` (NULL or text, lines split at '\n') follows on "# " lines; for
-// POINT_SKIP its first line is the reason. Waits for nobody: if this processor's ring is full it drains it
+// POINT_SKIP its first line is the reason. What makes more than RECORD_TEXT_MAX bytes with them is cut. Waits for nobody: if this processor's ring is full it drains it
 // synchronously (points are never lost). Any context but NMI.
 void report_point(enum point_result result, const char *machine, const char *name, const char *detail);
 
@@ -50,3 +51,10 @@ uint32_t report_end(void);
 
 // "Bail out! sentence": the log ends here, no plan follows. Drains.
 void report_bail_out(const char *sentence);
+
+// In the hands of panic(), while the other processors stand still: no locks, no rings.
+// Sends what the rings hold, then "Bail out! sentence". From now on log lines go out at once.
+void report_seize(const char *sentence);
+// The log_sink of then: for a panic inside report_seize(), which must not enter it again.
+void report_seized_line(enum log_level level, const char *line, size_t len);
+void report_settle(void); // waits until it can be seen

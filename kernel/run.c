@@ -188,7 +188,7 @@ static void all_ended(void)
         log_warn("%u bytes of input were lost: no machine had room", input_lost());
     report_waits();
     uint32_t failures = report_end();
-    power_end((enum power_way)options.exit, failures ? 1 : 0);
+    power_end(options.exit, failures ? 1 : 0);
 }
 
 // The modules of a run and what was made of them: one allocation for its whole time.
@@ -234,8 +234,8 @@ static void stray_now(struct timeout *t)
 {
     enum { UNCLAIMED = 0x99 };
     (void)t;
-    lapic_send(this_pcpu()->apic_id, UNCLAIMED);
-    lapic_send_nmi(this_pcpu()->apic_id);
+    lapic_send(this_pcpu()->apic_id, IPI_FIXED, UNCLAIMED);
+    lapic_send(this_pcpu()->apic_id, IPI_NMI, 0);
 }
 
 static void start_hooks(void)
@@ -271,7 +271,7 @@ _Noreturn void run_modules(const struct boot_info *boot, bool (*route)(uint8_t i
     struct verdict *verdicts = judge(boot, modules);
     if (!verdicts) {
         report_bail_out("no memory to read the module lines");
-        power_end((enum power_way)options.exit, 1);
+        power_end(options.exit, 1);
     }
     if (options.report & REPORT_MEMORY)
         mm_report();

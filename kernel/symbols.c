@@ -27,6 +27,7 @@ bool symbol_find(uint64_t address, struct symbol *symbol)
     uint32_t i = 0;
     while (i < symbol_count && address - begin >= symbol_sizes[i])
         begin += symbol_sizes[i++];
+    *symbol = (struct symbol){"?", address};
     if (address < symbol_base || i == symbol_count)
         return false;
     *symbol = (struct symbol){.offset = address - begin};

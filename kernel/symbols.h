@@ -15,6 +15,6 @@ struct symbol {
     uint64_t offset;
 };
 
-// Finds the function that holds `address`, and how far into it `address` is (bytes). false: none does. Any
-// context.
+// Finds the function that holds `address`, and how far into it `address` is (bytes). false: none does, and it is "?" from
+// 0 on. Any context.
 bool symbol_find(uint64_t address, struct symbol *symbol);

@@ -47,10 +47,18 @@ static void count(struct tap *t, enum point_result result)
         t->passed++;
 }
 
+// Takes the next line of [*text, end).
+static size_t take_line(const char **text, const char *end, const char **line)
+{
+    const char *newline = memchr(*text, '\n', (size_t)(end - *text));
+    *line = *text;
+    *text = newline ? newline + 1 : end;
+    return (size_t)((newline ? newline : end) - *line);
+}
+
 static void put_point(struct tap *t, struct cursor *c, enum point_result result, const char *text, size_t n)
 {
-    const char *space = result == POINT_SKIP ? memchr(text, ' ', n) : NULL;
-    size_t identity = space ? (size_t)(space - text) : n;
+    const char *line, *end = text + n;
     bool numbered = !t->off && !t->ended;
     if (!t->ended)
         count(t, result);
@@ -61,10 +69,18 @@ static void put_point(struct tap *t, struct cursor *c, enum point_result result,
         put_number(c, t->points);
         put_plain(c, " - ");
     }
-    put_escaped(c, text, identity);
+    n = take_line(&text, end, &line);
+    put_escaped(c, line, n);
     if (result == POINT_SKIP) {
-        put_plain(c, " # SKIP");
-        put_escaped(c, text + identity, n - identity);
+        n = take_line(&text, end, &line);
+        put_plain(c, n ? " # SKIP " : " # SKIP");
+        put_escaped(c, line, n);
+    }
+    while (text < end) {
+        n = take_line(&text, end, &line);
+        if (n)
+            put_plain(c, "\n# ");
+        put_escaped(c, line, n);
     }
 }
 
@@ -74,10 +90,7 @@ size_t tap_render(struct tap *t, const struct log_record *record, const char *te
     if (record->kind == RECORD_POINT) {
         put_point(t, &c, record->detail, text, record->length);
     } else {
-        if (record->kind == RECORD_RAW && t->off)
-            return 0;
-        if (record->kind != RECORD_RAW)
-            put_plain(&c, "# ");
+        put_plain(&c, "# ");
         put_escaped(&c, text, record->length);
     }
     put_plain(&c, "\n");

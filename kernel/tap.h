@@ -1,5 +1,5 @@
-// From log records to lines of TAP 13 (docs/log.md). Whatever a record holds, a line comes out in bytes
-// 20H..7EH, starts as its kind says and ends with the only newline. Pure.
+// From log records to lines of TAP 13 (docs/log.md). Whatever a record holds, lines come out in bytes 20H..7EH and
+// start as its kind says. Pure.
 #pragma once
 #include "kernel/log_ring.h"
 
@@ -11,8 +11,8 @@ struct tap {
     uint32_t points, passed, failed, skipped;
 };
 
-// Renders a record into out[TAP_LINE_MAX] and counts it if it is a point. Returns the line's length, not
-// terminated; 0: nothing to say.
+// Renders a record into out[TAP_LINE_MAX] and counts it if it is a point. Returns the length of its lines, not
+// terminated.
 size_t tap_render(struct tap *t, const struct log_record *record, const char *text, char *out);
 
 // The last lines, plan and summary, into out[TAP_LINE_MAX]; returns their length.

@@ -27,10 +27,9 @@ static noinline_cold void tell_stray(struct watch *w)
 {
     struct symbol at;
     uint32_t strays = w->strays;
-    bool found = symbol_find(w->stray_rip, &at);
+    symbol_find(w->stray_rip, &at);
     log_warn("processor %u: %u NMIs that nobody had asked for, the last at %s+0x%lx, port 61h says %02xh",
-             this_pcpu()->id, strays - w->told, found ? at.name : "", found ? at.offset : w->stray_rip,
-             w->stray_port);
+             this_pcpu()->id, strays - w->told, at.name, at.offset, w->stray_port);
     w->told = strays;
 }
 
@@ -60,12 +59,11 @@ static void on_nmi(const struct exception_frame *frame)
 static void name_it(uint32_t id, uint64_t rip)
 {
     struct symbol at;
-    if (!rip)
-        log_error("processor %u does not answer, not even to an NMI", id);
-    else if (symbol_find(rip, &at))
+    symbol_find(rip, &at);
+    if (rip)
         log_error("processor %u does not answer: it is at %s+0x%lx", id, at.name, at.offset);
     else
-        log_error("processor %u does not answer: it is at %lx", id, rip);
+        log_error("processor %u does not answer, not even to an NMI", id);
 }
 
 // Asked by NMI at one look, told at the next; then not again before it comes by.
@@ -81,7 +79,7 @@ static void look(struct timeout *t)
     } else if (++w->missed == PATIENCE) {
         __atomic_store_n(&w->rip, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&w->asked, 1, __ATOMIC_RELEASE);
-        lapic_send_nmi(p->apic_id);
+        lapic_send(p->apic_id, IPI_NMI, 0);
     } else if (w->missed == PATIENCE + 1) {
         name_it(p->id, __atomic_load_n(&w->rip, __ATOMIC_ACQUIRE));
     }

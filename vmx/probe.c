@@ -238,7 +238,7 @@ static void prepare(struct probe *p, const struct probe_attempt *a, const struct
     if (a->flags & PROBE_NO_VMCS)
         vmcs_clear(&p->vmcs);
     if (a->flags & PROBE_INTERRUPT)
-        lapic_send(this_pcpu()->apic_id, PROBE_VECTOR);
+        lapic_send(this_pcpu()->apic_id, IPI_FIXED, PROBE_VECTOR);
 }
 
 // E_AGAIN, E_UNSUPPORTED: nobody sends the signal, and nothing was entered. E_INTERRUPTED: the box ended the run.

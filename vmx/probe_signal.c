@@ -44,11 +44,11 @@ static void send(const struct request *r)
 {
     uint32_t to = pcpus[r - requests].apic_id;
     if (r->signal == PROBE_SEND_NMI)
-        lapic_send_nmi(to);
+        lapic_send(to, IPI_NMI, 0);
     else if (r->signal == PROBE_SEND_INIT)
-        lapic_send_init(to);
+        lapic_send(to, IPI_INIT, 0);
     else
-        lapic_send_startup(to, pfn(PROBE_SIPI_VECTOR));
+        lapic_send(to, IPI_STARTUP, PROBE_SIPI_VECTOR);
 }
 
 // While `stage` lasts, at most so many ticks.
@@ -122,7 +122,7 @@ enum error probe_signal_ask(enum probe_flag signal, bool until_left)
     r->helper = helper->id;
     move(r, IDLE, ASKED);
     __atomic_fetch_add(&asking, 1, __ATOMIC_RELEASE);
-    lapic_send(helper->apic_id, VECTOR_PROBE);
+    lapic_send(helper->apic_id, IPI_FIXED, VECTOR_PROBE);
     const uint64_t begun = rdtsc().v, patience = tsc_from_ms(PATIENCE_MS).v;
     while (stage_of(r) == ASKED && rdtsc().v - begun < patience) {
         probe_signal_help();

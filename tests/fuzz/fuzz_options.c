@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     line[size] = '\0';
     options_parse(line, &o, complain);
     if (o.slice_us < SLICE_US_MIN || o.slice_us > SLICE_US_MAX || o.loglevel > LOG_DEBUG ||
-        o.exit > EXIT_HALT || (o.console & ~(uint32_t)(CONSOLE_COM1 | CONSOLE_COM2 | CONSOLE_SCREEN)))
+        o.exit > POWER_HALT || (o.console & ~(uint32_t)(CONSOLE_COM1 | CONSOLE_COM2 | CONSOLE_SCREEN)))
         abort();
     free(line);
     return 0;

@@ -113,7 +113,6 @@ static void what_grub_hands_over(void **state)
     assert_int_equal(info.framebuffer.blue_at, 0);
     assert_int_equal(info.rsdp_bytes, 20);
     assert_memory_equal(info.rsdp, "RSD PTR ", 8);
-    assert_false(info.efi);
     free(bytes);
 }
 
@@ -172,36 +171,6 @@ static void map_entries_of_another_size(void **state)
     map.size = 0xfffffff8;
     tag(6, &map, sizeof(map));
     assert_int_equal(finish(), E_MALFORMED);
-}
-
-static void efi_map_only_without_the_other(void **state)
-{
-    (void)state;
-    struct {
-        uint32_t size, version;
-        uint64_t d[3][6];
-    } map = {
-        48, 1, {{7, 0x100000, 0, 16, 0, 0}, {9, 0x200000, 0, 1, 0, 0}, {7, 0x1000, 0, UINT64_MAX, 0, 0}}
-    };
-    begin();
-    tag(17, &map, sizeof(map));
-    assert_int_equal(finish(), E_OK);
-    assert_true(info.efi);
-    assert_int_equal(info.range_count, 3);
-    assert_int_equal(info.ranges[0].bytes, 0x10000);
-    assert_int_equal(info.ranges[0].type, MEMORY_RAM);
-    assert_int_equal(info.ranges[1].type, MEMORY_ACPI);
-    assert_true(info.ranges[2].base.v + (info.ranges[2].bytes - 1) >= info.ranges[2].base.v);
-    begin();
-    tag(17, &map, sizeof(map));
-    memory_map();
-    assert_int_equal(finish(), E_OK);
-    assert_int_equal(info.ranges[0].bytes, 0x9fc00);
-    begin();
-    map.size = 39;
-    tag(17, &map, sizeof(map));
-    assert_int_equal(finish(), E_MALFORMED);
-    assert_int_equal(complaints, 1);
 }
 
 static void too_many_ranges(void **state)
@@ -390,19 +359,12 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_grub_hands_over),
-        cmocka_unit_test(the_whole_is_unusable),
-        cmocka_unit_test(memory_ranges),
-        cmocka_unit_test(map_entries_of_another_size),
-        cmocka_unit_test(efi_map_only_without_the_other),
-        cmocka_unit_test(too_many_ranges),
-        cmocka_unit_test(modules),
-        cmocka_unit_test(framebuffers),
-        cmocka_unit_test(the_newer_rsdp_wins),
-        cmocka_unit_test(tags_of_every_size),
-        cmocka_unit_test(impossible_tag_sizes),
-        cmocka_unit_test(strings_without_an_end),
-        cmocka_unit_test(truncated_anywhere),
+        cmocka_unit_test(what_grub_hands_over),   cmocka_unit_test(the_whole_is_unusable),
+        cmocka_unit_test(memory_ranges),          cmocka_unit_test(map_entries_of_another_size),
+        cmocka_unit_test(too_many_ranges),        cmocka_unit_test(modules),
+        cmocka_unit_test(framebuffers),           cmocka_unit_test(the_newer_rsdp_wins),
+        cmocka_unit_test(tags_of_every_size),     cmocka_unit_test(impossible_tag_sizes),
+        cmocka_unit_test(strings_without_an_end), cmocka_unit_test(truncated_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, end);
 }

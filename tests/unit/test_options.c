@@ -28,7 +28,7 @@ static void defaults(void **state)
     struct options o = parse("");
     assert_int_equal(o.console, CONSOLE_COM1 | CONSOLE_SCREEN);
     assert_int_equal(o.loglevel, LOG_INFO);
-    assert_int_equal(o.exit, EXIT_AUTO);
+    assert_int_equal(o.exit, POWER_DEFAULT);
     assert_int_equal(o.cpus, 0);
     assert_int_equal(o.slice_us, 10000);
     assert_true(o.tap);
@@ -42,7 +42,7 @@ static void every_option(void **state)
     assert_int_equal(complaints, 0);
     assert_int_equal(o.console, CONSOLE_COM2 | CONSOLE_SCREEN);
     assert_int_equal(o.loglevel, LOG_DEBUG);
-    assert_int_equal(o.exit, EXIT_BOCHS);
+    assert_int_equal(o.exit, POWER_BOCHS);
     assert_int_equal(o.cpus, 2);
     assert_int_equal(o.slice_us, 500);
     assert_false(o.tap);
@@ -60,9 +60,8 @@ static void every_option(void **state)
     assert_string_equal(o.fail_alloc.machine, "victim");
     o = parse("fail-alloc=a:rising");
     assert_true(o.fail_alloc.rising && o.fail_alloc.n);
-    assert_int_equal(parse("exit=halt").exit, EXIT_HALT);
-    assert_string_equal(exit_method_word(EXIT_REBOOT), "reboot");
-    assert_string_equal(exit_method_word((enum exit_method)99), "?");
+    assert_int_equal(parse("exit=halt").exit, POWER_HALT);
+    assert_int_equal(parse("exit=reboot").exit, POWER_REBOOT);
 }
 
 static void a_bad_word_is_named_and_the_rest_counts(void **state)

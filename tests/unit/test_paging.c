@@ -189,9 +189,10 @@ static void wrong_use_panics(void **state)
 #define IMAGE_START hpa(MIB2)
 #define IMAGE_END   hpa(MIB2 + 8 * KIB4)
 
-static enum paging_flaw check(void)
+static const char *check(void)
 {
-    return paging_check_wx(p.root, IMAGE_START, IMAGE_END).flaw;
+    const char *flaw = paging_check_wx(p.root, IMAGE_START, IMAGE_END).flaw;
+    return flaw ? flaw : "sound";
 }
 
 static void map_like_the_hypervisor(void)
@@ -220,7 +221,7 @@ static void check_passes_sound_tables(void **state)
     (void)state;
     map_like_the_hypervisor();
     struct paging_check c = paging_check_wx(p.root, IMAGE_START, IMAGE_END);
-    assert_string_equal(paging_flaw_text(c.flaw), "sound");
+    assert_null(c.flaw);
     assert_int_equal(c.leaves, 1 + (512 - 8) + 510 + 3 + 2); // 2M, 4K, 2M, 1G, image
 }
 
@@ -231,27 +232,27 @@ static void check_sees_each_flaw(void **state)
     const uint64_t nx = 1ull << 63, text = IMAGE_BASE + MIB2, data = text + KIB4;
 
     *leaf(text, 12) |= 2;
-    assert_int_equal(check(), PAGING_WRITE_EXEC);
+    assert_string_equal(check(), "a page is writable and executable");
     *leaf(text, 12) &= ~2ull;
     *leaf(data, 12) &= ~nx;
-    assert_int_equal(check(), PAGING_WRITE_EXEC);
+    assert_string_equal(check(), "a page is writable and executable");
     *leaf(data, 21) |= nx; // a table's NX counts for all below it
-    assert_int_equal(check(), PAGING_SOUND);
+    assert_string_equal(check(), "sound");
     *leaf(data, 21) &= ~nx;
     *leaf(data, 12) |= nx;
 
     *leaf(DIRECT, 21) &= ~(nx | 2);
-    assert_int_equal(check(), PAGING_EXEC_OUTSIDE);
+    assert_string_equal(check(), "a page outside the image is executable");
     *leaf(DIRECT, 21) |= nx | 2;
 
     assert_true(paging_map(&p, DIRECT + IMAGE_START.v, IMAGE_START, KIB4, PAGE_READ, CACHE_WRITE_BACK));
-    assert_int_equal(check(), PAGING_SOUND); // a read-only alias does no harm
+    assert_string_equal(check(), "sound"); // a read-only alias does no harm
     *leaf(DIRECT + IMAGE_START.v, 12) |= 2;
-    assert_int_equal(check(), PAGING_IMAGE_ALIAS);
+    assert_string_equal(check(), "the image can be written through an alias");
     *leaf(DIRECT + IMAGE_START.v, 12) = 0;
 
     assert_true(paging_map(&p, 0, hpa(0), KIB4, PAGE_READ, CACHE_WRITE_BACK));
-    assert_int_equal(check(), PAGING_LOW_MAPPED);
+    assert_string_equal(check(), "something is mapped in the lower half");
 }
 
 int main(void)

@@ -25,14 +25,16 @@ static void numbers_points_in_order(void **state)
 {
     (void)state;
     struct tap t = {0};
-    expect(&t, RECORD_RAW, 0, "TAP version 13", "TAP version 13\n");
     expect(&t, RECORD_POINT, POINT_OK, "cpu/first", "ok 1 - cpu/first\n");
     expect(&t, RECORD_LINE, 0, "a line", "# a line\n");
     expect(&t, RECORD_POINT, POINT_NOT_OK, "cpu/second", "not ok 2 - cpu/second\n");
-    expect(&t, RECORD_POINT, POINT_SKIP, "cpu/third no such CPU", "ok 3 - cpu/third # SKIP no such CPU\n");
+    expect(&t, RECORD_POINT, POINT_SKIP, "cpu/third\nno such CPU", "ok 3 - cpu/third # SKIP no such CPU\n");
     expect(&t, RECORD_POINT, POINT_SKIP, "cpu/fourth", "ok 4 - cpu/fourth # SKIP\n");
+    expect(&t, RECORD_POINT, POINT_NOT_OK, "cpu/fifth\nexpected 1\n\ngot 2\n",
+           "not ok 5 - cpu/fifth\n# expected 1\n# got 2\n");
+    expect(&t, RECORD_POINT, POINT_SKIP, "cpu/sixth\nwhy\nmore", "ok 6 - cpu/sixth # SKIP why\n# more\n");
     out[tap_end(&t, out)] = 0;
-    assert_string_equal(out, "1..4\n# 1 passed, 1 failed, 2 skipped\n");
+    assert_string_equal(out, "1..6\n# 1 passed, 2 failed, 3 skipped\n");
 }
 
 static void ends_with_a_plan_even_without_points(void **state)
@@ -49,7 +51,6 @@ static void without_tap_there_are_only_lines(void **state)
 {
     (void)state;
     struct tap t = {.off = true};
-    expect(&t, RECORD_RAW, 0, "TAP version 13", "");
     expect(&t, RECORD_POINT, POINT_NOT_OK, "a/b", "# not ok a/b\n");
     out[tap_end(&t, out)] = 0;
     assert_string_equal(out, "# 0 passed, 1 failed\n");
@@ -60,7 +61,7 @@ static void nothing_leaves_unescaped(void **state)
     (void)state;
     struct tap t = {0};
     expect(&t, RECORD_LINE, 0, "a\nok 1 - forged", "# a\\x0aok 1 - forged\n");
-    expect(&t, RECORD_POINT, POINT_OK, "a/b\nBail out!", "ok 1 - a/b\\x0aBail out!\n");
+    expect(&t, RECORD_POINT, POINT_OK, "a/b\nBail out!", "ok 1 - a/b\n# Bail out!\n");
     expect(&t, RECORD_LINE, 0, "\0\x1b\x7f\x80\xff~ ", "# \\x00\\x1b\\x7f\\x80\\xff~ \n");
     char worst[RECORD_TEXT_MAX];
     memset(worst, 0xff, sizeof worst);
@@ -70,6 +71,11 @@ static void nothing_leaves_unescaped(void **state)
             size_t len = strlen(render(&t, (enum record_kind)kind, result, worst, sizeof worst));
             assert_in_range(len, 4 * RECORD_TEXT_MAX + 1, TAP_LINE_MAX);
         }
+    for (size_t i = 1; i < sizeof worst; i += 2)
+        worst[i] = '\n';
+    render(&t, RECORD_POINT, POINT_SKIP, worst, sizeof worst);
+    for (const char *line = strchr(out, '\n') + 1; *line; line = strchr(line, '\n') + 1)
+        assert_memory_equal(line, "# ", 2);
 }
 
 static void identities_are_plain(void **state)
