@@ -1,176 +1,10 @@
 #include "kernel/machine.h"
 #include "abi/micronova.h"
 #include "arch/string.h"
+#include "kernel/keys.h"
 #include "kernel/options.h"
 #include "kernel/regex.h"
-#include "kernel/words.h"
 #include "sched/sched.h"
-
-// A key of the module line. The parser gets the value and `field`, the address of what the table names in
-// struct machine; it returns an error with its sentence in `why`, which names key and value.
-struct key;
-typedef enum error key_parser(const struct key *key, const char *value, struct machine *m,
-                              struct reason *why);
-
-struct key {
-    const char *name;
-    key_parser *parse;
-    size_t offset; // of the field in struct machine
-    size_t size;   // of the field, for texts
-};
-
-static void *field_of(const struct key *key, struct machine *m)
-{
-    return (char *)m + key->offset;
-}
-
-// "mem=12Q: ..." in one place, so that every refusal reads alike.
-static enum error bad_value(const struct key *key, const char *value, const char *expected,
-                            struct reason *why)
-{
-    return reason_set(why, E_MALFORMED, "%s=%.*s: expected %s", key->name, 48, value, expected);
-}
-
-static enum error mem_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
-{
-    uint64_t bytes;
-    if (!bytes_parse(value, &bytes))
-        return bad_value(key, value, "a size such as 4M (K, M, G)", why);
-    if (bytes == 0 || bytes % PAGE_SIZE)
-        return bad_value(key, value, "a multiple of 4K, not 0", why);
-    if (bytes > MACHINE_MEM_MAX)
-        return bad_value(key, value, "at most 64G", why);
-    *(uint64_t *)field_of(key, m) = bytes;
-    return E_OK;
-}
-
-static enum error backing_parse(const struct key *key, const char *value, struct machine *m,
-                                struct reason *why)
-{
-    m->eager = text_is(value, "eager");
-    return m->eager || text_is(value, "lazy") ? E_OK : bad_value(key, value, "lazy or eager", why);
-}
-
-static enum error window_parse(const struct key *key, const char *value, struct machine *m,
-                               struct reason *why)
-{
-    uint64_t bytes;
-    if (!bytes_parse(value, &bytes) || !bytes || bytes % PAGE_SIZE || bytes > MACHINE_WINDOW_MAX)
-        return bad_value(key, value, "a multiple of 4K, not 0, up to 1G, such as 16M", why);
-    m->window = bytes;
-    return E_OK;
-}
-
-static enum error vcpus_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
-{
-    uint64_t count;
-    if (!number_parse(value, &count) || count == 0 || count > MACHINE_VCPUS_MAX)
-        return bad_value(key, value, "a number from 1 to 16", why);
-    m->vcpus = (uint32_t)count;
-    return E_OK;
-}
-
-static enum error cpu_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
-{
-    if (text_is(value, "any"))
-        return E_OK;
-    if (!cpu_list_parse(value, &m->cpus))
-        return bad_value(key, value, "any, or processors such as 0,2-3 (below 64)", why);
-    return E_OK;
-}
-
-static enum error slice_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
-{
-    uint64_t us;
-    if (!time_parse(value, &us) || us < SLICE_US_MIN || us > SLICE_US_MAX)
-        return bad_value(key, value, "a time from 100us to 10s, such as 10ms", why);
-    m->slice_us = us;
-    return E_OK;
-}
-
-static enum error weight_parse(const struct key *key, const char *value, struct machine *m,
-                               struct reason *why)
-{
-    uint64_t weight;
-    if (!number_parse(value, &weight) || weight == 0 || weight > SCHED_WEIGHT_MAX)
-        return bad_value(key, value, "a number from 1 to 100", why);
-    m->weight = (uint32_t)weight;
-    return E_OK;
-}
-
-static enum error timeout_parse(const struct key *key, const char *value, struct machine *m,
-                                struct reason *why)
-{
-    uint64_t us;
-    if (text_is(value, "none"))
-        return E_OK;
-    if (!time_parse(value, &us) || us < 1000 || us > 1000000ull * 86400)
-        return bad_value(key, value, "none, or a time with its unit from 1ms to 86400s, such as 500ms", why);
-    m->timeout_ms = us / 1000;
-    return E_OK;
-}
-
-static enum error console_parse(const struct key *key, const char *value, struct machine *m,
-                                struct reason *why)
-{
-    if (!text_is(value, "log") && !text_is(value, "none"))
-        return bad_value(key, value, "log or none", why);
-    m->console = text_is(value, "log");
-    return E_OK;
-}
-
-static enum error input_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
-{
-    m->input = text_is(value, "serial");
-    return m->input || text_is(value, "none") ? E_OK : bad_value(key, value, "serial or none", why);
-}
-
-static enum error screen_parse(const struct key *key, const char *value, struct machine *m,
-                               struct reason *why)
-{
-    if (!text_is(value, "dump"))
-        return bad_value(key, value, "dump", why);
-    m->dump_screen = true;
-    return E_OK;
-}
-
-static enum error caps_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
-{
-    static const struct {
-        const char *word;
-        enum right right;
-    } caps[] = {
-        {"probe",   RIGHT_PROBE  },
-        {"control", RIGHT_CONTROL},
-        {"log",     RIGHT_LOG    }
-    };
-    const char *rest = value;
-
-    while (*rest) {
-        size_t i = 0;
-        const char *end = rest;
-        while (i < array_size(caps) && !(text_starts(rest, caps[i].word, &end) && (!*end || *end == ',')))
-            i++;
-        if (i == array_size(caps))
-            return bad_value(key, value, "a list of probe, control, log", why);
-        m->rights |= caps[i].right;
-        if (*end == ',' && !end[1])
-            return bad_value(key, value, "a list of probe, control, log", why);
-        rest = *end ? end + 1 : end;
-    }
-    return E_OK;
-}
-
-// A text that is kept as it is.
-static enum error text_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
-{
-    size_t length = strlen(value);
-    if (length >= key->size)
-        return reason_set(why, E_TOO_BIG, "%s=%.*s...: longer than %zu bytes", key->name, 32, value,
-                          key->size - 1);
-    memcpy(field_of(key, m), value, length + 1);
-    return E_OK;
-}
 
 static bool is_name_char(char c)
 {
@@ -186,12 +20,9 @@ static bool is_name(const char *text)
     return length && !text[length];
 }
 
-static enum error module_name_parse(const struct key *key, const char *value, struct machine *m,
-                                    struct reason *why)
+static enum error module_name_parse(const struct key *key, const char *value, void *to, struct reason *why)
 {
-    if (!is_name(value))
-        return bad_value(key, value, "the name of a module", why);
-    return text_parse(key, value, m, why);
+    return is_name(value) ? key_text(key, value, to, why) : key_refuse(key, value, why);
 }
 
 gfn_t machine_window(const struct machine *m)
@@ -237,22 +68,21 @@ static bool is_name_list(const char *list)
     }
 }
 
-static enum error ipc_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
+static enum error ipc_parse(const struct key *key, const char *value, void *to, struct reason *why)
 {
-    if (!is_name_list(value))
-        return bad_value(key, value, "names of machines, commas between, each once", why);
-    return text_parse(key, value, m, why);
+    return is_name_list(value) ? key_text(key, value, to, why) : key_refuse(key, value, why);
 }
 
-// The expression is compiled once more when the machine is built; here it is judged, so that the line is
-// told.
-static enum error regex_parse(const struct key *key, const char *regex, struct machine *m, struct reason *why)
+// Behind screen:. The expression is compiled once more when the machine is built; here it is judged, so that the line
+// is told.
+static enum error regex_parse(const struct key *key, const char *value, void *to, struct reason *why)
 {
     struct regex compiled;
-    if (!*regex)
-        return bad_value(key, "screen:", "a regular expression behind screen:", why);
+    const char *regex;
+    if (!text_starts(value, "screen:", &regex) || !*regex)
+        return key_refuse(key, value, why);
     enum error e = regex_compile(&compiled, regex, why);
-    return e == E_OK ? text_parse(key, regex, m, why) : e;
+    return e == E_OK ? key_text(key, regex, to, why) : e;
 }
 
 static const struct {
@@ -263,102 +93,69 @@ static const struct {
 #undef X
 };
 
-static enum error expect_parse(const struct key *key, const char *value, struct machine *m,
-                               struct reason *why)
+static enum error expect_parse(const struct key *key, const char *value, void *to, struct reason *why)
 {
-    const char *rest;
-    if (text_starts(value, "screen:", &rest)) {
-        m->expect = END_SCREEN;
-        return regex_parse(key, rest, m, why);
-    }
-    if (text_starts(value, "exit:", &rest)) {
+    struct machine *m = to;
+    const char *code;
+    if (text_starts(value, "exit:", &code)) {
         m->expect = END_EXIT;
-        return number_parse(rest, &m->expect_code) ? E_OK : bad_value(key, value, "exit:NUMBER", why);
+        return number_parse(code, &m->expect_code) ? E_OK : key_refuse(key, value, why);
     }
     for (enum ending e = 0; e < END_COUNT; e++)
         if (e != END_SCREEN && text_is(value, endings[e].word)) {
             m->expect = e;
             return E_OK;
         }
-    return bad_value(key, value, "an ending such as triple-fault, exit:CODE or screen:REGEX", why);
-}
-
-static enum error fail_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
-{
-    const char *regex;
-    if (!text_starts(value, "screen:", &regex))
-        return bad_value(key, value, "screen:REGEX", why);
-    return regex_parse(key, regex, m, why);
-}
-
-static enum error flip_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
-{
-    if (!number_parse(value, &m->flip) || m->flip == 0)
-        return bad_value(key, value, "an address, not 0, such as 0x200000", why);
-    return E_OK;
+    m->expect = END_SCREEN;
+    return regex_parse(key, value, to, why);
 }
 
 // Which fields there are is vmx/'s to say, when the machine is built.
-static enum error break_parse(const struct key *key, const char *value, struct machine *m, struct reason *why)
+static enum error break_parse(const struct key *key, const char *value, void *to, struct reason *why)
 {
+    struct machine *m = to;
     const char *comma = strchr(value, ',');
     size_t length = comma ? (size_t)(comma - value) : 0;
     if (!length || length >= sizeof(m->break_field) || !number_parse(comma + 1, &m->break_xor))
-        return bad_value(key, value, "a VMCS field and a number, such as GUEST_RFLAGS,2", why);
+        return key_refuse(key, value, why);
     memcpy(m->break_field, value, length);
     return E_OK;
 }
 
-#define FIELD(member) offsetof(struct machine, member), sizeof(((struct machine *)0)->member)
+#define FIELD(member) KEY_FIELD(struct machine, member)
 // clang-format off
 static const struct key keys[] = {
-    {"backing", backing_parse,     FIELD(eager)},
-    {"balloon", mem_parse,         FIELD(balloon)},
-    {"break",   break_parse,       FIELD(break_field)},
-    {"caps",    caps_parse,        FIELD(rights)},
-    {"cmdline", text_parse,        FIELD(cmdline)},
-    {"console", console_parse,     FIELD(console)},
-    {"cpu",     cpu_parse,         FIELD(cpus)},
-    {"expect",  expect_parse,      FIELD(expect_screen)},
-    {"fail",    fail_parse,        FIELD(fail_screen)},
-    {"flip",    flip_parse,        FIELD(flip)},
-    {"initrd",  module_name_parse, FIELD(initrd)},
-    {"input",   input_parse,       FIELD(input)},
-    {"ipc",     ipc_parse,         FIELD(ipc)},
-    {"mem",     mem_parse,         FIELD(mem)},
-    {"screen",  screen_parse,      FIELD(dump_screen)},
-    {"slice",   slice_parse,       FIELD(slice_us)},
-    {"timeout", timeout_parse,     FIELD(timeout_ms)},
-    {"vcpus",   vcpus_parse,       FIELD(vcpus)},
-    {"window",  window_parse,      FIELD(window)},
-    {"weight",  weight_parse,      FIELD(weight)},
+    {"backing", "lazy or eager", key_choice, FIELD(eager), .choices = WORDS({"lazy", false}, {"eager", true})},
+    {"balloon", "a multiple of 4K, not 0, up to 64G, such as 4M", key_number, FIELD(balloon),
+     .read = bytes_parse, .least = PAGE_SIZE, .most = MACHINE_MEM_MAX, .multiple_of = PAGE_SIZE},
+    {"break", "a VMCS field and a number, such as GUEST_RFLAGS,2", break_parse, FIELD(break_field)},
+    {"caps", "a list of probe, control, log", key_choices, FIELD(rights), .none = "",
+     .choices = WORDS({"probe", RIGHT_PROBE}, {"control", RIGHT_CONTROL}, {"log", RIGHT_LOG})},
+    {"cmdline", "a text", key_text, FIELD(cmdline)},
+    {"console", "log or none", key_choice, FIELD(console), .choices = WORDS({"log", true}, {"none", false})},
+    {"cpu", "any, or processors such as 0,2-3 (below 64)", key_number, FIELD(cpus),
+     .none = "any", .read = cpu_list_parse},
+    {"expect", "an ending such as triple-fault, exit:CODE or screen:REGEX", expect_parse, FIELD(expect_screen)},
+    {"fail", "screen:REGEX", regex_parse, FIELD(fail_screen)},
+    {"flip", "an address, not 0, such as 0x200000", key_number, FIELD(flip), .read = number_parse, .least = 1},
+    {"initrd", "the name of a module", module_name_parse, FIELD(initrd)},
+    {"input", "serial or none", key_choice, FIELD(input), .choices = WORDS({"serial", true}, {"none", false})},
+    {"ipc", "names of machines, commas between, each once", ipc_parse, FIELD(ipc)},
+    {"mem", "a multiple of 4K, not 0, up to 64G, such as 4M", key_number, FIELD(mem),
+     .read = bytes_parse, .least = PAGE_SIZE, .most = MACHINE_MEM_MAX, .multiple_of = PAGE_SIZE},
+    {"screen", "dump", key_choice, FIELD(dump_screen), .choices = WORDS({"dump", true})},
+    {"slice", "a time from 100us to 10s, such as 10ms", key_number, FIELD(slice_us),
+     .read = time_parse, .least = SLICE_US_MIN, .most = SLICE_US_MAX},
+    {"timeout", "none, or a time with its unit from 1ms to 86400s, such as 500ms", key_number, FIELD(timeout_us),
+     .none = "none", .read = time_parse, .least = 1000, .most = 86400 * 1000000ull},
+    {"vcpus", "a number from 1 to 16", key_number, FIELD(vcpus),
+     .read = number_parse, .least = 1, .most = MACHINE_VCPUS_MAX},
+    {"weight", "a number from 1 to 100", key_number, FIELD(weight),
+     .read = number_parse, .least = 1, .most = SCHED_WEIGHT_MAX},
+    {"window", "a multiple of 4K, not 0, up to 1G, such as 16M", key_number, FIELD(window),
+     .read = bytes_parse, .least = PAGE_SIZE, .most = MACHINE_WINDOW_MAX, .multiple_of = PAGE_SIZE},
 };
 // clang-format on
-
-static const struct key *key_find(const char *name, size_t length)
-{
-    for (size_t i = 0; i < array_size(keys); i++)
-        if (strlen(keys[i].name) == length && strncmp(keys[i].name, name, length) == 0)
-            return &keys[i];
-    return NULL;
-}
-
-// `seen` has a bit for each key of the table that the line has given already.
-static enum error key_value_parse(const char *word, struct machine *m, uint32_t *seen, struct reason *why)
-{
-    const char *equals = strchr(word, '=');
-    if (!equals)
-        return reason_set(why, E_MALFORMED, "\"%.*s\" is not of the form key=value", 64, word);
-    const struct key *key = key_find(word, (size_t)(equals - word));
-    if (!key)
-        return reason_set(why, E_MALFORMED, "unknown key \"%.*s\"",
-                          (int)min_u64((uint64_t)(equals - word), 48), word);
-    uint32_t bit = 1u << (key - keys);
-    if (*seen & bit)
-        return reason_set(why, E_MALFORMED, "%s= is given twice", key->name);
-    *seen |= bit;
-    return key->parse(key, equals + 1, m, why);
-}
 
 static enum error name_parse(const char *word, struct machine *m, struct reason *why)
 {
@@ -379,19 +176,11 @@ static enum error name_parse(const char *word, struct machine *m, struct reason 
     return E_OK;
 }
 
-static enum error word_error(enum word_result result, const char *word, struct reason *why)
-{
-    if (result == WORD_UNBALANCED)
-        return reason_set(why, E_MALFORMED, "the quotes in \"%.*s\" are not closed", 64, word);
-    return reason_set(why, E_TOO_BIG, "\"%.*s...\" is longer than %d bytes", 40, word, MACHINE_TEXT_MAX);
-}
-
 enum error machine_parse(struct machine *m, const char *line, struct reason *why)
 {
     char word[MACHINE_TEXT_MAX + sizeof("cmdline=")];
     uint32_t seen = 0;
-    enum error first = E_OK; // the first error is the one that is told
-    struct reason other = {""};
+    struct reason other; // the first error is the one that is told
 
     memset(m, 0, sizeof(*m));
     m->mem = MACHINE_MEM_DEFAULT;
@@ -403,13 +192,12 @@ enum error machine_parse(struct machine *m, const char *line, struct reason *why
     enum word_result result = word_next(&line, word, sizeof(word));
     if (result == WORD_NONE)
         return reason_set(why, E_MALFORMED, "the module line is empty: it needs a name");
-    first = name_parse(word, m, why);
+    enum error first = name_parse(word, m, why);
     if (first == E_OK && result != WORD_OK)
-        first = word_error(result, word, why);
+        first = keys_parse(keys, 0, result, word, m, &seen, why);
     while ((result = word_next(&line, word, sizeof(word))) != WORD_NONE) {
-        struct reason *to = first == E_OK ? why : &other;
-        enum error e = result == WORD_OK ? key_value_parse(word, m, &seen, to) : word_error(result, word, to);
-        first = first == E_OK ? e : first;
+        enum error e = keys_parse(keys, array_size(keys), result, word, m, &seen, first ? &other : why);
+        first = first ? first : e;
     }
     if (first == E_OK && m->balloon && m->balloon <= m->mem)
         first = reason_set(why, E_INVALID, "balloon=%luK is not more than mem=%luK", m->balloon >> 10,

@@ -19,7 +19,7 @@ struct machine {
     uint64_t cpus;                   // bit per pCPU id allowed; 0: any
     uint64_t slice_us;               // 0: the kernel option's
     uint32_t weight;                 // default 1
-    uint64_t timeout_ms;             // 0: none
+    uint64_t timeout_us;             // 0: none
     uint32_t rights;                 // enum right
     bool console;                    // console=log (default) or none
     bool input;                      // input=serial

@@ -101,8 +101,8 @@ void vm_start_timeouts(struct vm *vm)
 {
     devices_connect_lines(vm->devices);
     uint64_t now = rdtsc().v;
-    if (vm->machine->timeout_ms)
-        set_timeout(vm, &vm->deadline, tsc(now + tsc_from_ms(vm->machine->timeout_ms).v));
+    if (vm->machine->timeout_us)
+        set_timeout(vm, &vm->deadline, tsc(now + tsc_from_us(vm->machine->timeout_us).v));
     if (vm->watch)
         set_timeout(vm, &vm->look, tsc(now + tsc_from_us(LOOK_US).v));
     if (vm->machine->flip)

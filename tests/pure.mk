@@ -35,6 +35,7 @@ PURE += kernel/fail_alloc.c
 PURE += kernel/guest_console.c
 PURE += kernel/home.c
 PURE += kernel/input.c
+PURE += kernel/keys.c
 PURE += kernel/load_elf.c
 PURE += kernel/load_linux.c
 PURE += kernel/load_multiboot1.c

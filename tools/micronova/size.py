@@ -16,7 +16,7 @@ PARTS = (
     (AROUND, "instructions and tasks emulated", "vmx/decode.* vmx/emulate.* vmx/mmio.* vmx/string_io.* vmx/task_* "
                                                 "vmx/guest_* vmx/exit_cr.*"),
     (AROUND, "loaders, module lines, options", "kernel/load* kernel/elf.* kernel/machine.* kernel/machines.* kernel/words.* "
-                                               "kernel/options.* boot/multiboot2.*"),
+                                               "kernel/options.* kernel/keys.* boot/multiboot2.*"),
     (AROUND, "log, report, screen, panic", "kernel/report* kernel/tap.* kernel/panic.* kernel/backtrace.* kernel/symbols.* "
                                            "kernel/screen.* kernel/regex.* kernel/watch* kernel/ending.* kernel/consoles.* "
                                            "kernel/drain.* kernel/log_ring.* kernel/guest_console.* kernel/input.* "
