@@ -162,24 +162,24 @@ static bool bury(struct space *s)
     return true;
 }
 
-// One portion of work on a space that is off the list. True when the quarantine has no more to do with it.
+// One portion of work on a space that is off the list. True when the quarantine has no more to do with it: not before
+// its frames have gone back, for they go back in its name, and it may end at once.
 static bool work(struct space *s)
 {
     struct batch batch;
     lock_take(&s->lock);
     cut(s, &batch);
-    bool dying = s->dying;
-    if (!dying && !batch.all)
+    if (!batch.all && !s->dying)
         space_tidy(s);
-    bool empty = !(s->waiting | s->arriving | s->returning | s->leaving);
+    lock_release(&s->lock);
+    release(s, &batch);
+    lock_take(&s->lock);
+    bool empty = !(s->waiting | s->arriving | s->returning | s->leaving), dying = s->dying;
     bool done = empty && !dying && space_is_tidy(s);
     if (done)
         s->queued = false; // the next unmapping puts it on the list again
     lock_release(&s->lock);
-    release(s, &batch);
-    if (!dying)
-        return done;
-    return empty && batch.all == 0 && bury(s);
+    return done || (empty && dying && !batch.all && bury(s));
 }
 
 bool quarantine_poll(void)

@@ -81,10 +81,10 @@ static void *processor(void *arg)
     return NULL;
 }
 
-static void everything_comes_back(void **state)
+static int start(void **state)
 {
     (void)state;
-    pthread_t threads[CPUS];
+    failures = 0;
     host_ram = aligned_alloc(PAGE_SIZE, FRAMES * PAGE_SIZE);
     memmap_init(&map);
     memmap_add(&map, 0, FRAMES * PAGE_SIZE, 1);
@@ -92,27 +92,73 @@ static void everything_comes_back(void **state)
     assert_int_equal(mm_init(&map), E_OK);
     host_frame_cache = mm_cpu_init(CPUS);
     at_rest = mm_at_rest();
+    return 0;
+}
+
+static int finish(void **state)
+{
+    (void)state;
+    while (quarantine_poll())
+        ;
+    frame_cache_flush(host_frame_cache);
+    assert_int_equal(failures, 0);
+    assert_int_equal(frames.promised, 0);
+    assert_int_equal(mm_at_rest(), at_rest);
+    assert_null(buddy_check(&frames));
+    free(host_ram);
+    return 0;
+}
+
+static void everything_comes_back(void **state)
+{
+    (void)state;
+    pthread_t threads[CPUS];
     shared = space_create(OWNER_VM);
     assert_int_equal(space_add_slot(shared, gfn(0), PAGES, SLOT_RAM | SLOT_BALLOON), E_OK);
     for (uintptr_t i = 0; i < CPUS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, processor, (void *)i), 0);
     for (int i = 0; i < CPUS; i++)
         pthread_join(threads[i], NULL);
-    assert_int_equal(failures, 0);
     space_destroy(shared);
-    while (quarantine_poll())
-        ;
-    frame_cache_flush(host_frame_cache);
-    assert_int_equal(frames.promised, 0);
-    assert_int_equal(mm_at_rest(), at_rest);
-    assert_null(buddy_check(&frames));
-    free(host_ram);
+}
+
+static void *gives_back(void *arg)
+{
+    (void)arg;
+    quarantine_poll();
+    return NULL;
+}
+
+// Or the space could end meanwhile, and another be made in its place, while a processor still frees frames in its name.
+static void frames_go_back_before_their_space_is_let_go(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    uint64_t done;
+    struct space *s = space_create(OWNER_VM);
+    assert_int_equal(space_add_slot(s, gfn(0), PAGES, SLOT_RAM | SLOT_BALLOON), E_OK);
+    assert_int_equal(space_take(s, gfn(0), 4, ~0ull, &done), E_OK);
+    assert_int_equal(space_give(s, gfn(0), 4, &done), E_OK);
+    lock_take(&frames.lock); // nothing can be freed
+    assert_int_equal(pthread_create(&thread, NULL, gives_back, NULL), 0);
+    bool cut = false, queued = false;
+    while (!cut) {
+        lock_take(&s->lock);
+        cut = !(s->arriving | s->waiting);
+        queued = s->queued;
+        lock_release(&s->lock);
+    }
+    lock_release(&frames.lock);
+    pthread_join(thread, NULL);
+    assert_true(queued);
+    space_destroy(s);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_comes_back),
+        cmocka_unit_test_setup_teardown(everything_comes_back, start, finish),
+        cmocka_unit_test_setup_teardown(frames_go_back_before_their_space_is_let_go, start, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
