@@ -190,14 +190,13 @@ void end_attach(struct end *e, void *machine)
             __atomic_fetch_or(&e->out[i]->to->open, e->out[i]->bit, __ATOMIC_SEQ_CST);
 }
 
-// The word that `p` has no writer any more. Under the lock, so that who halts either finds the port open, and is
-// interrupted later, or was interrupted. The locked OR is needed as a fence, as that of port_arrived() is.
+// `p` has no writer any more. Under the lock, so that who halts either finds the port open, and is interrupted later, or
+// was interrupted. The locked AND is needed as a fence: who goes waiting sees it, or is seen here (end_wait).
 static void tell_end(struct port *p)
 {
     struct end *to = p->to;
     lock_take(&to->lock);
-    __atomic_fetch_and(&to->open, ~p->bit, __ATOMIC_RELEASE);
-    __atomic_fetch_or(&to->ready, p->bit, __ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&to->open, ~p->bit, __ATOMIC_SEQ_CST);
     port_tell_locked(p);
     lock_release(&to->lock);
 }

@@ -18,7 +18,7 @@
 //
 // Invariants: a port's `tail` less its `head` is 0 to PORT_DEPTH. When a message is in a port and no sender is on its
 // way, either the port's bit in `ready` of its reader is set, or a vCPU of the reader is about to look at the port.
-// A vCPU whose bit is set in `look` finds nothing in the ports that it waits for, or will be woken.
+// A vCPU whose bit is set in `look` finds nothing in the ports that it waits for, and who may still send, or will be woken.
 #pragma once
 #include "abi/error.h"
 #include "abi/micronova.h"
@@ -78,7 +78,7 @@ struct end {
         vector_cpu[PORTS]; // arrival raises it there; 0: none. The reader's, read by writers
     struct waiter waiter[END_CPUS];
     // Written by others.
-    uint64_t ready __attribute__((aligned(64))); // ports in that may have messages, or whose writer is gone
+    uint64_t ready __attribute__((aligned(64))); // ports in that may have messages
     uint64_t open;                               // ports in whose writer may still send
     uint32_t look;                               // see above
     struct lock lock;                            // guards `machine`
@@ -219,15 +219,25 @@ static inline struct waiter *end_seat(struct end *e, unsigned cpu, void *who, co
     __atomic_store_n(&w->where, where, __ATOMIC_RELAXED);
     return w;
 }
+// Those of the ports in `from` whose writer may still send. Asked before end_take(): then what that takes is all.
+static inline uint64_t end_open(const struct end *e, uint64_t from)
+{
+    return __atomic_load_n(&e->open, __ATOMIC_ACQUIRE) & from;
+}
+static inline bool end_is_open(const struct end *e, uint64_t from)
+{
+    return end_open(e, from);
+}
 // From now on the vCPU of `w`, one of e->waiter, is woken when a message arrives at one of the ports w->from, or a
-// writer of them is gone. False: one of them is ready already, and it does not wait; end_take() says more.
+// writer of them is gone. False: it does not wait, for one of them is ready already, of which end_take() says more, or
+// all the writers are gone.
 static inline_always bool end_wait(struct end *e, struct waiter *w, uint64_t from)
 {
     __atomic_store_n(&w->from, from, __ATOMIC_RELAXED);
     // The locked OR is needed as a fence: we are seen to wait before we look for the last time whether there is
-    // something.
+    // something, or somebody.
     __atomic_fetch_or(&e->look, w->bit, __ATOMIC_SEQ_CST);
-    if (likely(!(__atomic_load_n(&e->ready, __ATOMIC_SEQ_CST) & from)))
+    if (likely(!(__atomic_load_n(&e->ready, __ATOMIC_SEQ_CST) & from) && end_is_open(e, from)))
         return true;
     end_take_waiter(e, (unsigned)(w - e->waiter));
     return false;
@@ -237,15 +247,6 @@ static inline_always void end_stop_waiting(struct end *e, unsigned cpu)
 {
     if (__atomic_load_n(&e->look, __ATOMIC_RELAXED) >> cpu & 1)
         end_take_waiter(e, cpu);
-}
-// Those of the ports in `from` whose writer may still send. Asked before end_take(): then what that takes is all.
-static inline uint64_t end_open(const struct end *e, uint64_t from)
-{
-    return __atomic_load_n(&e->open, __ATOMIC_ACQUIRE) & from;
-}
-static inline bool end_is_open(const struct end *e, uint64_t from)
-{
-    return end_open(e, from);
 }
 
 // Whether an interrupt of some port in is still to come. Asked by a vCPU that halts; when the answer is no, every

@@ -189,6 +189,7 @@ static void wait_one(unsigned e, unsigned cpu, uint64_t mask)
         return;
     bool parks = end_wait(&ends[e], &ends[e].waiter[cpu], mask);
     if (parks) {
+        assert_true(any_open(mask));
         assert_false(any_message(e, mask));
         waits[e][cpu] = mask;
     } else {
@@ -314,6 +315,20 @@ static void what_a_dead_one_sent_arrives(void **state)
     assert_int_equal(port_send(&ports[0][1], &m), E_GONE);
 }
 
+// The last writer ends after the reader has found it there, and before that takes its bit off `ready`.
+static void an_end_is_heard_of_while_the_port_is_looked_at(void **state)
+{
+    (void)state;
+    struct message m = message(9);
+    assert_int_equal(port_send(&ports[1][0], &m), E_OK);
+    assert_int_equal(end_take(&ends[0], port_bit(1), &m), 1);
+    assert_true(end_is_open(&ends[0], port_bit(1)));
+    end_detach(&ends[1]);
+    assert_int_equal(end_take(&ends[0], port_bit(1), &m), NOBODY);
+    assert_false(end_wait(&ends[0], ends[0].waiter, port_bit(1)));
+    assert_true(end_wait(&ends[0], ends[0].waiter, port_bit(1) | port_bit(2)));
+}
+
 // A machine that halts just before the interrupt of its last peer's end must not be called stuck.
 static void the_last_end_is_awaited(void **state)
 {
@@ -354,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup(ports_take_turns, start),
         cmocka_unit_test_setup(waits_for_who_is_to_come, start),
         cmocka_unit_test_setup(what_a_dead_one_sent_arrives, start),
+        cmocka_unit_test_setup(an_end_is_heard_of_while_the_port_is_looked_at, start),
         cmocka_unit_test_setup(the_last_end_is_awaited, start),
         cmocka_unit_test_setup(nothing_is_claimed_past_the_ring, start),
     };
