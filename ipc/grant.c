@@ -78,7 +78,7 @@ static bool may_be_large(const struct grants *g, const struct grant *n)
 {
     uint64_t page = n->page + n->mapped, at = n->at + n->mapped;
     return !((page | at) % LARGE_PAGES) && n->pages - n->mapped >= LARGE_PAGES &&
-           space_leaf_is_large(g->from, gfn(page));
+           space_leaf_pages(g->from, gfn(page)) >= LARGE_PAGES;
 }
 
 static enum error map_one(const struct grants *g, struct grant *n)

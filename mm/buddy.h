@@ -69,15 +69,6 @@ enum error buddy_split(struct buddy *b, pfn_t f, unsigned order, uint16_t owner)
 // Makes one block of 2^order pages of blocks of 2^part pages of `owner`, none of them lent. E_INVALID: they are not.
 enum error buddy_join(struct buddy *b, pfn_t f, unsigned order, unsigned part, uint16_t owner);
 
-// Hands an allocated block to another owner. No lock: only who holds the block may do this.
-static inline void buddy_chown(struct buddy *b, pfn_t f, uint16_t to)
-{
-    struct frame *r = &b->frames[f.v];
-    __atomic_fetch_sub(&b->account[r->owner].pages, 1u << r->order, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&b->account[to].pages, 1u << r->order, __ATOMIC_RELAXED);
-    r->owner = to;
-}
-
 // Promises `pages`: E_NO_MEMORY when so many are not free and unpromised. buddy_unreserve takes it back.
 enum error buddy_reserve(struct buddy *b, uint64_t pages);
 void buddy_unreserve(struct buddy *b, uint64_t pages);
@@ -118,6 +109,3 @@ void buddy_count_blocks(struct buddy *b, uint16_t owner, uint32_t blocks[BUDDY_O
 // How many free blocks of each order there would be if every block were free that is not `keeper`'s. What is
 // free decides its blocks, in whatever order it was freed: merging leaves one way to cut it. Slow, as above.
 void buddy_count_at_rest(struct buddy *b, uint16_t keeper, uint32_t blocks[BUDDY_ORDERS]);
-
-// Checks every invariant above over all records; NULL or the sentence that is broken. Slow: tests only.
-const char *buddy_check(const struct buddy *b);

@@ -132,7 +132,8 @@ static uint64_t clean_mask(void)
 // Clean small leaves where a large one was, which nobody could write.
 static void clean_region(struct space *s, uint64_t gfn)
 {
-    uint64_t *leaf = ept_peek(&s->ept, gpa(gfn / REGION * REGION << PAGE_SHIFT));
+    unsigned level;
+    uint64_t *leaf = ept_find(&s->ept, gpa(gfn / REGION * REGION << PAGE_SHIFT), &level);
     for (unsigned i = 0; i < REGION; i++)
         leaf[i] = (leaf[i] & ~EPT_DIRTY) | (dirty_method == DIRTY_PROTECT ? 0 : EPT_WRITE);
 }

@@ -74,13 +74,14 @@ static enum error descend(struct ept *e, gpa_t at, unsigned level, uint64_t **en
     return E_OK;
 }
 
-// Each entry is read once: another processor may be splitting the leaf in it.
-uint64_t *ept_walk(const struct ept *e, gpa_t at, unsigned *level)
+// The entry that decides about `at`, in a table of level `lowest` or above. Each entry is read once: another processor
+// may be splitting the leaf in it.
+static inline uint64_t *walk_to(const struct ept *e, gpa_t at, unsigned lowest, unsigned *level)
 {
     uint64_t *table = pfn_to_virt(e->root);
     for (unsigned k = PML4;; k--) {
         uint64_t *entry = &table[index_of(at.v, k)], value = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
-        if (!is_present(value) || is_leaf(value, k)) {
+        if (k == lowest || !is_present(value) || is_leaf(value, k)) {
             *level = k;
             return entry;
         }
@@ -88,21 +89,19 @@ uint64_t *ept_walk(const struct ept *e, gpa_t at, unsigned *level)
     }
 }
 
+uint64_t *ept_walk(const struct ept *e, gpa_t at, unsigned *level)
+{
+    return walk_to(e, at, PT, level);
+}
+
 uint64_t *ept_entry_slow(struct ept *e, gpa_t at)
 {
     uint64_t *entry;
-    if (at.v >> 48 || descend(e, at, PT, &entry) != E_OK)
+    if (descend(e, at, PT, &entry) != E_OK)
         return NULL;
     e->last_region = at.v >> 21;
     e->last_table = entry - index_of(at.v, PT);
     return entry;
-}
-
-uint64_t *ept_peek(const struct ept *e, gpa_t at)
-{
-    unsigned level;
-    uint64_t *entry = at.v >> 48 ? NULL : ept_find(e, at, &level);
-    return entry && level == PT ? entry : NULL;
 }
 
 bool ept_level_is_there(enum ept_level level)
@@ -131,78 +130,12 @@ enum error ept_map(struct ept *e, gpa_t at, hpa_t to, enum ept_level level, uint
     return E_OK;
 }
 
-static struct ept_leaf decode(uint64_t entry, unsigned level, gpa_t at)
-{
-    uint64_t inside = leaf_size(level) - 1;
-    return (struct ept_leaf){
-        .at = hpa((entry & EPT_ADDRESS & ~inside) | (at.v & inside)),
-        .rights = entry & EPT_RIGHTS,
-        .level = (enum ept_level)level,
-        .type = (enum cache_type)((entry & EPT_TYPE) >> EPT_TYPE_SHIFT),
-        .accessed = entry & EPT_ACCESSED,
-        .dirty = entry & EPT_DIRTY,
-        .foreign = entry & EPT_FOREIGN,
-    };
-}
-
-bool ept_lookup(const struct ept *e, gpa_t at, struct ept_leaf *leaf)
-{
-    if (at.v >> 48)
-        return false;
-    unsigned level;
-    uint64_t entry = *ept_walk(e, at, &level);
-    if (!is_present(entry))
-        return false;
-    *leaf = decode(entry, level, at);
-    return true;
-}
-
 void ept_split_leaf(uint64_t *entry, unsigned level, pfn_t table)
 {
     uint64_t *leaves = pfn_to_virt(table), leaf = level - 1 == PT ? *entry & ~EPT_LARGE : *entry;
     for (unsigned i = 0; i < 512; i++)
         leaves[i] = leaf + i * leaf_size(level - 1);
     __atomic_store_n(entry, pfn_to_hpa(table).v | EPT_RIGHTS, __ATOMIC_RELEASE);
-}
-
-static enum error split_once(struct ept *e, uint64_t *entry, unsigned level)
-{
-    pfn_t f = e->take(e);
-    if (pfn_is_none(f))
-        return E_NO_MEMORY;
-    e->tables++;
-    ept_split_leaf(entry, level, f);
-    return E_OK;
-}
-
-enum error ept_split(struct ept *e, gpa_t at)
-{
-    if (at.v >> 48)
-        return E_NOT_FOUND;
-    for (;;) {
-        unsigned level;
-        uint64_t *entry = ept_walk(e, at, &level);
-        if (!is_present(*entry))
-            return E_NOT_FOUND;
-        if (level == PT)
-            return E_OK;
-        enum error error = split_once(e, entry, level);
-        if (error != E_OK)
-            return error;
-    }
-}
-
-// The entry of a table of `level` for `at`; NULL: there is no such table.
-static uint64_t *entry_above(const struct ept *e, gpa_t at, unsigned level)
-{
-    uint64_t *table = pfn_to_virt(e->root);
-    for (unsigned k = PML4; k > level; k--) {
-        uint64_t entry = table[index_of(at.v, k)];
-        if (!is_present(entry) || is_leaf(entry, k))
-            return NULL;
-        table = table_of(entry);
-    }
-    return &table[index_of(at.v, level)];
 }
 
 // The leaf of `level` that a table of leaves comes to; 0: none.
@@ -222,8 +155,10 @@ static uint64_t sum_of(const uint64_t *leaves, unsigned level)
 
 uint64_t ept_sum(const struct ept *e, gpa_t at, enum ept_level level)
 {
-    const uint64_t *entry = at.v >> 48 || !ept_level_is_there(level) ? NULL : entry_above(e, at, level);
-    if (!entry || !is_present(*entry) || is_leaf(*entry, level))
+    unsigned found;
+    const uint64_t *entry = walk_to(e, at, level, &found);
+    if (!ept_level_is_there(level) || found != (unsigned)level || !is_present(*entry) ||
+        is_leaf(*entry, level))
         return 0;
     uint64_t leaf = sum_of(table_of(*entry), level);
     enum cache_type type;
@@ -234,7 +169,8 @@ uint64_t ept_sum(const struct ept *e, gpa_t at, enum ept_level level)
 
 pfn_t ept_merge(struct ept *e, gpa_t at, enum ept_level level, uint64_t leaf)
 {
-    uint64_t *entry = entry_above(e, at, level);
+    unsigned found;
+    uint64_t *entry = walk_to(e, at, level, &found);
     pfn_t unused = pfn((*entry & EPT_ADDRESS) >> PAGE_SHIFT);
     __atomic_store_n(entry, leaf, __ATOMIC_RELEASE);
     if (e->last_region == at.v >> 21)
@@ -242,10 +178,8 @@ pfn_t ept_merge(struct ept *e, gpa_t at, enum ept_level level, uint64_t leaf)
     return unused;
 }
 
-enum error ept_unmap(struct ept *e, gpa_t at, enum ept_level level, struct ept_leaf *was)
+enum error ept_unmap(struct ept *e, gpa_t at, enum ept_level level, uint64_t *was)
 {
-    if (at.v >> 48)
-        return E_NOT_FOUND;
     unsigned found;
     uint64_t *entry = ept_walk(e, at, &found);
     if (!is_present(*entry))
@@ -253,7 +187,7 @@ enum error ept_unmap(struct ept *e, gpa_t at, enum ept_level level, struct ept_l
     if (found != (unsigned)level || at.v % leaf_size(level))
         return E_INVALID;
     // The processor may be setting the dirty bit at this moment: what it wrote last is what we report.
-    *was = decode(__atomic_exchange_n(entry, 0, __ATOMIC_ACQ_REL), found, at);
+    *was = __atomic_exchange_n(entry, 0, __ATOMIC_ACQ_REL);
     return E_OK;
 }
 
@@ -262,8 +196,6 @@ enum error ept_protect(struct ept *e, gpa_t at, uint64_t rights)
     const uint64_t changes = EPT_RIGHTS | EPT_NO_WRITE;
     if (!ept_rights_are_sane(rights) || rights & ~changes)
         return E_INVALID;
-    if (at.v >> 48)
-        return E_NOT_FOUND;
     unsigned level;
     uint64_t *entry = ept_walk(e, at, &level), old = *entry;
     do {

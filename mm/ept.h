@@ -1,5 +1,5 @@
 // Extended page tables, 4 levels, leaves of 4 KiB, 2 MiB and 1 GiB. SDM "The Extended Page Table Mechanism
-// (EPT)". The walker knows nothing of slots, locks or invalidation: struct space does.
+// (EPT)". The walker knows nothing of slots, locks or invalidation: struct space does. Addresses have 48 bits.
 // Tables never leave while the root lives (processors may cache them): ept_reap() is for dead roots.
 // Locking: the caller's (a space's lock).
 #pragma once
@@ -46,14 +46,6 @@ struct ept {
     void (*give)(struct ept *e, pfn_t table); // takes a table back
 };
 
-struct ept_leaf {    // a translation, as found
-    hpa_t at;        // of the byte asked for
-    uint64_t rights; // EPT_READ | EPT_WRITE | EPT_EXEC
-    enum ept_level level;
-    enum cache_type type;
-    bool accessed, dirty, foreign;
-};
-
 // An empty root. E_NO_MEMORY.
 enum error ept_init(struct ept *e, pfn_t (*take)(struct ept *), void (*give)(struct ept *, pfn_t));
 
@@ -67,10 +59,7 @@ enum error ept_map(struct ept *e, gpa_t at, hpa_t to, enum ept_level level, uint
 bool ept_rights_are_sane(uint64_t rights);
 bool ept_level_is_there(enum ept_level level);
 
-// The translation of one byte; false: none.
-bool ept_lookup(const struct ept *e, gpa_t at, struct ept_leaf *leaf);
-
-// The entry that decides about `at`, below 48 bits: a leaf, or where the walk ends for want of one; `level` is that of
+// The entry that decides about `at`: a leaf, or where the walk ends for want of one; `level` is that of
 // the table it lies in. Needs no lock to be called: tables come whole and stay; what the entry says may change.
 uint64_t *ept_walk(const struct ept *e, gpa_t at, unsigned *level);
 static inline uint64_t *ept_find(const struct ept *e, gpa_t at, unsigned *level)
@@ -84,9 +73,6 @@ static inline uint64_t *ept_find(const struct ept *e, gpa_t at, unsigned *level)
 // Replaces the large leaf `entry` of `level` by `table`, filled with leaves one size smaller: the same translation,
 // accessed and dirty flags with it.
 void ept_split_leaf(uint64_t *entry, unsigned level, pfn_t table);
-// Makes 4-KiB leaves of the leaf around `at`, so that one page can be changed alone. E_NOT_FOUND,
-// E_NO_MEMORY.
-enum error ept_split(struct ept *e, gpa_t at);
 // The inverse, in two steps. The leaf of `level` (EPT_2M, EPT_1G) that the table around `at` comes to, when its 512
 // leaves map one aligned block with the same rights; flags add up. 0: no such table, or they do not go together.
 uint64_t ept_sum(const struct ept *e, gpa_t at, enum ept_level level);
@@ -94,9 +80,9 @@ uint64_t ept_sum(const struct ept *e, gpa_t at, enum ept_level level);
 // passed a newer generation. It stays the caller's.
 pfn_t ept_merge(struct ept *e, gpa_t at, enum ept_level level, uint64_t leaf);
 
-// Removes the leaf at `at` (its first byte) and says what it was. E_NOT_FOUND; E_INVALID: a leaf of
+// Removes the leaf at `at` (its first byte) and says what its entry was. E_NOT_FOUND; E_INVALID: a leaf of
 // another size is there (split first). Invalidation is the caller's.
-enum error ept_unmap(struct ept *e, gpa_t at, enum ept_level level, struct ept_leaf *was);
+enum error ept_unmap(struct ept *e, gpa_t at, enum ept_level level, uint64_t *was);
 
 // Changes the rights of the leaf at `at`, whatever its size; `rights` may have EPT_NO_WRITE. E_NOT_FOUND, E_INVALID.
 enum error ept_protect(struct ept *e, gpa_t at, uint64_t rights);
@@ -110,9 +96,6 @@ static inline uint64_t *ept_entry(struct ept *e, gpa_t at)
         return ept_entry_slow(e, at);
     return &table[at.v >> 12 & 511];
 }
-
-// The 4-KiB entry for `at` if its table exists; NULL otherwise.
-uint64_t *ept_peek(const struct ept *e, gpa_t at);
 
 // Takes a dead tree apart, `max_leaves` leaves and a few tables a call; `gone` gets each leaf's entry and level, and
 // returns false when it put a table there in its place, which comes next time. Returns true when nothing is left, the

@@ -27,11 +27,11 @@ pfn_t large_spare(pfn_t block, enum ept_level level)
 
 uint64_t space_leaf_pages(struct space *s, gfn_t page)
 {
-    struct ept_leaf leaf;
+    unsigned level;
     lock_take(&s->lock);
-    bool there = ept_lookup(&s->ept, gfn_to_gpa(page), &leaf);
+    bool there = *ept_find(&s->ept, gfn_to_gpa(page), &level) & EPT_RIGHTS;
     lock_release(&s->lock);
-    return there ? pages_of(leaf.level) : 0;
+    return there ? pages_of(level) : 0;
 }
 
 // ---- Backing a slot at once ----

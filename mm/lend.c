@@ -35,17 +35,21 @@ void lent_abandon(pfn_t f, uint16_t owner)
 // owner's lock is held.
 static enum error find(struct space *s, const struct slot *t, gfn_t page, bool large, pfn_t *f)
 {
-    struct ept_leaf leaf;
-    enum ept_level level = large ? EPT_2M : EPT_4K;
-    bool there = ept_lookup(&s->ept, gfn_to_gpa(page), &leaf);
-    if (large && (!there || leaf.level < level))
+    unsigned level, to = large ? EPT_2M : EPT_4K;
+    const uint64_t *entry = ept_find(&s->ept, gfn_to_gpa(page), &level);
+    bool there = *entry & EPT_RIGHTS;
+    enum error e = E_OK;
+    if (large && (!there || level < to))
         return E_UNSUPPORTED;
-    if (!there && !space_back(s, t, page.v))
+    if (!there) {
+        entry = space_back(s, t, page.v);
+    } else if (level > to) {
+        e = space_split(s, page.v, to);
+        entry = ept_find(&s->ept, gfn_to_gpa(page), &level);
+    }
+    if (!entry)
         return E_BAD_ADDRESS;
-    enum error e = there && leaf.level > level ? space_split(s, page.v, level) : E_OK;
-    if (!there || leaf.level > level)
-        ept_lookup(&s->ept, gfn_to_gpa(page), &leaf);
-    *f = hpa_to_pfn(leaf.at);
+    *f = pfn((*entry & EPT_ADDRESS) >> PAGE_SHIFT);
     return e;
 }
 
@@ -104,12 +108,12 @@ enum error space_lend(struct space *owner, gfn_t page, bool large, struct space 
 
 enum error space_take_back(struct space *to, gfn_t at, bool large)
 {
-    struct ept_leaf was;
+    uint64_t was;
     lock_take(&to->lock);
     enum error e = in_window(to, at, 1) ? ept_unmap(&to->ept, gfn_to_gpa(at), large ? EPT_2M : EPT_4K, &was)
                                         : E_NOT_FOUND;
     if (e == E_OK) {
-        uint32_t f = (uint32_t)hpa_to_pfn(was.at).v;
+        uint32_t f = (uint32_t)((was & EPT_ADDRESS) >> PAGE_SHIFT);
         frames.frames[f].prev = to->leaving;
         to->leaving = f;
         space_changed(to);

@@ -7,16 +7,6 @@ enum {
 static const uint64_t DIRECT_END = 1ull << (46 - PAGE_SHIFT);   // the direct map's 64 TiB
 static const uint64_t PHYSICAL_END = 1ull << (52 - PAGE_SHIFT); // no processor addresses more
 
-const char *mem_type_text(enum mem_type type)
-{
-    static const char *const text[] = {
-#define X(name, sentence) [MEM_##name] = sentence,
-        MEM_TYPES(X)
-#undef X
-    };
-    return type < MEM_TYPE_COUNT ? text[type] : "unknown";
-}
-
 void memmap_init(struct memmap *m)
 {
     m->count = 0;
@@ -213,21 +203,4 @@ enum mem_type memmap_type(const struct memmap *m, pfn_t frame)
 {
     uint32_t i = find(m, frame.v);
     return i < m->count && m->range[i].first <= frame.v ? m->range[i].type : MEM_NONE;
-}
-
-uint64_t memmap_pages(const struct memmap *m, enum mem_type type)
-{
-    uint64_t pages = 0;
-    for (uint32_t i = 0; i < m->count; i++)
-        if (m->range[i].type == type)
-            pages += m->range[i].end - m->range[i].first;
-    return pages;
-}
-
-pfn_t memmap_top(const struct memmap *m)
-{
-    for (uint32_t i = m->count; i-- > 0;)
-        if (m->range[i].type == MEM_RAM)
-            return pfn(m->range[i].end);
-    return pfn(0);
 }

@@ -8,27 +8,20 @@
 #include "abi/error.h"
 #include "arch/types.h"
 
-// clang-format off
-#define MEM_TYPES(X)                                                                                         \
-    X(NONE, "nothing")                                                                                       \
-    X(RAM, "RAM")                                                                                            \
-    X(ACPI, "ACPI tables")                                                                                   \
-    X(NVS, "ACPI NVS")                                                                                       \
-    X(RESERVED, "reserved")                                                                                  \
-    X(BAD, "defective")                                                                                      \
-    X(BOOT, "boot information")                                                                              \
-    X(MODULE, "module")                                                                                      \
-    X(IMAGE, "hypervisor image")                                                                             \
-    X(EARLY, "hypervisor tables")                                                                            \
-    X(LOW, "below 1 MiB")                                                                                    \
-    X(TRAMPOLINE, "AP trampoline")
-// clang-format on
-
 enum mem_type {
-#define X(name, text) MEM_##name,
-    MEM_TYPES(X)
-#undef X
-        MEM_TYPE_COUNT
+    MEM_NONE,
+    MEM_RAM,
+    MEM_ACPI,
+    MEM_NVS,
+    MEM_RESERVED,
+    MEM_BAD,
+    MEM_BOOT, // information of the boot loader
+    MEM_MODULE,
+    MEM_IMAGE, // the hypervisor
+    MEM_EARLY, // its tables
+    MEM_LOW,   // below 1 MiB
+    MEM_TRAMPOLINE,
+    MEM_TYPE_COUNT
 };
 
 // Ranges the table holds; firmware alone may fill 200 of them, so that modules find room whatever it says.
@@ -67,6 +60,3 @@ void memmap_seal(struct memmap *m);
 pfn_t memmap_take(struct memmap *m, uint64_t pages, uint64_t align);
 
 enum mem_type memmap_type(const struct memmap *m, pfn_t frame);
-uint64_t memmap_pages(const struct memmap *m, enum mem_type type); // total of one type, in pages
-pfn_t memmap_top(const struct memmap *m);                          // the frame behind the last one of RAM
-const char *mem_type_text(enum mem_type type);

@@ -5,10 +5,9 @@
 
 // A slab is one page: this header, the owner of each place (OWNER_NONE: free), then the objects.
 struct slab {
-    struct list link;
+    struct list link;           // on the list `partial`, unless it is full
     struct object_cache *cache; // tells a slab's page from any other
     uint16_t used;
-    uint16_t hint; // no place below it is free
     uint16_t owner[];
 };
 
@@ -21,7 +20,6 @@ void object_cache_init(struct object_cache *c, const char *name, struct buddy *b
 {
     *c = (struct object_cache){.name = name, .buddy = b, .size = (uint32_t)align_up(size, align)};
     list_init(&c->partial);
-    list_init(&c->full);
     unsigned n = PAGE_SIZE / c->size;
     while (n && first_object(n, align) + n * c->size > PAGE_SIZE)
         n--;
@@ -44,24 +42,13 @@ uint64_t object_cost(const struct object_cache *c)
 static void *alloc_block(struct object_cache *c, uint16_t owner)
 {
     pfn_t f = buddy_alloc_or_fail(c->buddy, c->order, owner);
-    if (pfn_is_none(f))
-        return NULL;
-    __atomic_fetch_add(&c->slabs, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&c->used, 1, __ATOMIC_RELAXED);
-    return memset(pfn_to_virt(f), 0, c->size);
+    return pfn_is_none(f) ? NULL : memset(pfn_to_virt(f), 0, c->size);
 }
 
 static enum error free_block(struct object_cache *c, void *object, uint16_t owner)
 {
     hpa_t at = virt_to_hpa(object);
-    if (at.v % PAGE_SIZE)
-        return E_INVALID;
-    enum error e = buddy_free(c->buddy, hpa_to_pfn(at), owner);
-    if (e == E_OK) {
-        __atomic_fetch_sub(&c->slabs, 1, __ATOMIC_RELAXED);
-        __atomic_fetch_sub(&c->used, 1, __ATOMIC_RELAXED);
-    }
-    return e;
+    return at.v % PAGE_SIZE ? E_INVALID : buddy_free(c->buddy, hpa_to_pfn(at), owner);
 }
 
 // ---- Objects in slabs, under the cache's lock ----
@@ -74,26 +61,17 @@ static struct slab *new_slab(struct object_cache *c)
     struct slab *s = memset(pfn_to_virt(f), 0, c->first);
     s->cache = c;
     list_push_front(&c->partial, &s->link);
-    c->slabs++;
     return s;
-}
-
-static void move(struct slab *s, struct list *to)
-{
-    list_remove(&s->link);
-    list_push_front(to, &s->link);
 }
 
 static void *take_place(struct object_cache *c, struct slab *s, uint16_t owner)
 {
-    unsigned i = s->hint;
+    unsigned i = 0;
     while (s->owner[i] != OWNER_NONE)
-        i++; // ends: a slab on the partial list has a free place at or behind its hint
+        i++; // ends: a slab on the list has a free place
     s->owner[i] = owner;
-    s->hint = (uint16_t)(i + 1);
-    c->used++;
     if (++s->used == c->per_slab)
-        move(s, &c->full);
+        list_remove(&s->link);
     return (char *)s + c->first + i * c->size;
 }
 
@@ -125,15 +103,11 @@ static unsigned place_of(const struct object_cache *c, const struct slab *s, con
 static void give_place(struct object_cache *c, struct slab *s, unsigned i)
 {
     s->owner[i] = OWNER_NONE;
-    if (i < s->hint)
-        s->hint = (uint16_t)i;
-    c->used--;
     if (s->used-- == c->per_slab)
-        move(s, &c->partial);
+        list_push_front(&c->partial, &s->link);
     if (s->used)
         return;
     list_remove(&s->link);
-    c->slabs--;
     s->cache = NULL;
     enum error e = buddy_free(c->buddy, hpa_to_pfn(virt_to_hpa(s)), OWNER_OBJECTS);
     assert(e == E_OK);

@@ -10,13 +10,11 @@ struct object_cache {
     const char *name;
     struct buddy *buddy;
     struct lock lock;
-    uint32_t size;        // of an object, bytes, rounded up to its alignment
-    uint32_t first;       // offset of the first object in a slab
-    uint16_t per_slab;    // objects in a slab; 0: each object is a block of its own
-    uint16_t order;       // of such a block
-    struct list partial;  // slabs with a free place
-    struct list full;     // slabs without
-    uint32_t slabs, used; // statistics: slabs (or blocks), objects handed out
+    uint32_t size;       // of an object, bytes, rounded up to its alignment
+    uint32_t first;      // offset of the first object in a slab
+    uint16_t per_slab;   // objects in a slab; 0: each object is a block of its own
+    uint16_t order;      // of such a block
+    struct list partial; // slabs with a free place
 };
 
 // `size` bytes up to 1 MiB, `align` a power of two up to a page.

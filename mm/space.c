@@ -158,8 +158,9 @@ uint64_t *space_back(struct space *s, const struct slot *t, uint64_t gfn)
 // A page of another space allows the access: it was mapped a moment ago.
 static bool is_lent(struct space *s, gpa_t at, enum access access)
 {
-    struct ept_leaf leaf;
-    return ept_lookup(&s->ept, at, &leaf) && leaf.foreign && !(access & ~leaf.rights);
+    unsigned level;
+    uint64_t entry = *ept_find(&s->ept, at, &level);
+    return entry & EPT_FOREIGN && !(access & ~entry);
 }
 
 static enum error fault_in(struct space *s, struct slot *t, gpa_t at, enum access access)
@@ -323,21 +324,6 @@ enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len)
         e = dirty_byte(s, at, &byte);
         if (e == E_OK)
             memcpy(byte, (const char *)from + done, n);
-        lock_release(&s->lock);
-    }
-    return e;
-}
-
-enum error guest_zero(struct space *s, gpa_t to, size_t len)
-{
-    enum error e = check_range(s, to, len, ACCESS_WRITE);
-    for (size_t done = 0, n; e == E_OK && done < len; done += n) {
-        uint64_t at = to.v + done, entry;
-        char *byte;
-        n = within_page(at, len - done);
-        lock_take(&s->lock);
-        if (find_byte(s, at, &entry) && (e = dirty_byte(s, at, &byte)) == E_OK)
-            memset(byte, 0, n);
         lock_release(&s->lock);
     }
     return e;

@@ -64,7 +64,7 @@ uint64_t space_held(const struct space *s);
 // (guest_read...) never go through windows. E_INVALID: the same space twice, rights, `large` unaligned;
 // E_BAD_ADDRESS: not in a RAM slot, not in a window; E_DENIED: more rights than the owner's slot has; E_EXISTS: it is
 // lent already, or may still be reached by whom it was lent to, or it is part of a leaf that is, or something is
-// mapped at `at`; E_UNSUPPORTED: `large`, and no leaf of 2 MiB or more there (see space_leaf_is_large); E_NO_MEMORY:
+// mapped at `at`; E_UNSUPPORTED: `large`, and no leaf of 2 MiB or more there (see space_leaf_pages); E_NO_MEMORY:
 // for a page table. A leaf that is larger than what is lent is split. On error nothing else changed. Takes one
 // space's lock, then the other's. The caller sees to it that neither is being destroyed.
 enum error space_lend(struct space *owner, gfn_t page, bool large, struct space *to, gfn_t at,
@@ -75,13 +75,8 @@ enum error space_lend(struct space *owner, gfn_t page, bool large, struct space 
 enum error space_take_back(struct space *to, gfn_t at, bool large);
 // Whoever runs `s` has passed all that was unmapped from it so far. No lock.
 bool space_has_passed(const struct space *s);
-// How many pages the leaf maps in which `page` lies: 1, 512, 262144; 0: none.
+// How many pages the leaf maps in which `page`, of 48 bits with its offset, lies: 1, 512, 262144; 0: none.
 uint64_t space_leaf_pages(struct space *s, gfn_t page);
-// Whether `page` is mapped by a leaf of 2 MiB or more.
-static inline bool space_leaf_is_large(struct space *s, gfn_t page)
-{
-    return space_leaf_pages(s, page) >= 512;
-}
 
 // First touch, from an EPT violation: backs and maps the page. E_BAD_ADDRESS outside every slot,
 // E_DENIED when slot or page forbid the access or nothing is lent there, E_NO_MEMORY.
@@ -90,7 +85,6 @@ enum error space_fault(struct space *s, gpa_t at, enum access access);
 // E_BAD_ADDRESS; E_DENIED: rights of slot or page; E_NO_MEMORY.
 enum error guest_read(struct space *s, gpa_t from, void *to, size_t len);
 enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len);
-enum error guest_zero(struct space *s, gpa_t to, size_t len); // lazily backed pages are zero already
 // A pointer to [at, at+len), which must lie within one page; marks it dirty. NULL: outside, not writable, or out
 // of memory.
 // Valid until the space is destroyed or the page unmapped.

@@ -63,7 +63,6 @@ PURE += kernel/watch.c
 PURE += kernel/words.c
 PURE += mm/balloon.c
 PURE += mm/buddy.c
-PURE += mm/buddy_check.c
 PURE += mm/buddy_count.c
 PURE += mm/dirty.c
 PURE += mm/ept.c

@@ -47,14 +47,6 @@ enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len)
     return E_OK;
 }
 
-enum error guest_zero(struct space *s, gpa_t to, size_t len)
-{
-    if (!fake_inside(s, to, len))
-        return E_BAD_ADDRESS;
-    memset(s->ram + to.v, 0, len);
-    return E_OK;
-}
-
 void *guest_map(struct space *s, gpa_t at, size_t len)
 {
     if (!fake_inside(s, at, len) || at.v / PAGE_SIZE != (at.v + len - 1) / PAGE_SIZE)

@@ -6,6 +6,7 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/quarantine.h"
+#include "tests/host/buddy_check.h"
 
 uint64_t free_at_start;
 
@@ -29,7 +30,7 @@ void mm_test_finish(void)
     assert_int_equal(mm_at_rest(), free_at_start);
     for (unsigned owner = OWNER_VM; owner < OWNER_COUNT; owner++)
         assert_int_equal(buddy_owned(&frames, (uint16_t)owner) + frames.account[owner].bytes, 0);
-    assert_int_equal(space_cache.used, 0);
+    assert_int_equal(buddy_owned(&frames, OWNER_OBJECTS), 0);
     const char *wrong = buddy_check(&frames);
     assert_string_equal(wrong ? wrong : "sound", "sound");
 }

@@ -24,6 +24,7 @@
 #include "kernel/sleep.h"
 #include "mm/mm.h"
 #include "mm/quarantine.h"
+#include "tests/host/buddy_check.h"
 #include "tests/host/build_elf.h"
 #include "tests/host/ram.h"
 #include "vmx/microscope.h"

@@ -8,6 +8,7 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
+#include "tests/host/ept_lookup.h"
 #include "tests/host/mm_test.h"
 
 enum { FRAMES = 4096, VM = OWNER_VM, LEAST = 600, MOST = 3000, STEPS = 40000 };

@@ -1,4 +1,5 @@
 #include "mm/buddy.h"
+#include "tests/host/buddy_check.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -160,17 +161,6 @@ static void random_join(void)
         model[i].head_order = i == f ? (int)order : -1;
 }
 
-static void random_chown(void)
-{
-    uint64_t f = (uint64_t)rand() % FRAMES;
-    if (model[f].head_order < 0)
-        return;
-    uint16_t to = random_owner();
-    buddy_chown(&b, pfn(f), to);
-    for (uint64_t i = f, end = f + (1ull << model[f].head_order); i < end; i++)
-        model[i].owner = to;
-}
-
 static void random_promise(void)
 {
     uint64_t n = (uint64_t)rand() % 600;
@@ -210,9 +200,9 @@ static void random_operations_agree_with_the_model(void **state)
 {
     (void)state;
     static void (*const operation[])(void) = {
-        random_alloc, random_alloc,   random_alloc,          random_alloc, random_free, random_free,
-        random_free,  random_free,    random_free,           random_split, random_join, random_join,
-        random_chown, random_promise, random_promised_alloc, random_batch};
+        random_alloc, random_alloc, random_alloc,   random_alloc,          random_free,
+        random_free,  random_free,  random_free,    random_free,           random_split,
+        random_join,  random_join,  random_promise, random_promised_alloc, random_batch};
     unsigned before[BUDDY_ORDERS], after[BUDDY_ORDERS];
     list_lengths(before);
     for (int i = 0; i < STEPS; i++) {

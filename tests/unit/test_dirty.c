@@ -9,6 +9,7 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
+#include "tests/host/ept_lookup.h"
 #include "tests/host/mm_test.h"
 
 enum {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "mm/buddy.h"
+#include "tests/host/ept_lookup.h"
 
 enum { FRAMES = 256, PAGES_2M = 512, REGIONS = 6, STEPS = 20000 };
 static const uint64_t MIB2 = 2ull << 20, GIB = 1ull << 30;
@@ -29,6 +30,21 @@ static void give(struct ept *e, pfn_t table)
 {
     (void)e;
     assert_int_equal(buddy_free(&b, table, OWNER_VM), E_OK);
+}
+
+// Leaves of 4 KiB where a larger one is around `at`, as mm/large.c makes them.
+static enum error split(gpa_t at)
+{
+    unsigned level;
+    uint64_t *entry = ept_walk(&ept, at, &level);
+    for (; *entry & EPT_RIGHTS && level > EPT_4K; entry = ept_walk(&ept, at, &level)) {
+        pfn_t table = take(&ept);
+        if (pfn_is_none(table))
+            return E_NO_MEMORY;
+        ept.tables++;
+        ept_split_leaf(entry, level, table);
+    }
+    return *entry & EPT_RIGHTS ? E_OK : E_NOT_FOUND;
 }
 
 static uint64_t gone_pages;
@@ -110,13 +126,6 @@ static void bad_arguments_are_refused(void **state)
     assert_int_equal(ept_map(&ept, gpa(0), hpa(0), EPT_4K, 15), E_INVALID);
     ept_features.pages_1g = false;
     assert_int_equal(ept_map(&ept, gpa(0), hpa(0), EPT_1G, 7), E_UNSUPPORTED);
-    struct ept_leaf leaf;
-    assert_false(ept_lookup(&ept, gpa(1ull << 48), &leaf));
-    assert_int_equal(ept_unmap(&ept, gpa(~0ull), EPT_4K, &leaf), E_NOT_FOUND);
-    assert_int_equal(ept_split(&ept, gpa(1ull << 63)), E_NOT_FOUND);
-    assert_int_equal(ept_protect(&ept, gpa(1ull << 50), 7), E_NOT_FOUND);
-    assert_null(ept_peek(&ept, gpa(1ull << 48)));
-    assert_null(ept_entry(&ept, gpa(1ull << 48)));
     assert_int_equal(ept.tables, 1);
     reap_all();
 }
@@ -144,7 +153,7 @@ static void memory_types_follow_the_table(void **state)
     assert_true(ept_lookup(&ept, gpa(MIB2 + 5), &leaf));
     assert_int_equal(leaf.type, MT_WB);
     assert_int_equal(leaf.level, EPT_2M);
-    assert_int_equal(ept_split(&ept, gpa(GIB + 0x12345678)), E_OK); // all the way, types kept
+    assert_int_equal(split(gpa(GIB + 0x12345678)), E_OK); // all the way, types kept
     assert_true(ept_lookup(&ept, gpa(GIB + 0x12345678), &leaf));
     assert_int_equal(leaf.type, MT_WC);
     assert_int_equal(leaf.level, EPT_4K);
@@ -181,7 +190,7 @@ static void random_map(uint64_t page)
 
 static void random_unmap(uint64_t page)
 {
-    struct ept_leaf was;
+    uint64_t was;
     enum ept_level level = rand() % 4 ? EPT_4K : EPT_2M;
     uint64_t n = 1ull << 9 * level, at = page & ~(n - 1);
     enum error got = ept_unmap(&ept, gpa(at << 12), level, &was);
@@ -193,14 +202,14 @@ static void random_unmap(uint64_t page)
     assert_int_equal(got, expected);
     if (got != E_OK)
         return;
-    assert_int_equal(was.at.v, model[at].pfn << 12);
+    assert_int_equal(was & EPT_ADDRESS, model[at].pfn << 12);
     for (uint64_t i = 0; i < n; i++)
         model[at + i].pfn = 0;
 }
 
 static void random_split(uint64_t page)
 {
-    enum error got = ept_split(&ept, gpa(page << 12));
+    enum error got = split(gpa(page << 12));
     assert_int_equal(got, model[page].pfn ? E_OK : E_NOT_FOUND);
     if (got == E_OK && model[page].level == EPT_2M)
         for (uint64_t i = page & ~511ull; i <= (page | 511); i++)
@@ -275,7 +284,7 @@ static void any_table_may_be_the_last(void **state)
         assert_int_equal(ept_init(&ept, take, give), E_OK);
         enum error e = ept_map(&ept, gpa(5 * GIB), hpa(GIB), EPT_1G, 7); // PML4, PDPT
         assert_int_equal(e, n >= 2 ? E_OK : E_NO_MEMORY);
-        e = ept_split(&ept, gpa(5 * GIB + 4 * MIB2)); // PD, PT
+        e = split(gpa(5 * GIB + 4 * MIB2)); // PD, PT
         assert_int_equal(e, n >= 4 ? E_OK : n >= 2 ? E_NO_MEMORY : E_NOT_FOUND);
         e = ept_map(&ept, gpa(0), hpa(0), EPT_4K, 7); // PD, PT
         assert_int_equal(e, n >= 6 ? E_OK : E_NO_MEMORY);
@@ -327,13 +336,12 @@ static void leaves_that_are_alike_come_to_one(void **state)
 static void unmapping_reports_accessed_and_dirty(void **state)
 {
     (void)state;
-    struct ept_leaf was;
+    uint64_t was;
     assert_int_equal(ept_map(&ept, gpa(0x5000), hpa(0x7000), EPT_4K, 7), E_OK);
     *ept_entry(&ept, gpa(0x5000)) |= EPT_ACCESSED | EPT_DIRTY; // as a processor would
     assert_int_equal(ept_protect(&ept, gpa(0x5000), EPT_READ), E_OK);
     assert_int_equal(ept_unmap(&ept, gpa(0x5000), EPT_4K, &was), E_OK);
-    assert_true(was.accessed && was.dirty);
-    assert_int_equal(was.rights, EPT_READ);
+    assert_int_equal(was & (EPT_ACCESSED | EPT_DIRTY | EPT_RIGHTS), EPT_ACCESSED | EPT_DIRTY | EPT_READ);
     reap_all();
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "arch/memory.h"
+#include "tests/host/buddy_check.h"
 
 enum { FRAMES = 256 };
 

@@ -8,6 +8,7 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
+#include "tests/host/ept_lookup.h"
 #include "tests/host/mm_test.h"
 
 enum { FRAMES = 8192, RAM = 64, WINDOW = 0x10000, WINDOW_PAGES = 128, STEPS = 20000 };

@@ -9,6 +9,8 @@
 #include "mm/guest_view.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
+#include "tests/host/buddy_check.h"
+#include "tests/host/ept_lookup.h"
 #include "tests/host/mm_test.h"
 
 enum { FRAMES = 8192, VM = OWNER_VM, REGION = 512, REGIONS = 5, FIRST = 2 * REGION - 100, STEPS = 4000 };

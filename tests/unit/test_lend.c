@@ -8,6 +8,7 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
+#include "tests/host/ept_lookup.h"
 #include "tests/host/mm_test.h"
 
 enum { FRAMES = 4096, VM = OWNER_VM, WINDOW = 0x10000, LARGE = 0x10200 };
@@ -154,7 +155,7 @@ static void large_leaves_are_lent_whole(void **state)
     ept_features.pages_2m = true;
     assert_int_equal(space_add_slot(owner, gfn(0x200), 512, SLOT_RAM), E_OK);
     assert_int_equal(ept_map(&owner->ept, gpa(0x200000), pfn_to_hpa(block), EPT_2M, EPT_RIGHTS), E_OK);
-    assert_true(space_leaf_is_large(owner, gfn(0x23f)));
+    assert_int_equal(space_leaf_pages(owner, gfn(0x23f)), 512);
     assert_int_equal(space_lend(owner, gfn(0x200), true, peer, gfn(LARGE), SLOT_READ), E_OK);
     assert_int_equal(lend(0x201, WINDOW, SLOT_READ), E_EXISTS); // a part of it
     assert_int_equal(space_lend(owner, gfn(0x200), true, peer, gfn(LARGE), SLOT_READ), E_EXISTS);
@@ -177,7 +178,7 @@ static void a_page_of_a_large_leaf_is_lent_alone(void **state)
     assert_int_equal(space_add_slot(owner, gfn(0x200), 512, SLOT_RAM), E_OK);
     assert_int_equal(ept_map(&owner->ept, gpa(0x200000), pfn_to_hpa(block), EPT_2M, EPT_RIGHTS), E_OK);
     assert_int_equal(lend(0x201, WINDOW, SLOT_READ), E_OK);
-    assert_false(space_leaf_is_large(owner, gfn(0x200)));
+    assert_int_equal(space_leaf_pages(owner, gfn(0x200)), 1);
     struct ept_leaf leaf;
     assert_true(ept_lookup(&peer->ept, gfn_to_gpa(gfn(WINDOW)), &leaf));
     assert_int_equal(leaf.at.v, pfn_to_hpa(pfn(block.v + 1)).v);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "arch/memory.h"
 #include "mm/space_impl.h"
+#include "tests/host/buddy_check.h"
 
 enum { FRAMES = 4096, CPUS = 3, PAGES = 200, STEPS = 4000 };
 

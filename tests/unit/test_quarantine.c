@@ -9,6 +9,8 @@
 #include "arch/memory.h"
 #include "mm/mm.h"
 #include "mm/space_impl.h"
+#include "tests/host/buddy_check.h"
+#include "tests/host/ept_lookup.h"
 #include "tests/host/ram.h"
 
 enum { FRAMES = 1024, CPUS = 4, SPACES = 5, PAGES = 24, TLB = 4096, STEPS = 300000, VM = OWNER_VM };

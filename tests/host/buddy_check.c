@@ -1,5 +1,4 @@
-// The buddy's invariants, checked over all records: for tests and for a debug report.
-#include "mm/buddy.h"
+#include "tests/host/buddy_check.h"
 
 struct tally {
     uint64_t free, blocks[BUDDY_ORDERS];
