@@ -3,6 +3,6 @@
 from boots import Suite
 
 suite = Suite()
-for cpus, scenario in ((1, "share"), (2, "share"), (1, "pair"), (4, "pair")):
+for cpus, scenario in ((1, "share"), (2, "share"), (4, "share"), (1, "pair"), (2, "pair"), (4, "pair")):
     suite.boot(f"{scenario} by weight on {cpus}", scenario, cpus=cpus).sound()
 suite.done()

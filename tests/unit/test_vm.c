@@ -2,6 +2,8 @@
 #include "kernel/vm.h"
 #include "tests/host/vm_box.h"
 
+enum { LIVES = 10000 };
+
 static void whatever_allocation_fails_all_is_given_back(void **state)
 {
     static const char line[] = "vm mem=1088K expect=screen:a|b timeout=1s";
@@ -56,6 +58,33 @@ static void any_one_allocation_may_fail(void **state)
     }
     ept_features.pages_2m = false;
     assert_true(n > 15);
+}
+
+// Backed page by page and at once, by turns.
+static void ten_thousand_lives_leave_the_free_lists_as_they_were(void **state)
+{
+    static const char *const lines[] = {"vm mem=1088K cpu=0", "vm mem=4M backing=eager balloon=5M cpu=0"};
+    uint32_t before[BUDDY_ORDERS], after[BUDDY_ORDERS];
+    struct verdict v;
+    (void)state;
+    ept_features.pages_2m = true;
+    frame_cache_flush(host_frame_cache);
+    buddy_count_blocks(&frames, OWNER_NONE, before);
+    for (unsigned life = 0; life < LIVES; life++) {
+        uint64_t done;
+        told[0] = '\0';
+        assert_true(create(&v, 0, lines[life % 2]));
+        struct vm *vm = adopt();
+        assert_int_equal(space_fault(vm->space, gfn_to_gpa(gfn(rand() % 200)), ACCESS_WRITE), E_OK);
+        if (life % 2)
+            assert_int_equal(space_take(vm->space, gfn(1024), 9, ~0ull, &done), E_OK);
+        vm_end(vm, END_EXIT, 0, NULL);
+        reap();
+    }
+    check_all_is_back();
+    buddy_count_blocks(&frames, OWNER_NONE, after);
+    assert_memory_equal(before, after, sizeof before);
+    ept_features.pages_2m = false;
 }
 
 static void a_machine_lives_and_ends(void **state)
@@ -276,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup(devices_act_in_their_machines_turns, start),
         cmocka_unit_test_setup(nothing_to_build_ends_at_once, start),
         cmocka_unit_test_setup(a_machine_lives_and_ends, start),
+        cmocka_unit_test_setup(ten_thousand_lives_leave_the_free_lists_as_they_were, start),
         cmocka_unit_test_setup(its_report_waits_for_room, start),
         cmocka_unit_test_setup(a_timeout_ends_one_that_waits_while_another_runs, start),
         cmocka_unit_test_setup(machines_spread_over_what_cpu_allows, start),
