@@ -32,12 +32,15 @@ static enum error give_promise(struct space *s, const struct slot *t, uint64_t g
     return E_OK;
 }
 
-static enum error give_frame(struct space *s, uint64_t gfn)
+// `entry`: of its leaf, in a table of `level`.
+static enum error give_frame(struct space *s, uint64_t gfn, uint64_t *entry, unsigned level)
 {
-    enum error e = space_split(s, gfn, EPT_4K);
-    if (e != E_OK)
-        return e;
-    uint64_t *entry = ept_entry(&s->ept, gpa(gfn << PAGE_SHIFT));
+    if (level != EPT_4K) {
+        enum error e = space_split(s, gfn, EPT_4K);
+        if (e != E_OK)
+            return e;
+        entry = ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &level);
+    }
     uint32_t f = (uint32_t)((*entry & EPT_ADDRESS) >> PAGE_SHIFT);
     if (frames.frames[f].lent != LENT_NOT)
         return E_EXISTS;
@@ -50,13 +53,13 @@ static enum error give_frame(struct space *s, uint64_t gfn)
 static enum error give(struct space *s, struct slot *t, uint64_t gfn)
 {
     unsigned level;
-    uint64_t entry = *ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &level);
-    bool there = entry & EPT_RIGHTS;
-    if (!there && slot_is_hole(t, entry))
+    uint64_t *entry = ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &level);
+    bool there = *entry & EPT_RIGHTS;
+    if (!there && slot_is_hole(t, *entry))
         return E_NOT_FOUND;
     if (s->held == s->least)
         return E_DENIED;
-    enum error e = there ? give_frame(s, gfn) : give_promise(s, t, gfn);
+    enum error e = there ? give_frame(s, gfn, entry, level) : give_promise(s, t, gfn);
     s->held -= e == E_OK;
     return e;
 }
@@ -67,7 +70,8 @@ static enum error take(struct space *s, struct slot *t, uint64_t gfn)
     uint64_t *entry = ept_find(&s->ept, gpa(gfn << PAGE_SHIFT), &level);
     if (*entry & EPT_RIGHTS || !slot_is_hole(t, *entry))
         return E_EXISTS;
-    entry = own_entry(s, t, gfn);
+    if (level != EPT_4K)
+        entry = own_entry(s, t, gfn);
     pfn_t f = entry ? frame_cache_take(frame_cache_here(), s->owner) : PFN_NONE;
     if (pfn_is_none(f))
         return E_NO_MEMORY;
