@@ -1,8 +1,8 @@
 #include "dev/debug_exit.h"
 
-static uint32_t debug_exit_in(struct device *d, uint16_t port, unsigned width)
+static uint8_t in8(struct device *d, uint16_t port)
 {
-    (void)d, (void)port, (void)width;
+    (void)d, (void)port;
     return 0;
 }
 
@@ -20,7 +20,7 @@ static void match_text(struct debug_exit *e, char c)
     e->host->end(e->owner, 0);
 }
 
-static void debug_exit_out(struct device *d, uint16_t port, unsigned width, uint32_t value)
+static void out_wide(struct device *d, uint16_t port, unsigned width, uint32_t value)
 {
     struct debug_exit *e = container_of(d, struct debug_exit, device);
     uint32_t v = width == 4 ? value : value & ((1u << 8 * width) - 1);
@@ -30,8 +30,13 @@ static void debug_exit_out(struct device *d, uint16_t port, unsigned width, uint
         match_text(e, (char)v);
 }
 
+static void out8(struct device *d, uint16_t port, uint8_t value)
+{
+    out_wide(d, port, 1, value);
+}
+
 void debug_exit_init(struct debug_exit *e, const struct dev_host *host, void *owner)
 {
-    static const struct device_ops ops = {.in = debug_exit_in, .out = debug_exit_out};
+    static const struct device_ops ops = {.in = in8, .out = out8, .out_wide = out_wide};
     *e = (struct debug_exit){.device = {&ops}, .host = host, .owner = owner};
 }

@@ -3,7 +3,7 @@
 //   8900h  the bytes of "Shutdown", one at a time, end it with code 0. Another byte in between starts over.
 // Both read as zero, which tells a careful guest that they are there.
 #pragma once
-#include "dev/devices.h"
+#include "dev/host.h"
 
 enum { DEBUG_EXIT_CODE = 0xf4, DEBUG_EXIT_TEXT = 0x8900 };
 

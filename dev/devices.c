@@ -1,11 +1,5 @@
 #include "dev/devices.h"
-#include "dev/devices_impl.h"
 #include "dev/lapic.h"
-
-size_t devices_size(void)
-{
-    return sizeof(struct devices);
-}
 
 void devices_init(struct devices *d, const struct dev_host *host, void *owner, uint64_t ram)
 {
@@ -17,6 +11,9 @@ void devices_init(struct devices *d, const struct dev_host *host, void *owner, u
     rtc_init(&d->rtc, host, owner, ram);
     pic_init(&d->pic, host->interrupt, owner);
     router_init(&d->router, &d->pic, &d->ioapic);
+    line_connect(&d->pit.line, &d->router, PIT_IRQ);
+    line_connect(&d->rtc.line, &d->router, RTC_IRQ);
+    line_connect(&d->uart.line, &d->router, UART_IRQ);
     d->io.devices[IO_PIC] = &d->pic.device;
     d->io.devices[IO_UART] = &d->uart.device;
     d->io.devices[IO_PIT] = &d->pit.device;
@@ -25,24 +22,15 @@ void devices_init(struct devices *d, const struct dev_host *host, void *owner, u
     d->io.devices[IO_RTC] = &d->rtc.device;
 }
 
-struct io_map *devices_io(struct devices *d)
-{
-    return &d->io;
-}
-
 void devices_connect(struct devices *d, struct lapic_bus *bus)
 {
     ioapic_init(&d->ioapic, bus, (uint8_t)bus->count);
 }
 
-void devices_connect_lines(struct devices *d)
+// The PIT interrupts once it is programmed: no firmware ran that would want its 18.2 ticks a second.
+void devices_start(struct devices *d)
 {
-    line_connect(&d->pit.line, &d->router, PIT_IRQ);
-    line_connect(&d->rtc.line, &d->router, RTC_IRQ);
-    line_connect(&d->uart.line, &d->router, UART_IRQ);
-    // The PIT interrupts once it is programmed: no firmware ran that would want its 18.2 ticks a second.
     rtc_expire(&d->rtc);
-    uart_expire(&d->uart);
 }
 
 void devices_expire(struct devices *d, enum device_timer which)
@@ -57,9 +45,4 @@ void devices_expire(struct devices *d, enum device_timer which)
     case DEVICE_TIMERS:
         return;
     }
-}
-
-size_t devices_console_input(struct devices *d, const char *bytes, size_t n)
-{
-    return uart_input(&d->uart, bytes, n);
 }

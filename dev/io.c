@@ -10,15 +10,31 @@ const struct io_layout io_layout = {
 #undef X
 };
 
-static uint32_t nobody_in(struct device *d, uint16_t port, unsigned width)
+noinline_cold uint32_t device_in_wide(struct device *d, uint16_t port, unsigned width)
 {
-    (void)d, (void)port, (void)width;
-    return ~0u;
+    uint32_t value = 0;
+    for (unsigned i = 0; i < width; i++)
+        value |= (uint32_t)d->ops->in(d, (uint16_t)(port + i)) << 8 * i;
+    return value;
 }
 
-static void nobody_out(struct device *d, uint16_t port, unsigned width, uint32_t value)
+noinline_cold void device_out_wide(struct device *d, uint16_t port, unsigned width, uint32_t value)
 {
-    (void)d, (void)port, (void)width, (void)value;
+    if (d->ops->out_wide)
+        return d->ops->out_wide(d, port, width, value);
+    for (unsigned i = 0; i < width; i++)
+        d->ops->out(d, (uint16_t)(port + i), (uint8_t)(value >> 8 * i));
+}
+
+static uint8_t nobody_in(struct device *d, uint16_t port)
+{
+    (void)d, (void)port;
+    return 0xff;
+}
+
+static void nobody_out(struct device *d, uint16_t port, uint8_t value)
+{
+    (void)d, (void)port, (void)value;
 }
 
 static const struct device_ops nobody_ops = {.in = nobody_in, .out = nobody_out};

@@ -7,9 +7,13 @@
 
 struct device;
 
+// A device on an 8-bit bus sees a wider access as single bytes at neighbouring ports, lowest first. Its ports end where
+// its claim ends: `in` gets whatever follows too and answers FFH there, `out` ignores it.
 struct device_ops {
-    uint32_t (*in)(struct device *d, uint16_t port, unsigned width); // width 1, 2, 4; result in the low bytes
-    void (*out)(struct device *d, uint16_t port, unsigned width, uint32_t value);
+    uint8_t (*in)(struct device *d, uint16_t port);
+    void (*out)(struct device *d, uint16_t port, uint8_t value);
+    void (*out_wide)(struct device *d, uint16_t port, unsigned width,
+                     uint32_t value); // 2 or 4 at once; NULL: as bytes
 };
 
 struct device {
@@ -69,13 +73,26 @@ static inline struct device *io_find(const struct io_map *io, uint16_t port)
 {
     return io->devices[io_layout.pages[io_layout.page_of[port >> 8]][port & 255]];
 }
+
+uint32_t device_in_wide(struct device *d, uint16_t port, unsigned width);
+void device_out_wide(struct device *d, uint16_t port, unsigned width, uint32_t value);
+// `width` 1, 2 or 4. Single bytes are the rule and cost nothing extra: the loops stay out of line.
+static inline uint32_t device_in(struct device *d, uint16_t port, unsigned width)
+{
+    return likely(width == 1) ? d->ops->in(d, port) : device_in_wide(d, port, width);
+}
+static inline void device_out(struct device *d, uint16_t port, unsigned width, uint32_t value)
+{
+    if (likely(width == 1))
+        d->ops->out(d, port, (uint8_t)value);
+    else
+        device_out_wide(d, port, width, value);
+}
 static inline uint32_t io_in(const struct io_map *io, uint16_t port, unsigned width)
 {
-    struct device *d = io_find(io, port);
-    return d->ops->in(d, port, width);
+    return device_in(io_find(io, port), port, width);
 }
 static inline void io_out(const struct io_map *io, uint16_t port, unsigned width, uint32_t value)
 {
-    struct device *d = io_find(io, port);
-    d->ops->out(d, port, width, value);
+    device_out(io_find(io, port), port, width, value);
 }

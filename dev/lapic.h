@@ -181,8 +181,6 @@ bool lapic_post(struct lapic *l, uint8_t vector, bool level);
 // enum lapic_event; a SIPI with its vector. A second SIPI before the first was merged is lost, INIT takes
 // away a SIPI that came before it.
 void lapic_post_event(struct lapic *l, uint32_t event);
-// A rising edge on local interrupt pin 0 (the PIC's INTR) or 1.
-void lapic_post_lint(struct lapic *l, unsigned pin);
 // Delivers a message; returns how many APICs accepted it. Lowest priority goes to one that may be any.
 unsigned lapic_bus_send(struct lapic_bus *bus, const struct apic_message *m);
 

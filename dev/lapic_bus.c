@@ -60,11 +60,6 @@ void lapic_post_event(struct lapic *l, uint32_t event)
         l->bus->ops->kick(l);
 }
 
-void lapic_post_lint(struct lapic *l, unsigned pin)
-{
-    post(l, pin ? POSTED_LINT1 : POSTED_LINT0);
-}
-
 // One APIC gets the message. NMI, INIT and SIPI reach a software-disabled one too.
 static bool receive(struct lapic *l, const struct apic_message *m)
 {
@@ -174,44 +169,12 @@ static void merge_word(struct lapic *l, unsigned w)
     l->irr_words |= (uint8_t)(1u << w);
 }
 
-// Local pins. A disabled APIC passes them on as NMI and INTR; ExtINT is asked for, never taken over.
-static uint32_t merge_lint(struct lapic *l, enum lapic_register lint)
-{
-    uint32_t lvt = lapic_get(l, lint);
-    if (l->mode == LAPIC_OFF)
-        return lint == LAPIC_LVT_LINT1 ? LAPIC_EVENT_NMI : 0;
-    if (lvt & LVT_MASKED)
-        return 0;
-    switch (lvt >> 8 & 7) {
-    case DELIVER_FIXED:
-        lapic_request(l, (uint8_t)lvt);
-        return 0;
-    case DELIVER_NMI:
-        return LAPIC_EVENT_NMI;
-    case DELIVER_INIT:
-        return LAPIC_EVENT_INIT;
-    }
-    return 0;
-}
-
-static noinline_cold uint32_t merge_rare(struct lapic *l, uint32_t posted)
-{
-    uint32_t events = 0;
-    if ((posted & POSTED_ILLEGAL) && l->mode != LAPIC_OFF)
-        lapic_error(l, ESR_RECEIVE_ILLEGAL);
-    if (posted & POSTED_LINT0)
-        events |= merge_lint(l, LAPIC_LVT_LINT0);
-    if (posted & POSTED_LINT1)
-        events |= merge_lint(l, LAPIC_LVT_LINT1);
-    return events;
-}
-
 uint32_t lapic_merge(struct lapic *l)
 {
     uint32_t posted = __atomic_exchange_n(&l->posted, 0, __ATOMIC_SEQ_CST);
     for (uint32_t words = posted & POSTED_WORDS; words; words &= words - 1)
         merge_word(l, (unsigned)__builtin_ctz(words));
-    if (likely(!(posted & (POSTED_ILLEGAL | POSTED_LINT0 | POSTED_LINT1))))
-        return posted & LAPIC_EVENTS;
-    return (posted & LAPIC_EVENTS) | merge_rare(l, posted);
+    if (unlikely(posted & POSTED_ILLEGAL) && l->mode != LAPIC_OFF)
+        lapic_error(l, ESR_RECEIVE_ILLEGAL);
+    return posted & LAPIC_EVENTS;
 }

@@ -17,8 +17,6 @@ enum lapic_bits {
 enum lapic_posted {
     POSTED_WORDS = 0xff,
     POSTED_ILLEGAL = 0x1000,
-    POSTED_LINT0 = 0x2000,
-    POSTED_LINT1 = 0x4000
 };
 
 // `address`: LDR in the low half, then DFR's model, mode and software enable.

@@ -13,8 +13,7 @@ void router_set(struct router *r, uint8_t irq, bool asserted)
     r->asserted[irq] = (uint8_t)(asserted ? before + 1 : before - 1);
     if ((before != 0) == (r->asserted[irq] != 0))
         return;
-    if (r->pic && irq < ISA_IRQS)
+    if (irq < ISA_IRQS)
         pic_set(r->pic, irq, asserted);
-    if (r->ioapic)
-        ioapic_set(r->ioapic, irq == PIT_IRQ ? PIT_GSI : irq, asserted);
+    ioapic_set(r->ioapic, irq == PIT_IRQ ? PIT_GSI : irq, asserted);
 }

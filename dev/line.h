@@ -19,7 +19,7 @@ struct router {
 };
 
 struct line {
-    struct router *router; // NULL: connected to nothing, as every line is at first
+    struct router *router; // NULL: connected to nothing
     uint8_t irq;           // 0-15 ISA, 16-23 GSI
     bool level;
 };

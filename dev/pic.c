@@ -1,5 +1,4 @@
 #include "dev/pic.h"
-#include "dev/bytewise.h"
 #include "dev/line.h"
 
 enum icw1 { ICW1_IC4 = 1, ICW1_SINGLE = 2, ICW1 = 0x10 };
@@ -231,19 +230,9 @@ static void out8(struct device *d, uint16_t port, uint8_t v)
     propagate(p);
 }
 
-static uint32_t pic_in(struct device *d, uint16_t port, unsigned width)
-{
-    return bytewise_in(d, port, width, in8);
-}
-
-static void pic_out(struct device *d, uint16_t port, unsigned width, uint32_t v)
-{
-    bytewise_out(d, port, width, v, out8);
-}
-
 void pic_init(struct pic *p, void (*output)(void *owner, bool asserted), void *owner)
 {
-    static const struct device_ops ops = {.in = pic_in, .out = pic_out};
+    static const struct device_ops ops = {.in = in8, .out = out8};
     *p = (struct pic){.device = {&ops}, .output = output, .owner = owner};
     p->chip[MASTER] = (struct pic_chip){.vector = 0x08, .imr = 0xff, .lowest = 7};
     p->chip[SLAVE] = (struct pic_chip){.vector = 0x70, .imr = 0xff, .lowest = 7};

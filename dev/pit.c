@@ -1,5 +1,4 @@
 #include "dev/pit.h"
-#include "dev/bytewise.h"
 #include "dev/scale.h"
 
 enum control {
@@ -22,6 +21,9 @@ enum {
 
 // What the gate does (8254 data sheet, "Gate Pin Operations Summary").
 enum gate_use { GATE_PAUSES, GATE_TRIGGERS, GATE_RESTARTS };
+
+// Rising edges of OUT, counted from the start of the count: every `n` ticks, once, or never.
+enum edges { EDGE_NEVER, EDGE_ONCE, EDGE_PERIODIC };
 
 // The six modes: what the gate does, and what OUT and the counter show `t` ticks after a start with count
 // `n`.
@@ -67,23 +69,29 @@ static uint64_t value_square(uint64_t t, uint32_t n, uint32_t range)
 // clang-format off
 static const struct mode {
     enum gate_use gate;
+    enum edges edges;
     bool (*out)(uint64_t t, uint32_t n);
     uint64_t (*value)(uint64_t t, uint32_t n, uint32_t range);
-} modes[8] = {
-    {GATE_PAUSES,   out_when_reached, value_once},     // 0: interrupt on terminal count
-    {GATE_TRIGGERS, out_when_reached, value_once},     // 1: retriggerable one-shot
-    {GATE_RESTARTS, out_pulse_at_one, value_periodic}, // 2: rate generator
-    {GATE_RESTARTS, out_square,       value_square},   // 3: square wave
-    {GATE_PAUSES,   out_strobe,       value_once},     // 4: software-triggered strobe
-    {GATE_TRIGGERS, out_strobe,       value_once},     // 5: hardware-triggered strobe
-    {GATE_RESTARTS, out_pulse_at_one, value_periodic}, // 6 is 2, 7 is 3: bit 2 does not matter
-    {GATE_RESTARTS, out_square,       value_square},
+} modes[6] = {
+    {GATE_PAUSES,   EDGE_ONCE,     out_when_reached, value_once},     // 0: interrupt on terminal count
+    {GATE_TRIGGERS, EDGE_NEVER,    out_when_reached, value_once},     // 1: retriggerable one-shot
+    {GATE_RESTARTS, EDGE_PERIODIC, out_pulse_at_one, value_periodic}, // 2: rate generator
+    {GATE_RESTARTS, EDGE_PERIODIC, out_square,       value_square},   // 3: square wave
+    {GATE_PAUSES,   EDGE_ONCE,     out_strobe,       value_once},     // 4: software-triggered strobe
+    {GATE_TRIGGERS, EDGE_NEVER,    out_strobe,       value_once},     // 5: hardware-triggered strobe
 };
 // clang-format on
 
+// 6 is 2, 7 is 3: bit 2 does not matter there.
+static unsigned mode_number(const struct pit_channel *c)
+{
+    unsigned number = c->control >> 1 & 7;
+    return number & 2 ? number & 3 : number;
+}
+
 static const struct mode *mode_of(const struct pit_channel *c)
 {
-    return &modes[c->control >> 1 & 7];
+    return &modes[mode_number(c)];
 }
 
 static uint64_t ticks(const struct pit *p)
@@ -100,16 +108,6 @@ static uint64_t elapsed(const struct pit_channel *c, uint64_t now)
 static bool out(const struct pit_channel *c, uint64_t now)
 {
     return mode_of(c)->out(elapsed(c, now), c->count);
-}
-
-static uint32_t from_bcd(uint32_t v)
-{
-    return (v & 15) + 10 * (v >> 4 & 15) + 100 * (v >> 8 & 15) + 1000 * (v >> 12 & 15);
-}
-
-static uint32_t to_bcd(uint32_t v)
-{
-    return v % 10 | v / 10 % 10 << 4 | v / 100 % 10 << 8 | v / 1000 % 10 << 12;
 }
 
 static uint16_t value(const struct pit_channel *c, uint64_t now)
@@ -233,21 +231,16 @@ static uint8_t read_port_b(const struct pit *p, uint64_t now)
            (out(&p->channel[2], now) ? PORT_B_OUT : 0);
 }
 
-// Rising edges of OUT, counted from the start of the count: every `n` ticks, once, or never.
-enum edges { EDGE_NEVER, EDGE_ONCE, EDGE_PERIODIC };
-static const uint8_t edges_of[8] = {EDGE_ONCE, EDGE_NEVER, EDGE_PERIODIC, EDGE_PERIODIC,
-                                    EDGE_ONCE, EDGE_NEVER, EDGE_PERIODIC, EDGE_PERIODIC};
-
 // How many edges channel 0 had in the `t` ticks since its start, and in how many more the next comes (~0:
 // never). Nothing closes its gate.
 static uint64_t count_edges(const struct pit_channel *c, uint64_t t, uint64_t *left)
 {
-    unsigned mode = c->control >> 1 & 7;
-    uint64_t first = mode == 4 ? c->count + 1u : c->count; // mode 4 is low for the tick at zero
+    enum edges edges = mode_of(c)->edges;
+    uint64_t first = mode_number(c) == 4 ? c->count + 1u : c->count; // mode 4 is low for the tick at zero
     *left = ~0ull;
-    if (!c->running || edges_of[mode] == EDGE_NEVER)
+    if (!c->running || edges == EDGE_NEVER)
         return 0;
-    if (edges_of[mode] == EDGE_PERIODIC) {
+    if (edges == EDGE_PERIODIC) {
         *left = first - t % first;
         return t / first;
     }
@@ -258,8 +251,6 @@ static uint64_t count_edges(const struct pit_channel *c, uint64_t t, uint64_t *l
 
 void pit_expire(struct pit *p)
 {
-    if (!p->line.router)
-        return;
     const struct pit_channel *c = &p->channel[0];
     uint64_t now = p->host->now(p->owner).v, left, edges = count_edges(c, elapsed(c, ticks(p)), &left);
     if (edges != p->edges)
@@ -274,10 +265,10 @@ void pit_expire(struct pit *p)
 static void restart_line(struct pit *p, uint64_t now)
 {
     const struct pit_channel *c = &p->channel[0];
-    if (!p->line.router || c->write_high)
+    if (c->write_high)
         return;
     p->edges = 0;
-    line_set(&p->line, c->running ? out(c, now) : c->control >> 1 & 7);
+    line_set(&p->line, c->running ? out(c, now) : mode_number(c));
     pit_expire(p);
 }
 
@@ -307,20 +298,10 @@ static void out8(struct device *d, uint16_t port, uint8_t v)
         restart_line(p, now);
 }
 
-static uint32_t pit_in(struct device *d, uint16_t port, unsigned width)
-{
-    return bytewise_in(d, port, width, in8);
-}
-
-static void pit_out(struct device *d, uint16_t port, unsigned width, uint32_t v)
-{
-    bytewise_out(d, port, width, v, out8);
-}
-
 // As firmware leaves it: 18.2 Hz on channel 0, refresh on channel 1, a silent speaker on channel 2.
 void pit_init(struct pit *p, const struct dev_host *host, void *owner)
 {
-    static const struct device_ops ops = {.in = pit_in, .out = pit_out};
+    static const struct device_ops ops = {.in = in8, .out = out8};
     *p = (struct pit){.device = {&ops}, .host = host, .owner = owner};
     p->channel[0] =
         (struct pit_channel){.count = BINARY_RANGE, .control = 0x36, .gate = true, .running = true};

@@ -4,7 +4,7 @@
 // one event, and the line stays high until the next, so that no half period is waited for. (8254 data sheet,
 // "Operational Description".)
 #pragma once
-#include "dev/devices.h"
+#include "dev/host.h"
 
 enum { PIT_HZ = 1193182, PIT_CHANNELS = 3, PIT_BASE = 0x40, PIT_CONTROL = 0x43, PIT_PORT_B = 0x61 };
 

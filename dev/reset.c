@@ -1,5 +1,4 @@
 #include "dev/reset.h"
-#include "dev/bytewise.h"
 
 enum { KEYBOARD_PULSE_RESET = 0xfe, PORT_A_RESET = 1, PORT_A_A20 = 2, CONTROL_RESET = 4 };
 
@@ -29,20 +28,8 @@ static void out8(struct device *d, uint16_t port, uint8_t v)
         r->host->reset(r->owner);
 }
 
-static uint32_t reset_in(struct device *d, uint16_t port, unsigned width)
-{
-    return bytewise_in(d, port, width, in8);
-}
-
-// A dword to CF8h is a PCI address and never comes here; a wider write that begins at CF9h is nobody's
-// business.
-static void reset_out(struct device *d, uint16_t port, unsigned width, uint32_t v)
-{
-    bytewise_out(d, port, width, v, out8);
-}
-
 void reset_init(struct reset *r, const struct dev_host *host, void *owner)
 {
-    static const struct device_ops ops = {.in = reset_in, .out = reset_out};
+    static const struct device_ops ops = {.in = in8, .out = out8};
     *r = (struct reset){.device = {&ops}, .host = host, .owner = owner, .port_a = PORT_A_A20};
 }

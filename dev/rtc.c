@@ -1,5 +1,4 @@
 #include "dev/rtc.h"
-#include "dev/bytewise.h"
 #include "dev/calendar.h"
 #include "dev/scale.h"
 
@@ -41,20 +40,10 @@ enum {
     EQUIPMENT_PC = 0x22,    // coprocessor, 80-column colour display, no floppy
 };
 
-static uint8_t to_bcd(uint8_t v)
-{
-    return (uint8_t)(v / 10 << 4 | v % 10);
-}
-
-static uint8_t from_bcd(uint8_t v)
-{
-    return (uint8_t)((v >> 4) * 10 + (v & 15));
-}
-
 // A value as its register shows it, in the format that status B asks for now.
 static uint8_t shown(const struct rtc *r, uint8_t v)
 {
-    return r->cell[RTC_B] & B_BINARY ? v : to_bcd(v);
+    return r->cell[RTC_B] & B_BINARY ? v : (uint8_t)to_bcd(v);
 }
 
 static uint8_t shown_hour(const struct rtc *r, uint8_t hour)
@@ -71,7 +60,7 @@ static void store(struct rtc *r, enum rtc_register reg, uint8_t v)
 
 static uint8_t fetch(const struct rtc *r, enum rtc_register reg)
 {
-    return r->cell[RTC_B] & B_BINARY ? r->cell[reg] : from_bcd(r->cell[reg]);
+    return r->cell[RTC_B] & B_BINARY ? r->cell[reg] : (uint8_t)from_bcd(r->cell[reg]);
 }
 
 static uint8_t fetch_hour(const struct rtc *r)
@@ -79,7 +68,7 @@ static uint8_t fetch_hour(const struct rtc *r)
     if (r->cell[RTC_B] & B_24_HOURS)
         return fetch(r, RTC_HOUR);
     uint8_t raw = r->cell[RTC_HOUR] & ~HOUR_PM;
-    uint8_t hour = (r->cell[RTC_B] & B_BINARY ? raw : from_bcd(raw)) % 12;
+    uint8_t hour = (uint8_t)((r->cell[RTC_B] & B_BINARY ? raw : from_bcd(raw)) % 12);
     return r->cell[RTC_HOUR] & HOUR_PM ? hour + 12 : hour;
 }
 
@@ -166,9 +155,9 @@ static void collect(struct rtc *r)
     uint64_t us = r->host->wall_us(r->owner), second = us / SECOND_US;
     uint64_t periods = scale(us, periodic_rate(r), SECOND_US);
     bool updated = second != r->update_seen && !(r->cell[RTC_B] & B_SET);
-    if (r->line.router && periods != r->period_seen)
+    if (periods != r->period_seen)
         r->flags |= C_PERIODIC;
-    if (r->line.router && updated) {
+    if (updated) {
         int64_t alarm = next_alarm(r, (int64_t)r->update_seen + r->offset);
         if (alarm && alarm <= (int64_t)second + r->offset)
             r->flags |= C_ALARM;
@@ -196,8 +185,6 @@ static uint64_t next_event(const struct rtc *r)
 // A request that nobody took yet needs no second one.
 void rtc_expire(struct rtc *r)
 {
-    if (!r->line.router)
-        return;
     collect(r);
     bool request = r->flags & r->cell[RTC_B] & C_FLAGS;
     line_set(&r->line, request);
@@ -276,16 +263,6 @@ static void out8(struct device *d, uint16_t port, uint8_t v)
     }
 }
 
-static uint32_t rtc_in(struct device *d, uint16_t port, unsigned width)
-{
-    return bytewise_in(d, port, width, in8);
-}
-
-static void rtc_out(struct device *d, uint16_t port, unsigned width, uint32_t v)
-{
-    bytewise_out(d, port, width, v, out8);
-}
-
 static void store_size(struct rtc *r, enum rtc_register reg, unsigned bytes, uint64_t v)
 {
     v = min_u64(v, (1ull << 8 * bytes) - 1);
@@ -311,7 +288,7 @@ static void store_memory(struct rtc *r, uint64_t ram)
 
 void rtc_init(struct rtc *r, const struct dev_host *host, void *owner, uint64_t ram)
 {
-    static const struct device_ops ops = {.in = rtc_in, .out = rtc_out};
+    static const struct device_ops ops = {.in = in8, .out = out8};
     *r = (struct rtc){.device = {&ops}, .host = host, .owner = owner};
     r->cell[RTC_A] = A_DIVIDER_32768 | A_RATE_1024;
     r->cell[RTC_B] = B_24_HOURS;

@@ -1,9 +1,8 @@
 // The real-time clock and CMOS memory at 70h/71h (MC146818A). The time is the host's wall clock plus what the
 // guest set it to. Its line, IRQ 8, rises with the first of alarm, update and periodic interrupt that is
-// enabled and falls when status C is read; while it is not connected, alarms and periodic rates are plain
-// memory. CMOS tells the machine's memory as firmware would.
+// enabled and falls when status C is read. CMOS tells the machine's memory as firmware would.
 #pragma once
-#include "dev/devices.h"
+#include "dev/host.h"
 
 enum { RTC_INDEX = 0x70, RTC_DATA = 0x71, RTC_CELLS = 128 };
 

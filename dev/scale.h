@@ -1,7 +1,17 @@
-// Scaling between clocks without drift or overflow. Each use scales an absolute count, so that rounding never
-// adds up. Pure.
+// Scaling between clocks without drift or overflow, where each use scales an absolute count, so that rounding never
+// adds up; and numbers of up to four decimal digits, four bits each. Pure.
 #pragma once
 #include "arch/types.h"
+
+static inline uint32_t from_bcd(uint32_t v)
+{
+    return (v & 15) + 10 * (v >> 4 & 15) + 100 * (v >> 8 & 15) + 1000 * (v >> 12 & 15);
+}
+
+static inline uint32_t to_bcd(uint32_t v)
+{
+    return v % 10 | v / 10 % 10 << 4 | v / 100 % 10 << 8 | v / 1000 % 10 << 12;
+}
 
 // a x b / c, rounded down, by way of a 128-bit product. The quotient must fit in 64 bits, as it does whenever
 // b < c; the processor raises #DE otherwise.

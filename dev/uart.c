@@ -1,7 +1,7 @@
 #include "dev/uart.h"
-#include "dev/bytewise.h"
-#include "arch/types.h"
 
+// RBR and IER are THR and the divisor, too; IIR is FCR when written.
+enum uart_register { RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR };
 enum ier { IER_RX = 1, IER_THRE = 2, IER_LINE = 4, IER_MODEM = 8, IER_ALL = 15 };
 enum iir { IIR_NONE = 1, IIR_MODEM = 0, IIR_THRE = 2, IIR_RX = 4, IIR_LINE = 6, IIR_FIFOS = 0xc0 };
 enum fcr { FCR_ENABLE = 1, FCR_CLEAR_RX = 2, FCR_TRIGGER = 0xc0 };
@@ -18,11 +18,6 @@ enum msr {
     MSR_RI = 0x40,
     MSR_DCD = 0x80,
 };
-
-static struct uart *uart_of(struct device *d)
-{
-    return container_of(d, struct uart, device);
-}
 
 static bool transmitter_empty(const struct uart *u)
 {
@@ -53,8 +48,6 @@ static void make_room(struct uart *u)
 
 static uint8_t read_rbr(struct uart *u)
 {
-    if (u->lcr & LCR_DLAB)
-        return (uint8_t)u->divisor;
     if (u->rx_count == 0)
         return 0;
     uint8_t byte = u->rx[u->rx_first];
@@ -79,7 +72,7 @@ static uint8_t cause(const struct uart *u)
 }
 
 // While the console is behind, somebody has to look again: nothing else tells that it has room.
-static noinline_cold void update_line(struct uart *u)
+noinline_cold void uart_expire(struct uart *u)
 {
     line_set(&u->line, (u->mcr & MCR_OUT2) && cause(u) != IIR_NONE);
     bool waits = (u->ier & IER_THRE) && u->thre_pending && !transmitter_empty(u);
@@ -89,13 +82,8 @@ static noinline_cold void update_line(struct uart *u)
 
 static void write_thr(struct uart *u, uint8_t value)
 {
-    if (unlikely(u->lcr & LCR_DLAB)) {
-        u->divisor = (uint16_t)((u->divisor & 0xff00) | value);
-        return;
-    }
     u->thre_pending = false;
-    if (unlikely(u->line.router))
-        update_line(u);
+    uart_expire(u);
     u->thre_pending = true; // the byte is gone at once, so THR is empty again
     if (unlikely(u->mcr & MCR_LOOP))
         return receive(u, value);
@@ -103,17 +91,8 @@ static void write_thr(struct uart *u, uint8_t value)
     u->host->console(u->owner, &byte, 1);
 }
 
-static uint8_t read_ier(struct uart *u)
-{
-    return u->lcr & LCR_DLAB ? (uint8_t)(u->divisor >> 8) : u->ier;
-}
-
 static void write_ier(struct uart *u, uint8_t value)
 {
-    if (u->lcr & LCR_DLAB) {
-        u->divisor = (uint16_t)((value << 8) | (u->divisor & 0xff));
-        return;
-    }
     // Enabling the THRE interrupt while THR is empty reports it; drivers use this to start sending.
     if (value & ~u->ier & IER_THRE)
         u->thre_pending = true;
@@ -135,21 +114,6 @@ static void write_fcr(struct uart *u, uint8_t value)
         u->rx_count = 0;
     u->fcr = value & FCR_ENABLE ? value & (FCR_ENABLE | FCR_TRIGGER) : 0;
     make_room(u);
-}
-
-static uint8_t read_lcr(struct uart *u)
-{
-    return u->lcr;
-}
-
-static void write_lcr(struct uart *u, uint8_t value)
-{
-    u->lcr = value;
-}
-
-static uint8_t read_mcr(struct uart *u)
-{
-    return u->mcr;
 }
 
 // Modem lines: in loopback our own outputs, else a peer that is there and ready.
@@ -188,61 +152,73 @@ static uint8_t read_msr(struct uart *u)
     return msr;
 }
 
-static uint8_t read_scr(struct uart *u)
+static uint8_t read(struct uart *u, unsigned reg)
 {
-    return u->scr;
+    bool divisor = u->lcr & LCR_DLAB;
+    switch (reg) {
+    case RBR:
+        return divisor ? (uint8_t)u->divisor : read_rbr(u);
+    case IER:
+        return divisor ? (uint8_t)(u->divisor >> 8) : u->ier;
+    case IIR:
+        return read_iir(u);
+    case LCR:
+        return u->lcr;
+    case MCR:
+        return u->mcr;
+    case LSR:
+        return read_lsr(u);
+    case MSR:
+        return read_msr(u);
+    case SCR:
+        return u->scr;
+    }
+    return 0xff;
 }
 
-static void write_scr(struct uart *u, uint8_t value)
+static void write(struct uart *u, unsigned reg, uint8_t value)
 {
-    u->scr = value;
+    bool divisor = u->lcr & LCR_DLAB;
+    switch (reg) {
+    case RBR:
+        if (divisor)
+            u->divisor = (uint16_t)((u->divisor & 0xff00) | value);
+        else
+            write_thr(u, value);
+        break;
+    case IER:
+        if (divisor)
+            u->divisor = (uint16_t)(value << 8 | (u->divisor & 0xff));
+        else
+            write_ier(u, value);
+        break;
+    case IIR:
+        write_fcr(u, value);
+        break;
+    case LCR:
+        u->lcr = value;
+        break;
+    case MCR:
+        write_mcr(u, value);
+        break;
+    case SCR:
+        u->scr = value;
+    }
 }
-
-static void write_read_only(struct uart *u, uint8_t value)
-{
-    (void)u, (void)value;
-}
-
-// clang-format off
-static const struct {
-    uint8_t (*read)(struct uart *);
-    void (*write)(struct uart *, uint8_t);
-} registers[8] = {
-    {read_rbr, write_thr},       // RBR, THR, divisor low
-    {read_ier, write_ier},       // IER, divisor high
-    {read_iir, write_fcr},       // IIR, FCR
-    {read_lcr, write_lcr},       // LCR
-    {read_mcr, write_mcr},       // MCR
-    {read_lsr, write_read_only}, // LSR
-    {read_msr, write_read_only}, // MSR
-    {read_scr, write_scr},       // SCR
-};
-// clang-format on
 
 static uint8_t in8(struct device *d, uint16_t port)
 {
-    struct uart *u = uart_of(d);
-    unsigned reg = port - UART_BASE;
-    uint8_t value = likely(reg < array_size(registers)) ? registers[reg].read(u) : 0xff;
-    if (unlikely(u->line.router))
-        update_line(u);
+    struct uart *u = container_of(d, struct uart, device);
+    uint8_t value = read(u, port - UART_BASE);
+    uart_expire(u);
     return value;
 }
 
 static void out8(struct device *d, uint16_t port, uint8_t value)
 {
-    struct uart *u = uart_of(d);
-    unsigned reg = port - UART_BASE;
-    if (likely(reg < array_size(registers)))
-        registers[reg].write(u, value);
-    if (unlikely(u->line.router))
-        update_line(u);
-}
-
-void uart_expire(struct uart *u)
-{
-    if (u->line.router)
-        update_line(u);
+    struct uart *u = container_of(d, struct uart, device);
+    write(u, port - UART_BASE, value);
+    uart_expire(u);
 }
 
 size_t uart_input(struct uart *u, const char *bytes, size_t n)
@@ -258,18 +234,8 @@ size_t uart_input(struct uart *u, const char *bytes, size_t n)
     return taken;
 }
 
-static uint32_t uart_in(struct device *d, uint16_t port, unsigned width)
-{
-    return bytewise_in(d, port, width, in8);
-}
-
-static void uart_out(struct device *d, uint16_t port, unsigned width, uint32_t value)
-{
-    bytewise_out(d, port, width, value, out8);
-}
-
 void uart_init(struct uart *u, const struct dev_host *host, void *owner)
 {
-    static const struct device_ops ops = {.in = uart_in, .out = uart_out};
+    static const struct device_ops ops = {.in = in8, .out = out8};
     *u = (struct uart){.device = {&ops}, .host = host, .owner = owner, .divisor = 1, .msr = modem_lines(0)};
 }

@@ -2,7 +2,7 @@
 // so does its line, IRQ 4, once it is connected and OUT2 lets it through. Sent bytes leave at once; when the
 // console is behind, THRE and TEMT stay clear until it has room.
 #pragma once
-#include "dev/devices.h"
+#include "dev/host.h"
 
 enum { UART_BASE = 0x3f8, UART_FIFO = 16 };
 
@@ -20,7 +20,7 @@ struct uart {
     uint8_t rx[UART_FIFO];
 };
 
-// Looks again whether the transmitter is empty, for the interrupt that says so.
+// Sets its line by what there is to signal, and arms to look again if the transmitter's being empty is to be told.
 void uart_expire(struct uart *u);
 // Bytes from outside; returns how many the receiver had room for. If that are not all, the host's `room` tells when
 // there is some again.

@@ -1,7 +1,7 @@
 #include "kernel/cpu.h"
 #include "arch/cpu.h"
 #include "arch/pcpu.h"
-#include "dev/devices_impl.h"
+#include "dev/devices.h"
 #include "kernel/ipc.h"
 #include "kernel/sleep.h"
 #include "kernel/vm.h"

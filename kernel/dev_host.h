@@ -1,6 +1,6 @@
 // What devices may ask of the hypervisor, for all machines; the owner of a device is its struct vm.
 #pragma once
-#include "dev/devices.h"
+#include "dev/host.h"
 
 extern struct dev_host dev_host;
 

@@ -84,7 +84,7 @@ void input_deliver(struct vm *vm)
     while (!services_expects(vm, EVENT_INPUT)) {
         uint32_t at = input.head % INPUT_RING;
         size_t n = min_u64(waiting(), INPUT_RING - at);
-        size_t taken = n ? devices_console_input(vm->devices, input.ring + at, n) : 0;
+        size_t taken = n ? uart_input(&vm->devices->uart, input.ring + at, n) : 0;
         __atomic_store_n(&input.head, input.head + (uint32_t)taken, __ATOMIC_RELEASE);
         if (!n || taken < n)
             return;

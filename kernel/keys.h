@@ -4,7 +4,8 @@
 #include "kernel/words.h"
 
 struct key;
-// Stores `value` in `to`, which is what the table fills in. An error has its sentence in `why`, and changes nothing.
+// Stores `value` in `to`, which is what the table fills in. An error has its sentence in `why`; the field does not count
+// then.
 typedef enum error key_parser(const struct key *key, const char *value, void *to, struct reason *why);
 
 struct choice {

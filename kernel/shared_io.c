@@ -15,24 +15,30 @@ struct shared_io {
 
 static struct object_cache cache;
 
-static uint32_t guarded_in(struct device *d, uint16_t port, unsigned width)
+static uint8_t guarded_in(struct device *d, uint16_t port)
 {
     struct guarded *g = (struct guarded *)d;
     lock_take(&g->vm->lock);
-    uint32_t value = g->inner->ops->in(g->inner, port, width);
+    uint8_t value = g->inner->ops->in(g->inner, port);
     lock_release(&g->vm->lock);
     return value;
 }
 
-static void guarded_out(struct device *d, uint16_t port, unsigned width, uint32_t value)
+static void guarded_out_wide(struct device *d, uint16_t port, unsigned width, uint32_t value)
 {
     struct guarded *g = (struct guarded *)d;
     lock_take(&g->vm->lock);
-    g->inner->ops->out(g->inner, port, width, value);
+    device_out(g->inner, port, width, value);
     lock_release(&g->vm->lock);
 }
 
-static const struct device_ops guarded_ops = {.in = guarded_in, .out = guarded_out};
+static void guarded_out(struct device *d, uint16_t port, uint8_t value)
+{
+    guarded_out_wide(d, port, 1, value);
+}
+
+static const struct device_ops guarded_ops = {
+    .in = guarded_in, .out = guarded_out, .out_wide = guarded_out_wide};
 
 void shared_io_init(void)
 {
@@ -50,7 +56,7 @@ enum error shared_io_create(struct shared_io **out, struct vm *vm, uint16_t owne
     if (!s)
         return reason_set(why, E_NO_MEMORY, "no memory left for its ports");
     for (unsigned i = 0; i < IO_DEVICE_COUNT; i++) {
-        s->guarded[i] = (struct guarded){{&guarded_ops}, devices_io(vm->devices)->devices[i], vm};
+        s->guarded[i] = (struct guarded){{&guarded_ops}, vm->devices->io.devices[i], vm};
         s->io.devices[i] = &s->guarded[i].device;
     }
     return E_OK;

@@ -34,7 +34,7 @@ void vm_init(void (*all_ended)(void))
     count = 1;
     object_cache_init(&vm_cache, "vm", &frames, sizeof(struct vm), 64);
     object_cache_init(&cpu_cache, "cpu", &frames, sizeof(struct cpu), 64);
-    object_cache_init(&devices_cache, "devices", &frames, devices_size(), 64);
+    object_cache_init(&devices_cache, "devices", &frames, sizeof(struct devices), 64);
     shared_io_init();
     watch_init();
     home_init();
@@ -84,7 +84,7 @@ static enum error build_devices(struct vm *vm, struct reason *why)
 
 static struct io_map *io_of(struct vm *vm)
 {
-    return vm->shared ? shared_io_map(vm->shared) : devices_io(vm->devices);
+    return vm->shared ? shared_io_map(vm->shared) : &vm->devices->io;
 }
 
 static enum error build_cpu(struct vm *vm, uint32_t index, const struct guest_start *start,

@@ -9,7 +9,7 @@
 // never held while another lock of kernel/ is taken.
 #pragma once
 #include "arch/lock.h"
-#include "dev/devices_impl.h"
+#include "dev/devices.h"
 #include "kernel/cpu.h"
 #include "kernel/guest_console.h"
 #include "kernel/loader.h"

@@ -99,7 +99,7 @@ void vm_init_timeouts(struct vm *vm)
 
 void vm_start_timeouts(struct vm *vm)
 {
-    devices_connect_lines(vm->devices);
+    devices_start(vm->devices);
     uint64_t now = rdtsc().v;
     if (vm->machine->timeout_us)
         set_timeout(vm, &vm->deadline, tsc(now + tsc_from_us(vm->machine->timeout_us).v));

@@ -7,7 +7,6 @@ PURE += arch/paging.c
 PURE += arch/reason.c
 PURE += arch/screen.c
 PURE += boot/multiboot2.c
-PURE += dev/bytewise.c
 PURE += dev/calendar.c
 PURE += dev/debug_exit.c
 PURE += dev/devices.c

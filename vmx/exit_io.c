@@ -14,6 +14,14 @@ static inline void set_result(struct vcpu *v, unsigned width, uint32_t value)
         v->gpr[RAX] = (v->gpr[RAX] & ~0xffull) | (uint8_t)value;
 }
 
+static noinline_cold void io_wide(struct vcpu *v, struct device *d, struct io_access a)
+{
+    if (a.in)
+        set_result(v, a.size, device_in_wide(d, a.port, a.size));
+    else
+        device_out_wide(d, a.port, a.size, (uint32_t)v->gpr[RAX]);
+}
+
 void exit_io(struct vcpu *v, uint64_t qualification)
 {
     struct io_access a = decode_io_access(qualification);
@@ -21,9 +29,12 @@ void exit_io(struct vcpu *v, uint64_t qualification)
         string_io(v, qualification);
         return;
     }
-    if (a.in)
-        set_result(v, a.size, io_in(v->io, a.port, a.size));
+    struct device *d = io_find(v->io, a.port);
+    if (unlikely(a.size != 1))
+        io_wide(v, d, a);
+    else if (a.in)
+        set_result(v, 1, d->ops->in(d, a.port));
     else
-        io_out(v->io, a.port, a.size, (uint32_t)v->gpr[RAX]);
+        d->ops->out(d, a.port, (uint8_t)v->gpr[RAX]);
     skip_instruction();
 }

@@ -1,6 +1,6 @@
 // Random reads and writes over all ports of a machine's devices while its clock runs, jumps and runs backwards, and
 // bytes arrive at its serial port.
-#include "dev/devices_impl.h"
+#include "dev/devices.h"
 #include <stdlib.h>
 #include <string.h>
 #include "dev/lapic.h"
@@ -32,7 +32,7 @@ static void check(const struct devices *d, uint32_t value, unsigned width, bool 
 // What is refused is told, once there is room.
 static void type(struct devices *d, const uint32_t *bytes, size_t n)
 {
-    size_t taken = devices_console_input(d, (const char *)bytes, n);
+    size_t taken = uart_input(&d->uart, (const char *)bytes, n);
     if (taken > n || d->uart.refused != (taken < n))
         abort();
 }
@@ -44,8 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     devices_init(&d, &fake_host, &machine, 64 << 20);
     struct lapic_bus bus = {0};
     devices_connect(&d, &bus);
-    devices_connect_lines(&d);
-    struct io_map *io = devices_io(&d);
+    devices_start(&d);
+    struct io_map *io = &d.io;
     struct step s;
     for (; size >= sizeof(s); data += sizeof(s), size -= sizeof(s)) {
         memcpy(&s, data, sizeof(s));

@@ -77,7 +77,6 @@ static void step(struct apics *a, const struct step *s)
         break;
     case 7:
         lapic_set_cr8(l, s->value);
-        lapic_post_lint(l, s->where & 1);
         break;
     case 8:
         if (lapic_highest(l) != LAPIC_NONE)

@@ -39,9 +39,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint16_t port = ports[s.where % array_size(ports)];
         unsigned width = s.where & 0x80 ? 1u << s.where / 16 % 3 : 1;
         if (s.what % 4 == 0)
-            p.device.ops->out(&p.device, port, width, s.value * 0x01010101u);
+            device_out(&p.device, port, width, s.value * 0x01010101u);
         else if (s.what % 4 == 1)
-            p.device.ops->in(&p.device, port, width);
+            device_in(&p.device, port, width);
         else if (s.what % 4 == 2)
             pic_set(&p, s.where % 16, s.value & 1);
         else if (pic_pending(&p) && pic_acknowledge(&p) == 255 && !p.chip[0].vector && !p.chip[1].vector)

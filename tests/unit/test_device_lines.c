@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "dev/devices_impl.h"
 #include "dev/lapic.h"
 #include "tests/host/device_host.h"
 
@@ -25,9 +24,9 @@ static int start(void **state)
     machine = (struct fake_machine){.wall_us = NOON * 1000000};
     fake_host.tsc_hz = HZ;
     devices_init(&devices, &fake_host, &machine, 4 << 20);
-    io = devices_io(&devices);
+    io = &devices.io;
     devices_connect(&devices, &bus);
-    devices_connect_lines(&devices);
+    devices_start(&devices);
     io_out(io, 0x21, 1, 0);
     io_out(io, 0xa1, 1, 0);
     return 0;
@@ -238,7 +237,7 @@ static void uart_receives_by_interrupt(void **state)
     (void)state;
     io_out(io, 0x3f9, 1, 1);
     io_out(io, 0x3fc, 1, 8);
-    assert_int_equal(devices_console_input(&devices, "xy", 2), 1); // no FIFO yet
+    assert_int_equal(uart_input(&devices.uart, "xy", 2), 1); // no FIFO yet
     assert_int_equal(served(), UART_IRQ);
     assert_int_equal(io_in(io, 0x3fa, 1), 4);
     assert_int_equal(machine.rooms, 0);
@@ -247,11 +246,11 @@ static void uart_receives_by_interrupt(void **state)
     io_out(io, 0x3fa, 1, 1);
     assert_int_equal(machine.rooms, 1);
     io_out(io, 0x3fc, 1, 0x18); // loopback
-    assert_int_equal(devices_console_input(&devices, "z", 1), 0);
+    assert_int_equal(uart_input(&devices.uart, "z", 1), 0);
     io_out(io, 0x3fc, 1, 8);
     assert_int_equal(machine.rooms, 2);
-    assert_int_equal(devices_console_input(&devices, "0123456789abcdefgh", 18), UART_FIFO);
-    assert_int_equal(devices_console_input(&devices, "!", 1), 0);
+    assert_int_equal(uart_input(&devices.uart, "0123456789abcdefgh", 18), UART_FIFO);
+    assert_int_equal(uart_input(&devices.uart, "!", 1), 0);
     assert_int_equal(served(), UART_IRQ);
     for (unsigned i = 0; i < UART_FIFO; i++)
         assert_int_equal(io_in(io, 0x3f8, 1), "0123456789abcdef"[i]);

@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "dev/devices_impl.h"
 #include "tests/host/device_host.h"
 
 static struct fake_machine machine;
@@ -15,7 +14,7 @@ static int start(void **state)
     (void)state;
     machine = (struct fake_machine){0};
     devices_init(&devices, &fake_host, &machine, 4 << 20);
-    io = devices_io(&devices);
+    io = &devices.io;
     return 0;
 }
 
@@ -119,7 +118,6 @@ static void nothing_is_asked_of_the_host_at_creation(void **state)
     (void)state;
     static const struct dev_host nothing = {.tsc_hz = 20000000};
     devices_init(&devices, &nothing, NULL, 4 << 20);
-    assert_true(sizeof(struct devices) == devices_size());
 }
 
 int main(void)

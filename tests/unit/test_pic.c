@@ -20,12 +20,12 @@ static void output(void *owner, bool asserted)
 
 static void out(uint16_t port, uint8_t v)
 {
-    pic.device.ops->out(&pic.device, port, 1, v);
+    pic.device.ops->out(&pic.device, port, v);
 }
 
 static uint8_t in(uint16_t port)
 {
-    return (uint8_t)pic.device.ops->in(&pic.device, port, 1);
+    return (uint8_t)pic.device.ops->in(&pic.device, port);
 }
 
 static void program(uint8_t icw4)

@@ -29,12 +29,12 @@ static void at(uint64_t tick)
 
 static uint8_t in(uint16_t port)
 {
-    return (uint8_t)pit.device.ops->in(&pit.device, port, 1);
+    return (uint8_t)pit.device.ops->in(&pit.device, port);
 }
 
 static void out(uint16_t port, uint8_t v)
 {
-    pit.device.ops->out(&pit.device, port, 1, v);
+    pit.device.ops->out(&pit.device, port, v);
 }
 
 static bool out2(void)

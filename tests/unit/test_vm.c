@@ -251,8 +251,8 @@ static void check_received(struct vm *vm, const char *expected)
 {
     char got[INPUT_RING + 1];
     size_t n = 0;
-    while (n < INPUT_RING && io_in(devices_io(vm->devices), 0x3fd, 1) & 1)
-        got[n++] = (char)io_in(devices_io(vm->devices), 0x3f8, 1);
+    while (n < INPUT_RING && io_in(&vm->devices->io, 0x3fd, 1) & 1)
+        got[n++] = (char)io_in(&vm->devices->io, 0x3f8, 1);
     got[n] = '\0';
     assert_string_equal(got, expected);
 }
@@ -271,7 +271,7 @@ static void input_goes_to_one_machine(void **state)
     on(1);
     struct vm *hears = adopt();
     assert_true(input_is_for(hears) && !input_is_for(deaf));
-    io_out(devices_io(hears->devices), 0x3fa, 1, 1);
+    io_out(&hears->devices->io, 0x3fa, 1, 1);
     vm_home_work(hears);
     check_received(hears, "ab");
     char much[INPUT_RING + 20];
