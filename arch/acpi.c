@@ -31,7 +31,7 @@ static bool skip_table(struct acpi_info *out, const uint8_t *header, uint64_t at
     char name[5] = "?";
     if (header)
         signature_text(header, name);
-    log_warn("ACPI table %s at %lx skipped: %s", name, (unsigned long)at, what);
+    log_warn("ACPI table %s at %lx skipped: %s", name, at, what);
     out->skipped++;
     return false;
 }

@@ -7,6 +7,7 @@ enum {
     ROWS_MAX = 72,
     CELL_WIDTH = 8, // pixels at scale 1: a glyph of 5 dots and space, dots twice as high as wide
     CELL_HEIGHT = 2 * FONT_HEIGHT,
+    SCALE_MAX = 2,
     TEXT_ATTRIBUTE = 7, // light grey on black
     COMPARE_UNITS = 2,  // units of screen_refresh(), some 6 instructions each
     CELL_UNITS = 5,
@@ -17,7 +18,7 @@ _Static_assert(COLUMNS_MAX % CELLS_AT_ONCE == 0, "rows are compared in quadwords
 
 // `wanted` is a ring of lines, `shown` what has been painted; a row is painted where the two differ.
 static struct screen {
-    volatile uint8_t *base;
+    uint8_t *base;
     uint32_t pitch;
     uint32_t pixel_bytes; // 0: text mode
     uint32_t scale;       // pixels a dot, to the right
@@ -64,7 +65,7 @@ bool screen_open(const struct framebuffer *fb, void *base)
     if (!framebuffer_bytes(fb) || !base)
         return false;
     bool text = is_text(fb);
-    uint32_t scale = !text && fb->width >= CELL_WIDTH * COLUMNS_MAX + CELL_WIDTH ? 2 : 1;
+    uint32_t scale = !text && fb->width >= CELL_WIDTH * COLUMNS_MAX + CELL_WIDTH ? SCALE_MAX : 1;
     uint32_t columns = text ? fb->width : fb->width / (CELL_WIDTH * scale);
     uint32_t rows = text ? fb->height : fb->height / (CELL_HEIGHT * scale);
     if (!columns || !rows)
@@ -111,36 +112,28 @@ void screen_put(const char *bytes, size_t n)
     screen.rows_to_scan = screen.rows;
 }
 
-static void draw_row_32(volatile uint32_t *at, uint8_t dots, uint32_t scale, uint32_t ink)
+// A row of dots as pixels; returns how many bytes they have.
+static size_t make_row(uint8_t dots, uint8_t *row)
 {
+    size_t n = 0;
     for (uint32_t end = 1u << CELL_WIDTH, dot = 1; dot < end; dot <<= 1)
-        for (uint32_t i = 0; i < scale; i++)
-            *at++ = dots & dot ? ink : 0;
-}
-
-static void draw_row_24(volatile uint8_t *at, uint8_t dots, uint32_t scale, uint32_t ink)
-{
-    for (uint32_t end = 1u << CELL_WIDTH, dot = 1; dot < end; dot <<= 1)
-        for (uint32_t i = 0; i < scale; i++, at += 3) {
-            uint32_t pixel = dots & dot ? ink : 0;
-            at[0] = (uint8_t)pixel;
-            at[1] = (uint8_t)(pixel >> 8);
-            at[2] = (uint8_t)(pixel >> 16);
+        for (uint32_t i = 0; i < screen.scale; i++, n += screen.pixel_bytes) {
+            uint32_t pixel = dots & dot ? screen.ink : 0;
+            memcpy(row + n, &pixel, sizeof pixel); // what is beyond its bytes is the next one's
         }
+    return n;
 }
 
 static void draw_pixels(char c, uint32_t row, uint32_t column)
 {
-    const uint32_t scale = screen.scale, pitch = screen.pitch, ink = screen.ink, bytes = screen.pixel_bytes;
-    volatile uint8_t *at = screen.base + (uint64_t)row * CELL_HEIGHT * scale * pitch +
-                           (uint64_t)column * CELL_WIDTH * scale * bytes;
+    const uint32_t scale = screen.scale;
+    uint8_t pixels[CELL_WIDTH * SCALE_MAX * sizeof(uint32_t)];
+    uint8_t *at = screen.base + (uint64_t)row * CELL_HEIGHT * scale * screen.pitch +
+                  (uint64_t)column * CELL_WIDTH * scale * screen.pixel_bytes;
     for (uint32_t y = 0; y < FONT_HEIGHT; y++) {
-        uint8_t dots = font_row(c, y);
-        for (uint32_t i = 0; i < 2 * scale; i++, at += pitch)
-            if (bytes == 4)
-                draw_row_32((volatile uint32_t *)at, dots, scale, ink);
-            else
-                draw_row_24(at, dots, scale, ink);
+        size_t n = make_row(font_row(c, y), pixels);
+        for (uint32_t i = 0; i < 2 * scale; i++, at += screen.pitch)
+            memcpy(at, pixels, n);
     }
 }
 

@@ -8,7 +8,6 @@ enum escape {
     ESC_STARTED,  // ESC seen
     ESC_SEQUENCE, // inside CSI ...
     ESC_STRING,   // inside a control string
-    ESC_STRING_ESC,
 };
 
 // A guest that never ends its control string shall not fall silent for good.
@@ -45,14 +44,6 @@ static enum escape after_escape(uint8_t byte)
     return byte >= 0x20 && byte <= 0x2f ? ESC_STARTED : ESC_NONE; // intermediate bytes: the final one follows
 }
 
-static enum escape in_string(struct guest_console *c, uint8_t byte)
-{
-    enum escape was = c->state;
-    if (byte == 7 || (was == ESC_STRING_ESC && byte == '\\') || ++c->skipped > STRING_MAX)
-        return ESC_NONE;
-    return byte == 0x1b ? ESC_STRING_ESC : ESC_STRING;
-}
-
 // Is this byte part of an escape sequence, which goes nowhere? Line ends are not: nobody may swallow lines.
 static bool dropped(struct guest_console *c, uint8_t byte)
 {
@@ -61,13 +52,14 @@ static bool dropped(struct guest_console *c, uint8_t byte)
         c->state = ESC_NONE;
         return false;
     }
-    if (was == ESC_STRING || was == ESC_STRING_ESC) {
-        c->state = (uint8_t)in_string(c, byte);
+    if (byte == 0x1b) {
+        c->state = ESC_STARTED; // of what follows, be it the ST that ends a string
+        c->skipped = 0;
         return true;
     }
-    if (byte == 0x1b) {
-        c->state = ESC_STARTED;
-        c->skipped = 0;
+    if (was == ESC_STRING) {
+        if (byte == 7 || ++c->skipped > STRING_MAX)
+            c->state = ESC_NONE;
         return true;
     }
     if (was == ESC_NONE)

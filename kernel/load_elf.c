@@ -27,8 +27,7 @@ static enum error image_check(struct load *l, const struct elf *elf)
                               "virtual and physical addresses differ: link the guest to run "
                               "where it is loaded");
     if (!elf_physical(elf, elf->entry, &entry))
-        return reason_set(l->why, E_MALFORMED, "entry 0x%lx is outside its segments",
-                          (unsigned long)elf->entry);
+        return reason_set(l->why, E_MALFORMED, "entry 0x%lx is outside its segments", elf->entry);
     return E_OK;
 }
 

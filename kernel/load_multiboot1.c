@@ -94,8 +94,8 @@ static enum error addresses_parse(struct load *l, size_t header, struct elf *ima
     if (bss_end < load_end || bss_end == load)
         return reason_set(l->why, E_MALFORMED, "Multiboot bss_end_addr is below load_end_addr");
     if (bss_end > l->m->mem)
-        return reason_set(l->why, E_TOO_BIG, "the image ends at 0x%lx, beyond mem= (0x%lx)",
-                          (unsigned long)bss_end, (unsigned long)l->m->mem);
+        return reason_set(l->why, E_TOO_BIG, "the image ends at 0x%lx, beyond mem= (0x%lx)", bss_end,
+                          l->m->mem);
     *image = (struct elf){.entry = get32(p + 28), .count = 1, .end = bss_end};
     image->segments[0] = (struct elf_segment){load, load, bss_end - load, offset, load_end - load};
     return E_OK;
@@ -123,12 +123,10 @@ static enum error image_parse(struct load *l, struct elf *image, uint64_t *entry
         return reason_set(l->why, E_INVALID, "the image touches 0x%x-0x%x, which is for boot information",
                           INFO_PAGE, INFO_PAGE + PAGE_SIZE - 1);
     if (!elf_physical(image, image->entry, entry))
-        return reason_set(l->why, E_MALFORMED, "entry 0x%lx is outside the image",
-                          (unsigned long)image->entry);
+        return reason_set(l->why, E_MALFORMED, "entry 0x%lx is outside the image", image->entry);
     if (*entry > UINT32_MAX)
         return reason_set(l->why, E_MALFORMED,
-                          "entry 0x%lx is a 64-bit address, and Multiboot starts in 32-bit mode",
-                          (unsigned long)*entry);
+                          "entry 0x%lx is a 64-bit address, and Multiboot starts in 32-bit mode", *entry);
     return E_OK;
 }
 

@@ -30,8 +30,7 @@ enum error load_write(struct load *l, uint64_t at, const void *bytes, size_t siz
     enum error e = guest_write(l->space, gpa(at), bytes, size);
     if (e == E_OK)
         return E_OK;
-    return reason_set(l->why, e, "%zu bytes cannot be written at 0x%lx: %s", size, (unsigned long)at,
-                      error_text(e));
+    return reason_set(l->why, e, "%zu bytes cannot be written at 0x%lx: %s", size, at, error_text(e));
 }
 
 void *load_page(struct load *l, uint64_t at)
@@ -39,8 +38,7 @@ void *load_page(struct load *l, uint64_t at)
     void *page = at + PAGE_SIZE <= l->m->mem ? guest_map(l->space, gpa(at), PAGE_SIZE) : NULL;
     if (!page)
         reason_set(l->why, E_NO_MEMORY,
-                   "start information needs the page at 0x%lx, which mem= or the box cannot give",
-                   (unsigned long)at);
+                   "start information needs the page at 0x%lx, which mem= or the box cannot give", at);
     return page;
 }
 
@@ -96,8 +94,7 @@ enum error load_initrd(struct load *l, uint64_t lowest, uint64_t limit, uint64_t
     if (!size)
         return E_OK;
     if (size > top || align_down(top - size, PAGE_SIZE) < lowest)
-        return reason_set(l->why, E_TOO_BIG, "mem= leaves no room for the initrd of %lu bytes",
-                          (unsigned long)size);
+        return reason_set(l->why, E_TOO_BIG, "mem= leaves no room for the initrd of %lu bytes", size);
     *at = align_down(top - size, PAGE_SIZE);
     return load_write(l, *at, l->initrd.bytes, size);
 }

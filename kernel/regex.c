@@ -10,28 +10,24 @@ struct compiler {
     unsigned states; // used so far
 };
 
-struct byte_set {
-    uint64_t ascii[2];
-    bool others;
-};
-
 static enum error refuse(const struct compiler *c, enum error e, const char *what)
 {
     return reason_set(c->why, e, "regular expression \"%.64s\": %s at column %u", c->pattern, what,
                       (unsigned)(c->at - c->pattern) + 1);
 }
 
-static void include(struct byte_set *set, unsigned first, unsigned last)
+// The item `bit` accepts these bytes, too.
+static void include(struct compiler *c, uint64_t bit, unsigned first, unsigned last)
 {
     for (unsigned b = first; b <= last; b++)
-        set->ascii[b / 64] |= 1ull << b % 64;
+        c->re->accepts[b] |= bit;
 }
 
-static void invert(struct byte_set *set)
+// It accepts what it did not, and the reverse.
+static void invert(struct compiler *c, uint64_t bit)
 {
-    set->ascii[0] = ~set->ascii[0];
-    set->ascii[1] = ~set->ascii[1];
-    set->others = !set->others;
+    for (unsigned b = 0; b < REGEX_BYTES; b++)
+        c->re->accepts[b] ^= bit;
 }
 
 static enum error new_state(struct compiler *c, uint64_t *bit)
@@ -64,7 +60,7 @@ static enum error parse_character(struct compiler *c, unsigned *byte)
     return E_OK;
 }
 
-static enum error parse_range(struct compiler *c, struct byte_set *set)
+static enum error parse_range(struct compiler *c, uint64_t bit)
 {
     unsigned first = 0, last;
     enum error e = parse_character(c, &first);
@@ -78,36 +74,36 @@ static enum error parse_range(struct compiler *c, struct byte_set *set)
     }
     if (first > last)
         return refuse(c, E_MALFORMED, "range that runs backwards");
-    include(set, first, last);
+    include(c, bit, first, last);
     return E_OK;
 }
 
 // Behind the opening bracket. A closing one that comes first stands for itself.
-static enum error parse_class(struct compiler *c, struct byte_set *set)
+static enum error parse_class(struct compiler *c, uint64_t bit)
 {
     bool inverted = *c->at == '^';
     c->at += inverted;
     do {
-        enum error e = parse_range(c, set);
+        enum error e = parse_range(c, bit);
         if (e)
             return e;
     } while (*c->at != ']');
     c->at++;
     if (inverted)
-        invert(set);
+        invert(c, bit);
     return E_OK;
 }
 
-static enum error parse_bytes(struct compiler *c, struct byte_set *set)
+static enum error parse_bytes(struct compiler *c, uint64_t bit)
 {
     if (*c->at == '.') {
         c->at++;
-        invert(set);
+        invert(c, bit);
         return E_OK;
     }
     if (*c->at == '[') {
         c->at++;
-        return parse_class(c, set);
+        return parse_class(c, bit);
     }
     if (strchr("*+?", *c->at))
         return refuse(c, E_MALFORMED, "nothing to repeat");
@@ -117,22 +113,16 @@ static enum error parse_bytes(struct compiler *c, struct byte_set *set)
         return refuse(c, E_MALFORMED, "anchor in the middle; put \\ before the character");
     unsigned byte = 0;
     enum error e = parse_character(c, &byte);
-    include(set, byte, byte);
+    include(c, bit, byte, byte);
     return e;
 }
 
 static enum error parse_item(struct compiler *c)
 {
-    struct byte_set set = {0};
     uint64_t bit = 0;
-    enum error e = parse_bytes(c, &set);
-    if (e || (e = new_state(c, &bit)))
+    enum error e = new_state(c, &bit);
+    if (e || (e = parse_bytes(c, bit)))
         return e;
-    for (unsigned b = 0; b < ASCII; b++)
-        if (set.ascii[b / 64] >> b % 64 & 1)
-            c->re->accepts[b] |= bit;
-    if (set.others)
-        c->re->accepts[OTHER_BYTES] |= bit;
     bool optional = *c->at == '*' || *c->at == '?', repeats = *c->at == '*' || *c->at == '+';
     c->re->skip |= optional ? bit : 0;
     c->re->loop |= repeats ? bit : 0;

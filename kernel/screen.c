@@ -35,28 +35,30 @@ unsigned screen_trim(struct space *space, unsigned rows, unsigned most)
     return rows;
 }
 
-void screen_search_init(struct screen_search *s, const struct regex *expect, const struct regex *fail)
+enum error screen_watch_init(struct screen_watch *w, const char *expect, const char *fail, struct reason *why)
 {
-    *s = (struct screen_search){.expect = expect, .fail = fail};
+    *w = (struct screen_watch){.fails = *fail};
+    enum error e = *expect ? regex_compile(&w->expect, expect, why) : E_OK;
+    return e || !*fail ? e : regex_compile(&w->fail, fail, why);
 }
 
 // One row against both patterns. What was expected counts at once when nothing can contradict it, else after
 // one whole round without what must not be there.
-static enum screen_verdict look(struct screen_search *s, const char *text, size_t len)
+static enum screen_verdict look(struct screen_watch *w, const char *text, size_t len)
 {
-    if (s->fail && regex_search(s->fail, text, len))
+    if (regex_search(&w->fail, text, len))
         return SCREEN_FAILED;
-    if (s->expected)
-        return --s->left == 0 ? SCREEN_EXPECTED : SCREEN_NOTHING;
-    s->expected = s->expect && regex_search(s->expect, text, len);
-    s->left = SCREEN_ROWS;
-    return s->expected && !s->fail ? SCREEN_EXPECTED : SCREEN_NOTHING;
+    if (w->expected)
+        return --w->left == 0 ? SCREEN_EXPECTED : SCREEN_NOTHING;
+    w->expected = regex_search(&w->expect, text, len);
+    w->left = SCREEN_ROWS;
+    return w->expected && !w->fails ? SCREEN_EXPECTED : SCREEN_NOTHING;
 }
 
-enum screen_verdict screen_search_step(struct screen_search *s, struct space *space)
+enum screen_verdict screen_watch_step(struct screen_watch *w, struct space *space)
 {
     char text[SCREEN_COLUMNS];
-    size_t len = screen_row(space, s->row, text);
-    s->row = (uint8_t)((s->row + 1) % SCREEN_ROWS);
-    return look(s, text, len);
+    size_t len = screen_row(space, w->row, text);
+    w->row = (uint8_t)((w->row + 1) % SCREEN_ROWS);
+    return look(w, text, len);
 }

@@ -17,15 +17,18 @@ unsigned screen_trim(struct space *space, unsigned rows, unsigned most);
 
 enum screen_verdict { SCREEN_NOTHING, SCREEN_EXPECTED, SCREEN_FAILED };
 
-// A search that goes on for the machine's life, a row at a time. Either pattern may be NULL.
-struct screen_search {
-    const struct regex *expect, *fail;
-    uint8_t row;   // the next one to look at
-    bool expected; // seen; what fail= names gets one more look at every row before this counts
-    uint8_t left;  // rows of that look
+// A search that goes on for the machine's life, a row at a time.
+struct screen_watch {
+    struct regex expect, fail; // without a pattern it matches nothing
+    bool fails;                // there is a pattern in `fail`
+    uint8_t row;               // the next one to look at
+    bool expected;             // seen; what fail= names gets one more look at every row before this counts
+    uint8_t left;              // rows of that look
 };
 
-void screen_search_init(struct screen_search *s, const struct regex *expect, const struct regex *fail);
+// Either pattern may be "". What regex_compile() says.
+enum error screen_watch_init(struct screen_watch *w, const char *expect, const char *fail,
+                             struct reason *why);
 // Looks at the next row: under 15,000 instructions whatever the patterns, under 4,000 for common ones. A row
 // that matches `fail` wins over one that matches `expect`.
-enum screen_verdict screen_search_step(struct screen_search *s, struct space *space);
+enum screen_verdict screen_watch_step(struct screen_watch *w, struct space *space);

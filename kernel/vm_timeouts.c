@@ -36,7 +36,7 @@ enum { LOOK_US = 20000, FLIP_US = 10000 };
 static void look_at_screen(struct timeout *t)
 {
     struct vm *vm = container_of(t, struct vm, look);
-    enum screen_verdict seen = watch_step(vm->watch, vm->space);
+    enum screen_verdict seen = screen_watch_step(vm->watch, vm->space);
     if (seen == SCREEN_NOTHING)
         set_timeout(vm, t, tsc(rdtsc().v + tsc_from_us(LOOK_US).v));
     else

@@ -64,22 +64,21 @@ static void rows_end_with_the_last_that_shows_something(void **state)
     assert_int_equal(screen_trim(NULL, 8, 8), 0);
 }
 
-static struct regex expect, unwanted;
+static const char pass[] = "Pass: *[1-9]", errors[] = "Errors: *[1-9]";
 
-static void compile(void)
+static void watch(struct screen_watch *w, const char *expect, const char *fail)
 {
     struct reason why;
-    assert_int_equal(regex_compile(&expect, "Pass: *[1-9]", &why), E_OK);
-    assert_int_equal(regex_compile(&unwanted, "Errors: *[1-9]", &why), E_OK);
+    assert_int_equal(screen_watch_init(w, expect, fail, &why), E_OK);
 }
 
 // Steps until a verdict, at most `steps`; returns how many it took.
-static unsigned run(struct screen_search *s, unsigned steps, enum screen_verdict *verdict)
+static unsigned run(struct screen_watch *s, unsigned steps, enum screen_verdict *verdict)
 {
     *verdict = SCREEN_NOTHING;
     unsigned done = 0;
     while (done < steps && *verdict == SCREEN_NOTHING) {
-        *verdict = screen_search_step(s, NULL);
+        *verdict = screen_watch_step(s, NULL);
         done++;
     }
     return done;
@@ -88,10 +87,9 @@ static unsigned run(struct screen_search *s, unsigned steps, enum screen_verdict
 static void what_is_expected_is_found_in_one_round(void **state)
 {
     (void)state;
-    struct screen_search s;
+    struct screen_watch s;
     enum screen_verdict verdict;
-    compile();
-    screen_search_init(&s, &expect, NULL);
+    watch(&s, pass, "");
     put(8, 42, "| Pass:   0");
     run(&s, 60, &verdict);
     assert_int_equal(verdict, SCREEN_NOTHING);
@@ -103,11 +101,10 @@ static void what_is_expected_is_found_in_one_round(void **state)
 static void what_must_not_be_there_wins(void **state)
 {
     (void)state;
-    compile();
     for (unsigned row = 0; row < SCREEN_ROWS; row++) {
-        struct screen_search s;
+        struct screen_watch s;
         enum screen_verdict verdict;
-        screen_search_init(&s, &expect, &unwanted);
+        watch(&s, pass, errors);
         start(NULL);
         put(8, 0, "Pass: 1");
         put(row, 40, "Errors: 3");
@@ -119,10 +116,9 @@ static void what_must_not_be_there_wins(void **state)
 static void expected_needs_a_clean_round(void **state)
 {
     (void)state;
-    struct screen_search s;
+    struct screen_watch s;
     enum screen_verdict verdict;
-    compile();
-    screen_search_init(&s, &expect, &unwanted);
+    watch(&s, pass, errors);
     put(8, 0, "Pass: 1");
     assert_int_equal(run(&s, 100, &verdict), 9 + SCREEN_ROWS);
     assert_int_equal(verdict, SCREEN_EXPECTED);
@@ -131,10 +127,9 @@ static void expected_needs_a_clean_round(void **state)
 static void fail_alone(void **state)
 {
     (void)state;
-    struct screen_search s;
+    struct screen_watch s;
     enum screen_verdict verdict;
-    compile();
-    screen_search_init(&s, NULL, &unwanted);
+    watch(&s, "", errors);
     put(8, 0, "Pass: 1");
     run(&s, 100, &verdict);
     assert_int_equal(verdict, SCREEN_NOTHING);
