@@ -128,10 +128,9 @@ static void skip_entry(struct acpi_info *out, unsigned type, unsigned bytes, uin
     out->skipped++;
 }
 
-static void read_madt(struct table t, acpi_map map, struct acpi_info *out)
+static void read_madt(struct table t, struct acpi_info *out)
 {
     enum { ENTRIES = 44 };
-    (void)map;
     if (t.bytes < ENTRIES) {
         skip_table(out, t.at, 0, "it is too short");
         return;
@@ -240,38 +239,27 @@ static void read_fadt(struct table t, acpi_map map, struct acpi_info *out)
         read_dsdt(dsdt, out);
 }
 
-static const struct wanted {
-    char signature[5];
-    void (*read)(struct table t, acpi_map map, struct acpi_info *out);
-} wanted_tables[] = {
-    {"APIC", read_madt},
-    {"FACP", read_fadt}
-};
-
-// Reads the table if it is one of those wanted; `done` has a bit for each of them.
-static void read_table(uint64_t at, acpi_map map, struct acpi_info *out, unsigned *done)
+// Whether `at` has a table of this signature, the first that is sound.
+static bool is_wanted(uint64_t at, const uint8_t *header, const char *signature, acpi_map map,
+                      struct acpi_info *out, struct table *t)
 {
-    struct table t;
-    const uint8_t *header = map_header(at, map, out);
-    for (unsigned i = 0; header && i < array_size(wanted_tables); i++) {
-        const struct wanted *w = &wanted_tables[i];
-        if (memcmp(header, w->signature, 4) != 0 || (*done & 1u << i) ||
-            !table_open(at, w->signature, map, out, &t))
-            continue;
-        *done |= 1u << i;
-        w->read(t, map, out);
-    }
+    return !t->at && memcmp(header, signature, 4) == 0 && table_open(at, signature, map, out, t);
 }
 
 static void read_root(struct table root, unsigned width, acpi_map map, struct acpi_info *out)
 {
-    unsigned done = 0;
+    struct table madt = {0}, fadt = {0};
     uint32_t count = (root.bytes - HEADER_BYTES) / width;
     for (uint32_t i = 0; i < count && i < TABLES_MAX; i++) {
         const uint8_t *entry = root.at + HEADER_BYTES + (size_t)i * width;
         uint64_t at = width == 8 ? get64(entry) : get32(entry);
-        if (at)
-            read_table(at, map, out, &done);
+        const uint8_t *header = at ? map_header(at, map, out) : NULL;
+        if (!header)
+            continue;
+        if (is_wanted(at, header, "APIC", map, out, &madt))
+            read_madt(madt, out);
+        else if (is_wanted(at, header, "FACP", map, out, &fadt))
+            read_fadt(fadt, map, out);
     }
 }
 

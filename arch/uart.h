@@ -1,4 +1,4 @@
-// A 16550 serial port (or an 8250 that has a scratch register), found rather than assumed. Port I/O only. No locking:
+// A 16550 serial port (or an 8250), found rather than assumed. Port I/O only. No locking:
 // who sends holds the drain lock (kernel/report.c); receiving uses other registers, but for the line status, whose
 // read takes nothing from the sender.
 #pragma once

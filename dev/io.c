@@ -13,6 +13,8 @@ const struct io_layout io_layout = {
 noinline_cold uint32_t device_in_wide(struct device *d, uint16_t port, unsigned width)
 {
     uint32_t value = 0;
+    if (d->ops->in_wide)
+        return d->ops->in_wide(d, port, width);
     for (unsigned i = 0; i < width; i++)
         value |= (uint32_t)d->ops->in(d, (uint16_t)(port + i)) << 8 * i;
     return value;

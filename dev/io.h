@@ -12,8 +12,9 @@ struct device;
 struct device_ops {
     uint8_t (*in)(struct device *d, uint16_t port);
     void (*out)(struct device *d, uint16_t port, uint8_t value);
-    void (*out_wide)(struct device *d, uint16_t port, unsigned width,
-                     uint32_t value); // 2 or 4 at once; NULL: as bytes
+    // 2 or 4 bytes at once; NULL: as single ones.
+    uint32_t (*in_wide)(struct device *d, uint16_t port, unsigned width);
+    void (*out_wide)(struct device *d, uint16_t port, unsigned width, uint32_t value);
 };
 
 struct device {

@@ -100,7 +100,8 @@ static void put_all(const struct sink *s, const char *text, size_t length)
     }
 }
 
-void drain_line(struct drain *d)
+// Waits for the lines in transit to leave.
+static void finish(struct drain *d)
 {
     for (uint32_t i = 0; i < d->sink_count; i++) {
         size_t from = d->taken[i];
@@ -118,7 +119,7 @@ void drain_text(struct drain *d, const char *text, size_t length)
 void drain_all(struct drain *d)
 {
     do
-        drain_line(d);
+        finish(d);
     while (fetch(d));
 }
 
@@ -131,6 +132,6 @@ void drain_settle(struct drain *d)
 void drain_for_room(struct drain *d, const struct log_ring *r, size_t length)
 {
     do
-        drain_line(d);
+        finish(d);
     while (!log_ring_has_room(r, length) && fetch(d));
 }

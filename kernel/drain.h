@@ -29,8 +29,6 @@ struct drain {
 // refresh screens). True: something is left.
 bool drain_step(struct drain *d, size_t max_bytes);
 
-// Waits for the line in transit to leave. Then lines can be written past the rings.
-void drain_line(struct drain *d);
 // A whole text, past the rings, to all sinks.
 void drain_text(struct drain *d, const char *text, size_t length);
 // Everything in the rings that is ready goes out.

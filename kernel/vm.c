@@ -19,7 +19,7 @@
 #include "vmx/microscope.h"
 #include "vmx/vmx.h"
 
-static struct object_cache vm_cache, cpu_cache, devices_cache;
+static struct object_cache vm_cache, cpu_cache, devices_cache, shared_cache;
 static void (*when_all_ended)(void);
 static uint32_t count; // machines that are not destroyed, and one while the boot processor builds
 
@@ -35,7 +35,7 @@ void vm_init(void (*all_ended)(void))
     object_cache_init(&vm_cache, "vm", &frames, sizeof(struct vm), 64);
     object_cache_init(&cpu_cache, "cpu", &frames, sizeof(struct cpu), 64);
     object_cache_init(&devices_cache, "devices", &frames, sizeof(struct devices), 64);
-    shared_io_init();
+    object_cache_init(&shared_cache, "shared ports", &frames, sizeof(struct shared_io), 64);
     watch_init();
     home_init();
     control_init();
@@ -46,7 +46,7 @@ uint64_t vm_bytes(const struct vm *vm)
 {
     return object_cost(&vm_cache) + vm->cpu_count * (object_cost(&cpu_cache) + vcpu_bytes()) +
            object_cost(&devices_cache) + space_bytes(vm->space) + (vm->watch ? watch_bytes() : 0) +
-           (vm->shared ? shared_io_bytes() : 0);
+           (vm->shared ? object_cost(&shared_cache) : 0);
 }
 
 // ---- Building ----
@@ -84,7 +84,7 @@ static enum error build_devices(struct vm *vm, struct reason *why)
 
 static struct io_map *io_of(struct vm *vm)
 {
-    return vm->shared ? shared_io_map(vm->shared) : &vm->devices->io;
+    return vm->shared ? &vm->shared->io : &vm->devices->io;
 }
 
 static enum error build_cpu(struct vm *vm, uint32_t index, const struct guest_start *start,
@@ -137,7 +137,13 @@ static void show_apic_page(struct vm *vm)
 
 static enum error build_cpus(struct vm *vm, const struct guest_start *start, struct reason *why)
 {
-    enum error e = vm->cpu_count > 1 ? shared_io_create(&vm->shared, vm, owner_of(vm), why) : E_OK;
+    enum error e = E_OK;
+    if (vm->cpu_count > 1) {
+        vm->shared = object_alloc(&shared_cache, owner_of(vm));
+        if (!vm->shared)
+            return reason_set(why, E_NO_MEMORY, "no memory left for its ports");
+        shared_io_init(vm->shared, vm);
+    }
     vm->bus = (struct lapic_bus){
         .ops = &cpu_lapic_ops,
         .lapic = vm->lapics,
@@ -169,7 +175,8 @@ static void destroy(struct vm *vm)
         destroy_cpu(vm, vm->cpus[i]);
     if (vm->devices)
         object_free(&devices_cache, vm->devices, owner);
-    shared_io_destroy(vm->shared, owner);
+    if (vm->shared)
+        object_free(&shared_cache, vm->shared, owner);
     watch_destroy(vm->watch, owner);
     if (vm->space)
         space_destroy(vm->space);
