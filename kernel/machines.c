@@ -45,33 +45,29 @@ static void judge_name(struct verdict *verdicts, size_t index)
 }
 
 // A module that another names becomes data, whatever else its line says: a key that makes no sense for data
-// is no reason to refuse the bytes. Only a chain (data that has data of its own) would leave no machine.
+// is no reason to refuse the bytes. Only a chain (data that has data of its own) would leave no machine. Also what a
+// refused machine names is data: it would make no sense as a machine.
 static void judge_data(const struct module *modules, size_t count, struct verdict *verdicts, size_t index)
 {
     struct verdict *v = &verdicts[index];
     const char *name = v->machine.initrd;
     size_t data = name_find(verdicts, count, name);
 
-    if (v->role == MODULE_REFUSED || !name[0])
+    if (!name[0])
         return;
-    if (data == count)
+    const bool usable = data < count && data != index && !verdicts[data].machine.initrd[0];
+    if (usable)
+        verdicts[data].role = MODULE_DATA;
+    if (v->role == MODULE_REFUSED)
+        return;
+    if (usable)
+        v->initrd = modules[data].file;
+    else if (data == count)
         refuse(v, reason_set(&v->why, E_NOT_FOUND, "no module named \"%s\"", name));
     else if (data == index)
         refuse(v, reason_set(&v->why, E_INVALID, "initrd=%s names its own module", name));
-    else if (verdicts[data].machine.initrd[0])
-        refuse(v, reason_set(&v->why, E_INVALID, "initrd=%s is a machine with an initrd= of its own", name));
     else
-        v->initrd = modules[data].file;
-}
-
-static void mark_data(struct verdict *verdicts, size_t count, size_t index)
-{
-    const struct verdict *v = &verdicts[index];
-    if (!v->machine.initrd[0])
-        return;
-    size_t data = name_find(verdicts, count, v->machine.initrd);
-    if (data < count && data != index && !verdicts[data].machine.initrd[0])
-        verdicts[data].role = MODULE_DATA;
+        refuse(v, reason_set(&v->why, E_INVALID, "initrd=%s is a machine with an initrd= of its own", name));
 }
 
 static bool has_peer(const struct machine *m, const char *name)
@@ -130,9 +126,6 @@ void machines_judge(const struct module *modules, size_t count, size_t machines_
         judge_name(verdicts, i);
     for (size_t i = 0; i < count; i++)
         judge_data(modules, count, verdicts, i);
-    // Also what a refused machine names is data: it would make no sense as a machine.
-    for (size_t i = 0; i < count; i++)
-        mark_data(verdicts, count, i);
     for (size_t i = 0; i < count; i++)
         judge_peers(verdicts, count, i);
 
