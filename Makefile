@@ -78,15 +78,11 @@ $(KERNEL): $(OBJS) $(B)/symbols1.o linker.ld
 	$(Q)$(NM) -n $@.unstripped > $(B)/micronova.sym
 	$(Q)$(STRIP) -o $@ $@.unstripped
 
-# The same hypervisor, counting its VMREADs and VMWRITEs, for `make bench` and the tests.
-COUNTING := build/count/micronova.elf
-counting:
-	$(Q)$(MAKE) --no-print-directory B=build/count CFLAGS_MORE=-DCOUNT_VMCS $(COUNTING)
-.PHONY: counting
-# The same, comparing every VM entry with what may be cached of its guest's translations (vmx/tags.h).
+# The same hypervisor, counting its VMREADs and VMWRITEs, and comparing every VM entry with what may be cached of its
+# guest's translations (vmx/tags.h), for `make bench` and the tests.
 CHECKING := build/checking/micronova.elf
 checking:
-	$(Q)$(MAKE) --no-print-directory B=build/checking CFLAGS_MORE=-DCHECK_TAGS $(CHECKING)
+	$(Q)$(MAKE) --no-print-directory B=build/checking CFLAGS_MORE=-DCHECKING $(CHECKING)
 .PHONY: checking
 
 -include guests/guests.mk iso/iso.mk tests/tests.mk

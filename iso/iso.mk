@@ -20,7 +20,7 @@ vmx: all ## Boot the tests of VMX, show counts, compare with the baseline (MODEL
 debug: all ## Boot under Bochs's debugger with symbols (ON=qemu: wait for gdb; SCENARIO=NAME)
 	tools/debug $(if $(ON),--on $(ON)) $(SCENARIO)
 
-bench: all counting ## Instructions per exit, start-up and memory, beside bounds and peers
+bench: all checking ## Instructions per exit, start-up and memory, beside bounds and peers
 	tools/bench
 
 size: ## Lines of the hypervisor, by what they are for

@@ -144,7 +144,7 @@ static void report_memory_returned(void)
 // In the build that checks every VM entry.
 static void report_tags(void)
 {
-#ifdef CHECK_TAGS
+#ifdef CHECKING
     char detail[240];
     bool ok = tags_check_verdict(detail, sizeof detail);
     report_point(ok ? POINT_OK : POINT_NOT_OK, "micronova", "tags", ok ? NULL : detail);

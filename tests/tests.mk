@@ -70,14 +70,14 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j"$$(nproc)")
 test: ## Unit tests and boot tests; ends with "N passed, N failed"
 	$(Q)tools/install-deps test
 	$(Q)$(MAKE) --no-print-directory $(JOBS) run-tests
-run-tests: all counting checking units threads debian-guests
+run-tests: all checking units threads debian-guests
 	tools/test $(BOOT_TESTS) $(HOST_TESTS) $(UNITS)
 
 LONG_SECONDS ?= 60
 LONG_TESTS ?= $(sort $(wildcard tests/long/*.t)) $(BOOT_TESTS) $(HOST_TESTS) $(UNITS)
 test-long: ## The same, every combination, and LONG_SECONDS (60) for each fuzzer
 	$(Q)tools/install-deps all
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all counting checking units threads fuzzers debian-guests
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all checking units threads fuzzers debian-guests
 	$(Q)$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(LONG_SECONDS)
 	tools/test $(LONG_TESTS)
 

@@ -9,7 +9,7 @@
 static struct object_cache cache;
 static bool watching;
 
-#ifdef COUNT_VMCS
+#ifdef CHECKING
 uint64_t vmcs_reads[PCPU_MAX], vmcs_writes[PCPU_MAX];
 #endif
 
@@ -81,7 +81,7 @@ int64_t microscope_longest(struct vcpu *v)
 
 int64_t microscope_vmreads(void)
 {
-#ifdef COUNT_VMCS
+#ifdef CHECKING
     return (int64_t)vmcs_reads[this_pcpu()->id];
 #else
     return -(int64_t)E_UNSUPPORTED;
@@ -90,7 +90,7 @@ int64_t microscope_vmreads(void)
 
 int64_t microscope_vmwrites(void)
 {
-#ifdef COUNT_VMCS
+#ifdef CHECKING
     return (int64_t)vmcs_writes[this_pcpu()->id];
 #else
     return -(int64_t)E_UNSUPPORTED;

@@ -1,6 +1,6 @@
 #include "vmx/tags_check.h"
 
-#ifdef CHECK_TAGS
+#ifdef CHECKING
 #include "arch/format.h"
 #include "arch/log.h"
 #include "arch/pcpu.h"
@@ -12,10 +12,11 @@ static uint64_t entries[PCPU_MAX];
 static uint32_t wrong;
 static struct reason first; // of the wrong ones
 
+// What it reads is not of running: it does not count.
 static struct tag_paging paging(void)
 {
-    return (struct tag_paging){vmread_nat(GUEST_CR0), vmread_nat(GUEST_CR3), vmread_nat(GUEST_CR4),
-                               vmread64(GUEST_EFER)};
+    return (struct tag_paging){vmread_uncounted(GUEST_CR0), vmread_uncounted(GUEST_CR3),
+                               vmread_uncounted(GUEST_CR4), vmread_uncounted(GUEST_EFER)};
 }
 
 void tags_check_exit(struct vcpu *v)
@@ -40,8 +41,9 @@ struct vcpu *tags_check_entry(struct vcpu *v)
     struct tag_paging now = paging();
     struct reason why;
     bool has_vpid = vmx_controls.secondary & SECONDARY_VPID;
-    struct tag vpid = {has_vpid ? vmread16(VIRTUAL_PROCESSOR_ID) : 0, tags_stamp(&v->tag_stay, here, &now)};
-    struct tag root = {vmread64(EPT_POINTER), seat->generation};
+    struct tag vpid = {has_vpid ? vmread_uncounted(VIRTUAL_PROCESSOR_ID) : 0,
+                       tags_stamp(&v->tag_stay, here, &now)};
+    struct tag root = {vmread_uncounted(EPT_POINTER), seat->generation};
     entries[here]++;
     if (tags_enter(&tags[here], vpid, root, &why))
         complain(v, &why);

@@ -3,7 +3,7 @@
 #pragma once
 #include "vmx/vcpu.h"
 
-#ifdef CHECK_TAGS
+#ifdef CHECKING
 void tags_check_exit(struct vcpu *v);             // just came out of its guest
 struct vcpu *tags_check_entry(struct vcpu *v);    // is entered next; returns it
 void tags_check_invvpid(uint16_t vpid, bool all); // was executed here

@@ -11,7 +11,7 @@
 #include "sched/sched.h"
 #include "vmx/apic_help.h"
 #include "vmx/start.h"
-#ifdef CHECK_TAGS
+#ifdef CHECKING
 #include "vmx/tags.h"
 #endif
 
@@ -64,7 +64,7 @@ struct vcpu {
     struct probe *probe;           // NULL: not opened
     pfn_t write_notes;             // vmx/pml.h; PFN_NONE: the processor makes none
     uint32_t exits[EXIT_REASONS_COUNTED];
-#ifdef CHECK_TAGS
+#ifdef CHECKING
     struct tag_stay tag_stay;
 #endif
 };

@@ -9,19 +9,23 @@
 #include "vmx/vcpu.h"
 #include "vmx/vmx.h"
 
-#ifdef COUNT_VMCS
+#ifdef CHECKING
 extern uint64_t vmcs_reads[PCPU_MAX], vmcs_writes[PCPU_MAX];
 #define COUNT_ACCESS(what) (what[this_pcpu()->id]++)
 #else
 #define COUNT_ACCESS(what) ((void)0)
 #endif
 
-static inline uint64_t vmread_raw(uint32_t encoding)
+static inline uint64_t vmread_uncounted(uint32_t encoding)
 {
-    COUNT_ACCESS(vmcs_reads);
     uint64_t value;
     __asm__ volatile("vmread %1, %0" : "=r"(value) : "r"((uint64_t)encoding) : "cc");
     return value;
+}
+static inline uint64_t vmread_raw(uint32_t encoding)
+{
+    COUNT_ACCESS(vmcs_reads);
+    return vmread_uncounted(encoding);
 }
 static inline void vmwrite_raw(uint32_t encoding, uint64_t value)
 {

@@ -7,13 +7,13 @@
 
 enum {
     PHASES = 50,
-    PHASES_A_SECOND = 200,
+    PHASES_A_SECOND = 80,
     TIMER_VECTOR = 0x40,
     PIT_VECTOR = 0x50,
     PIT_HZ = 1193182,
     PIT_COUNT = 2400
 };
-enum { MSR_STAR = 0xc0000081, MSR_KERNEL_GS_BASE = 0xc0000102, NAP_US = 150, LATE_US = 50000 };
+enum { MSR_STAR = 0xc0000081, MSR_KERNEL_GS_BASE = 0xc0000102, NAP_US = 375, LATE_US = 50000 };
 enum { PIC1 = 0x20, PIC1_DATA = 0x21, PIC_EOI = 0x20, PIT_0 = 0x40, PIT_MODE = 0x43 };
 #define PATTERN 0x000043961e0f7884ull // canonical, with a little added
 

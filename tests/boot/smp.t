@@ -7,5 +7,7 @@ for cpus in (1, 2, 4):
     boot = suite.boot(f"several vCPUs on {cpus}", "smp", cpus=cpus)
     boot.sound()
     boot.unique()
-suite.boot("100,000 interrupts", "interrupts", cpus=2).sound()
+for cpus, vcpus in ((1, 1), (1, 4), (2, 2)):
+    machine = f"interrupts.elf interrupts vcpus={vcpus} mem=1M cmdline=total=100000"
+    suite.boot(f"100,000 interrupts on {cpus}, {vcpus} vCPUs", modules=[machine], cpus=cpus).sound()
 suite.done()

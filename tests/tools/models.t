@@ -31,7 +31,7 @@ def run(number, model, defines):
     folder = WORK / str(number)
     folder.mkdir(parents=True, exist_ok=True)
     steps = [["spin", "-a", *(f"-D{d}" for d in defines), ROOT / "tests" / "models" / f"{model}.pml"],
-             ["gcc", "-O1", "-w", "-DSAFETY", "-DVECTORSZ=2048", "-o", "pan", "pan.c"],
+             ["gcc", "-O0", "-w", "-DSAFETY", "-DVECTORSZ=2048", "-o", "pan", "pan.c"],
              ["./pan", "-m100000", "-w20"]]
     for step in steps:
         made = subprocess.run(step, cwd=folder, capture_output=True, text=True, timeout=600, check=False)

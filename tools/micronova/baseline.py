@@ -23,10 +23,15 @@ RANDOM = ("entry-fuzz",)
 LINE = re.compile(r"(?:(ok|skip|absent) (\S+)|(fail) ([^\s:]+): (\S.*))$")
 
 
-def buckets():
-    """The machines of scenario vmx, in its order: theirs are the points that a baseline is about."""
-    lines = (scenario.FOLDER / "vmx.scenario").read_text().splitlines()
-    return [line.split()[2] for line in lines if line.startswith("module ")]
+def buckets(name="vmx"):
+    """The machines of a scenario, in its order: those of vmx have the points that a baseline is about."""
+    result = []
+    for line in (scenario.FOLDER / f"{name}.scenario").read_text().splitlines():
+        if line.startswith("module "):
+            result.append(line.split()[2])
+        elif line.startswith("include "):
+            result += buckets(line.split()[1])
+    return result
 
 
 def bucket_of(point):

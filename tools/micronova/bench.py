@@ -1,7 +1,7 @@
 """Figures of scenario bench against tests/ceilings and the peers."""
 import dataclasses
 
-from . import BUILD, ROOT, Problem, size
+from . import BUILD, ROOT, Problem, bochs, size
 
 CEILINGS = ROOT / "tests" / "ceilings"
 # Instructions per round trip on the same Bochs Haswell model. Floor: the least that an exit costs in this
@@ -56,8 +56,10 @@ RUNS = {
     "bits": {"scenario": "bench-memory", "cmdline": "dirty=bits"},
     "pml": {"scenario": "bench-memory", "cmdline": "dirty=pml", "model": "skylake"},
     "watched": {"scenario": "bench", "cmdline": "apicv=off report=stats"},
-    "counted": {"scenario": "bench", "cmdline": "apicv=off", "kernel": BUILD / "count" / "micronova.elf"},
+    "counted": {"scenario": "bench", "cmdline": "apicv=off", "kernel": BUILD / "checking" / "micronova.elf"},
 }
+for options in RUNS.values():
+    options["ips"] = bochs.BENCH_IPS
 NAMES = {
     "apicv": [f"{name}:apicv-{name}" for name in ("cpuid", "vm-bytes", "x2apic-exits", "x2apic-self-ipi", "x2apic-eoi",
                                                   "apic-mmio-read", "hlt-wake", "timer", "ipc-round-trip", "event")],
