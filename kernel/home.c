@@ -14,7 +14,7 @@ static struct home {
     struct lock lock;              // guards `arriving` and `leaving`; homes change under those of both
     struct list arriving, leaving; // given and taken by any processor
     struct list ended;             // they run no more; this processor's
-    uint32_t vcpus;                // ever placed here; the boot processor's
+    uint32_t vcpus;                // that live here, or will; atomic
 } homes[PCPU_MAX];
 
 void home_init(void)
@@ -37,6 +37,11 @@ struct pcpu *home_choose(uint64_t allowed)
         return NULL;
     __atomic_add_fetch(&best->vcpus, 1, __ATOMIC_RELAXED);
     return &pcpus[best - homes];
+}
+
+void home_vacate(const struct pcpu *p)
+{
+    __atomic_sub_fetch(&homes[p->id].vcpus, 1, __ATOMIC_RELAXED);
 }
 
 static void kick(struct pcpu *p)
@@ -175,8 +180,11 @@ static bool give_away(void)
     lock_both(here, to);
     bool told = !list_empty(&c->link);
     sched_set_home(n, told ? here : to);
-    if (!told)
+    if (!told) {
+        __atomic_add_fetch(&homes[to->id].vcpus, 1, __ATOMIC_RELAXED);
+        home_vacate(here);
         list_push_back(&homes[to->id].arriving, &c->link);
+    }
     unlock_both(here, to);
     if (told)
         settle(c);

@@ -3,9 +3,11 @@
 #include "kernel/cpu.h"
 
 void home_init(void);
-// The processor with the fewest vCPUs among those that `allowed` (bit per id; 0: any) names; NULL: none of them
-// runs machines. Any processor.
+// The processor with the fewest vCPUs among those that `allowed` (bit per id; 0: any) names, which has one more from
+// now on; NULL: none of them runs machines. Any processor.
 struct pcpu *home_choose(uint64_t allowed);
+// One that was to live there, or did, is no more. Any processor.
+void home_vacate(const struct pcpu *p);
 // Gives `c` to its home, which starts it. Any processor.
 void home_give(struct cpu *c);
 // `c` is to leave its home, for good. Any processor, once.

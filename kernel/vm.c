@@ -91,13 +91,13 @@ static enum error build_cpu(struct vm *vm, uint32_t index, const struct guest_st
                             struct reason *why)
 {
     uint64_t slice = vm->machine->slice_us ? vm->machine->slice_us : options.slice_us;
+    struct cpu *c = vm->cpus[index] = object_alloc(&cpu_cache, owner_of(vm));
+    if (!c)
+        return reason_set(why, E_NO_MEMORY, "no memory left for vCPU %u", index);
     struct pcpu *home = home_choose(vm->machine->cpus);
     if (!home)
         return reason_set(why, E_NOT_FOUND, "cpu= allows none of the processors that run machines (0 to %u)",
                           vmx_processors() - 1);
-    struct cpu *c = vm->cpus[index] = object_alloc(&cpu_cache, owner_of(vm));
-    if (!c)
-        return reason_set(why, E_NO_MEMORY, "no memory left for vCPU %u", index);
     struct vcpu *v = &c->vcpu;
     v->vm = vm;
     v->space = vm->space;
@@ -163,6 +163,8 @@ static void destroy_cpu(struct vm *vm, struct cpu *c)
 {
     if (!c)
         return;
+    if (c->vcpu.sched.home)
+        home_vacate(c->vcpu.sched.home);
     vcpu_destroy(&c->vcpu, owner_of(vm));
     object_free(&cpu_cache, c, owner_of(vm));
 }

@@ -173,6 +173,31 @@ static void machines_spread_over_what_cpu_allows(void **state)
     check_all_is_back();
 }
 
+// What could not be built, and what has ended, is no load.
+static void each_goes_where_the_fewest_live(void **state)
+{
+    struct verdict v[4];
+    (void)state;
+    assert_false(create(&v[0], 0, "broken mem=1088K vcpus=3 break=NONE,1"));
+    assert_true(create(&v[1], 1, "a mem=1088K"));
+    assert_true(create(&v[2], 2, "b mem=1088K"));
+    struct vm *a = adopt();
+    assert_string_equal(a->machine->name, "a");
+    vm_end(a, END_EXIT, 0, NULL);
+    reap();
+    assert_true(create(&v[3], 3, "c mem=1088K"));
+    vm_all_built();
+    assert_string_equal(adopt()->machine->name, "c");
+    vm_end(adopt(), END_EXIT, 0, NULL);
+    reap();
+    on(1);
+    assert_string_equal(adopt()->machine->name, "b");
+    vm_end(adopt(), END_EXIT, 0, NULL);
+    reap();
+    assert_int_equal(all_ended_calls, 1);
+    check_all_is_back();
+}
+
 // Writes `text` to the top of the screen of a machine and lets time pass.
 static const char *watch(const char *line, const char *text)
 {
@@ -309,6 +334,7 @@ int main(void)
         cmocka_unit_test_setup(its_report_waits_for_room, start),
         cmocka_unit_test_setup(a_timeout_ends_one_that_waits_while_another_runs, start),
         cmocka_unit_test_setup(machines_spread_over_what_cpu_allows, start),
+        cmocka_unit_test_setup(each_goes_where_the_fewest_live, start),
         cmocka_unit_test_setup(what_its_screen_shows_ends_a_machine, start),
         cmocka_unit_test_setup(whatever_allocation_fails_all_is_given_back, start),
         cmocka_unit_test_setup(any_one_allocation_may_fail, start),

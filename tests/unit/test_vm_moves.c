@@ -30,6 +30,8 @@ static struct vm *send_away(struct verdict v[2])
     assert_int_equal(heaps[0].count, 0);
     assert_int_equal(pcpus[1].kick, 1);
     assert_ptr_equal(sched_home(&goes->cpus[0]->vcpu.sched), &pcpus[1]);
+    assert_ptr_equal(home_choose(0), &pcpus[0]); // one lives on each
+    home_vacate(&pcpus[0]);
     return goes;
 }
 
