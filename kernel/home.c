@@ -74,10 +74,13 @@ void home_give(struct cpu *c)
 // Its timers, and with the first vCPU the machine's.
 static void for_timeouts(struct cpu *c, void (*act)(struct timeouts *ts, struct timeout *t))
 {
-    act(this_pcpu()->timeouts, &c->timer);
-    act(this_pcpu()->timeouts, &c->receive.patience);
-    if (c->vcpu.vm->services)
-        act(this_pcpu()->timeouts, &c->vcpu.vm->services->alarm[c->vcpu.index].timeout);
+    struct services *s = c->vcpu.vm->services;
+    struct timeout *const all[] = {&c->timer, &c->receive.patience,
+                                   s ? &s->alarm[c->vcpu.index].timeout : NULL};
+    _Static_assert(array_size(all) == CPU_TIMEOUTS, "all of them");
+    for (unsigned i = 0; i < array_size(all); i++)
+        if (all[i])
+            act(this_pcpu()->timeouts, all[i]);
     if (!c->vcpu.index)
         vm_for_timeouts(c->vcpu.vm, act);
 }

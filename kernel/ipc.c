@@ -412,12 +412,10 @@ void hypercall_CALL(struct vcpu *v)
 
 // ---- RECEIVE ----
 
-// A timeout that finds no place is one that is over at once.
 static void be_patient(struct cpu *c, uint64_t us)
 {
-    tsc_t deadline = tsc(rdtsc().v + tsc_from_us(us).v);
-    if (timeout_set(this_pcpu()->timeouts, &c->receive.patience, deadline))
-        c->receive.how = (c->receive.how & ~RECEIVE_IMPATIENT) | RECEIVE_TIMED;
+    timeout_set(this_pcpu()->timeouts, &c->receive.patience, tsc(rdtsc().v + tsc_from_us(us).v));
+    c->receive.how = (c->receive.how & ~RECEIVE_IMPATIENT) | RECEIVE_TIMED;
 }
 
 void hypercall_RECEIVE(struct vcpu *v)

@@ -21,6 +21,7 @@
 #include "kernel/fail_alloc.h"
 #include "kernel/report.h"
 #include "kernel/run.h"
+#include "kernel/vm.h"
 #include "mm/ept.h"
 #include "mm/mm.h"
 #include "sched/sched.h"
@@ -29,8 +30,9 @@
 #include "vmx/probe.h"
 #include "vmx/vmx.h"
 
-enum { RING_ORDER = 2 }; // 16 KiB of log ring for each processor
-enum { HEAP_ORDER = 1 }; // 1024 timeouts: four a machine, and those of the processor itself
+// For each processor: 16 KiB of log ring, and a heap of timeouts that is never full.
+enum { RING_ORDER = 2, HEAP_ORDER = 5, HEAP_BYTES = PAGE_SIZE << HEAP_ORDER };
+_Static_assert(HEAP_BYTES / sizeof(struct timeout *) >= TIMEOUTS_MAX, "of all machines that there can be");
 enum { CONVENTIONAL_END = 0xa0000, LOW_END = 0x100000 };
 
 static struct boot_info boot;
@@ -192,10 +194,10 @@ static bool equip_processor(struct pcpu *p)
 {
     static struct runq runqs[PCPU_MAX];
     static struct timeouts heaps[PCPU_MAX];
-    pfn_t heap = zeroed(HEAP_ORDER);
+    pfn_t heap = buddy_alloc(&frames, HEAP_ORDER, OWNER_KERNEL);
     if (pfn_is_none(heap))
         return false;
-    timeouts_init(&heaps[p->id], pfn_to_virt(heap), (PAGE_SIZE << HEAP_ORDER) / sizeof(struct timeout *));
+    timeouts_init(&heaps[p->id], pfn_to_virt(heap), HEAP_BYTES / sizeof(struct timeout *));
     runq_init(&runqs[p->id]);
     p->timeouts = &heaps[p->id];
     p->runq = &runqs[p->id];

@@ -42,8 +42,7 @@ int64_t serve_CLOCK_ALARM(const struct service_request *r)
     uint64_t us = r->of[1];
     if (us > WAIT_FOREVER)
         return -E_INVALID;
-    if (!timeout_set(this_pcpu()->timeouts, &s->alarm[cpu].timeout, tsc(rdtsc().v + tsc_from_us(us).v)))
-        return -E_NO_MEMORY;
+    timeout_set(this_pcpu()->timeouts, &s->alarm[cpu].timeout, tsc(rdtsc().v + tsc_from_us(us).v));
     events_expect(&s->answers, EVENT_ALARM + cpu, r->of[0], true);
     vcpu_attention(r->v);
     return 0;

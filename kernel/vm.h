@@ -18,6 +18,10 @@
 #include "kernel/screen.h"
 
 enum { VM_MAX = 255, MACHINE_IDS = 256 };
+// Timeouts of a machine: its own, and each vCPU's (kernel/home.c). All that there are may come to one processor, beside
+// a few of its own.
+enum { VM_TIMEOUTS = DEVICE_TIMERS + 4, CPU_TIMEOUTS = 3, PCPU_TIMEOUTS = 16 };
+enum { TIMEOUTS_MAX = VM_MAX * (VM_TIMEOUTS + MACHINE_VCPUS_MAX * CPU_TIMEOUTS) + PCPU_TIMEOUTS };
 
 enum vm_stop { STOP_ENDED = 1, STOP_PAUSED = 2 }; // why none of its vCPUs is to run
 static const enum ending END_AGAIN = END_COUNT;   // not an ending: it is built once more (kernel/control.c)

@@ -112,6 +112,7 @@ void vm_start_timeouts(struct vm *vm)
 void vm_for_timeouts(struct vm *vm, void (*act)(struct timeouts *ts, struct timeout *t))
 {
     struct timeout *const all[] = {&vm->deadline, &vm->partial, &vm->look, &vm->flip};
+    _Static_assert(array_size(all) + DEVICE_TIMERS == VM_TIMEOUTS, "all of them");
     for (unsigned i = 0; i < array_size(all); i++)
         act(this_pcpu()->timeouts, all[i]);
     for (unsigned i = 0; i < DEVICE_TIMERS; i++)

@@ -1,4 +1,5 @@
 #include "sched/timeout.h"
+#include "arch/panic.h"
 
 static bool earlier(const struct timeout *a, const struct timeout *b)
 {
@@ -58,15 +59,13 @@ static void note_next(struct timeouts *ts)
     ts->next = ts->count ? ts->heap[0]->deadline : tsc(~0ull);
 }
 
-bool timeout_set(struct timeouts *ts, struct timeout *t, tsc_t deadline)
+void timeout_set(struct timeouts *ts, struct timeout *t, tsc_t deadline)
 {
     bool is_new = t->index < 0;
-    if (is_new && ts->count == ts->capacity)
-        return false;
+    assert(!is_new || ts->count < ts->capacity);
     t->deadline = deadline;
     settle(ts, t, is_new ? ts->count++ : (uint32_t)t->index);
     note_next(ts);
-    return true;
 }
 
 void timeout_cancel(struct timeouts *ts, struct timeout *t)

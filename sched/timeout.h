@@ -22,8 +22,8 @@ struct timeouts {
 void timeouts_init(struct timeouts *ts, struct timeout **heap, uint32_t capacity);
 
 void timeout_init(struct timeout *t, void (*fire)(struct timeout *));
-// Sets or moves `t`. False when the heap is full (its capacity is sized for all machines of the box).
-bool timeout_set(struct timeouts *ts, struct timeout *t, tsc_t deadline);
+// Sets or moves `t`. There is room: a heap has a place for each timeout that there can be.
+void timeout_set(struct timeouts *ts, struct timeout *t, tsc_t deadline);
 void timeout_cancel(struct timeouts *ts, struct timeout *t);
 // Takes `t` out of a heap to put it, if it was set, into another one, where it may be set and cancelled meanwhile.
 void timeout_suspend(struct timeouts *ts, struct timeout *t);

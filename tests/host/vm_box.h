@@ -34,7 +34,7 @@ enum { FRAMES = 2048, CPUS = 2, RAM_PAGES = 272 };
 
 static struct runq runqs[CPUS];
 static struct timeouts heaps[CPUS];
-static struct timeout *places[CPUS][64];
+static struct timeout *places[CPUS][TIMEOUTS_MAX];
 static uint64_t at_rest;
 static unsigned all_ended_calls;
 

@@ -60,6 +60,30 @@ static void timeouts_move_with_their_machine(void **state)
     check_all_is_back();
 }
 
+// As many as all other machines of a box can have, each with all that it can have.
+static void timeouts_move_to_where_everybody_elses_are(void **state)
+{
+    enum { OTHERS = (VM_MAX - 1) * (DEVICE_TIMERS + 4 + MACHINE_VCPUS_MAX * 3) };
+    static struct timeout other[OTHERS];
+    struct verdict v[2];
+    (void)state;
+    struct vm *goes = send_away(v);
+    on(1);
+    for (unsigned i = 0; i < OTHERS; i++) {
+        timeout_init(&other[i], NULL);
+        timeout_set(&heaps[1], &other[i], tsc(~0ull));
+        assert_int_equal(heaps[1].count, i + 1);
+    }
+    assert_ptr_equal(adopt(), goes);
+    assert_int_equal(heaps[1].count, OTHERS + 3);
+    for (unsigned i = 0; i < OTHERS; i++)
+        timeout_cancel(&heaps[1], &other[i]);
+    end_here(goes);
+    on(0);
+    end_here(adopt());
+    check_all_is_back();
+}
+
 // Set anew and called off while it is between two heaps, by somebody at its new home.
 static void a_timer_that_changes_on_the_way_is_not_set_twice(void **state)
 {
@@ -168,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(timeouts_move_with_their_machine, start),
+        cmocka_unit_test_setup(timeouts_move_to_where_everybody_elses_are, start),
         cmocka_unit_test_setup(a_timer_that_changes_on_the_way_is_not_set_twice, start),
         cmocka_unit_test_setup(one_that_ends_on_its_way_comes_back_whole, start),
         cmocka_unit_test_setup(machines_end_while_they_move, start),
