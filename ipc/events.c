@@ -50,9 +50,9 @@ bool events_expected(const struct port *p, unsigned event)
     return __atomic_load_n(&p->events->expected, __ATOMIC_ACQUIRE) & event_bit(event);
 }
 
-bool events_to_come(const struct port *p)
+bool events_to_come(const struct port *p, uint32_t events)
 {
-    return p->events->expected & ~p->events->noted;
+    return p->events->expected & ~p->events->noted & events;
 }
 
 void events_forget(struct port *p)

@@ -32,6 +32,7 @@ void events_note(struct port *p, unsigned event);
 // For ipc/port.c. Makes a message of the next event that is noted. False: of none; `noted`: there was one, and there
 // may be more. Also for a port without events.
 bool events_take(struct port *p, struct message *m, bool *noted);
-bool events_noted(struct port *p);         // any of them; false for a port without events
-bool events_to_come(const struct port *p); // one is expected that is not noted; with the lock
-void events_forget(struct port *p);        // all: the machine is about to come
+bool events_noted(struct port *p); // any of them; false for a port without events
+// One of `events` (bits) is expected that is not noted; with the lock.
+bool events_to_come(const struct port *p, uint32_t events);
+void events_forget(struct port *p); // all: the machine is about to come

@@ -213,20 +213,21 @@ void end_detach(struct end *e)
             tell_end(e->out[i]);
 }
 
-// The hypervisor never ends, but tells only what is expected of it.
-static bool may_interrupt(const struct end *e, unsigned in)
+// The hypervisor never ends, but tells only what is expected of it; who halts sends itself nothing.
+static bool may_interrupt(const struct end *e, unsigned in, uint32_t events)
 {
-    return e->in[in]->events ? events_to_come(e->in[in]) : end_is_open(e, port_bit(in));
+    const struct port *p = e->in[in];
+    return p->events ? events_to_come(p, events) : p->from != e && end_is_open(e, p->bit);
 }
 
-bool end_awaits_interrupt(struct end *e)
+bool end_awaits_interrupt(struct end *e, uint32_t events)
 {
     bool awaits = false;
     if (!(end_look(e) & LOOK_EVENTS))
         return false;
     lock_take(&e->lock);
     for (unsigned in = 0; in < PORTS; in++)
-        awaits |= e->vector[in] && may_interrupt(e, in);
+        awaits |= e->vector[in] && may_interrupt(e, in, events);
     lock_release(&e->lock);
     return awaits;
 }

@@ -249,9 +249,10 @@ static inline_always void end_stop_waiting(struct end *e, unsigned cpu)
         end_take_waiter(e, cpu);
 }
 
-// Whether an interrupt of some port in is still to come. Asked by a vCPU that halts; when the answer is no, every
-// interrupt that there was to come was raised before. Takes the end's lock.
-bool end_awaits_interrupt(struct end *e);
+// Whether an interrupt of some port in is still to come, of the hypervisor's events only one of `events` (bits). Asked
+// when all vCPUs of the machine halt; if the answer is no, every interrupt that there was to come was raised before. Takes
+// the end's lock.
+bool end_awaits_interrupt(struct end *e, uint32_t events);
 
 // Arrival of a message at `in` from now on interrupts vCPU `cpu` with `vector`, unless a vCPU waits for it; so does one
 // that is there already, and the end of the writer. 0: nothing does.

@@ -120,7 +120,8 @@ static bool seems_short(void)
 
 static void set_targets(void)
 {
-    static struct sharing s; // under the lock
+    static struct sharing s;                           // under the lock
+    __atomic_store_n(&stale, false, __ATOMIC_SEQ_CST); // what changes from now on is looked at again
     s.count = 0;
     s.pages = buddy_available(&frames);
     control_each(count_in, &s);
@@ -129,10 +130,15 @@ static void set_targets(void)
     look_at_pressure();
 }
 
-bool balloon_step(void)
+bool balloon_at_rest(void)
 {
     bool is_over = unlikely(balloon_memory_is_short()) && !seems_short(); // some came back meanwhile
-    if (!__atomic_exchange_n(&stale, false, __ATOMIC_ACQ_REL) && !is_over)
+    return !__atomic_load_n(&stale, __ATOMIC_ACQUIRE) && !is_over;
+}
+
+bool balloon_step(void)
+{
+    if (balloon_at_rest())
         return false;
     control_locked(set_targets);
     return true;

@@ -538,7 +538,7 @@ void hypercall_GRANT(struct vcpu *v)
     set_result(v, op < array_size(ops) ? ops[op](&c) : -E_INVALID);
 }
 
-bool ipc_can_interrupt(const struct vm *vm)
+bool ipc_can_interrupt(const struct vm *vm, uint32_t events)
 {
-    return end_awaits_interrupt(vm->cpus[0]->end);
+    return end_awaits_interrupt(vm->cpus[0]->end, events);
 }

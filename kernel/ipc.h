@@ -21,5 +21,6 @@ void ipc_look(struct cpu *c);
 void ipc_patience_over(struct timeout *t); // of a vCPU that receives
 // It receives no more; on its home.
 void ipc_stop(struct cpu *c);
-// Whether a message or the end of somebody could still interrupt the machine.
-bool ipc_can_interrupt(const struct vm *vm);
+// Whether a message, the end of somebody, or one of `events` (bits by enum service_event) could still interrupt the
+// machine.
+bool ipc_can_interrupt(const struct vm *vm, uint32_t events);

@@ -21,6 +21,7 @@ enum service_event {
     EVENT_INPUT,
     EVENT_COUNT,
 };
+static const uint32_t EVENTS_ALL = ~0u, EVENTS_ALARMS = (1u << EVENT_ENDED) - 1;
 _Static_assert((int)EVENT_COUNT <= (int)PORT_EVENTS, "a port has a bit for each event");
 
 struct services {

@@ -1,7 +1,12 @@
 #include "kernel/sleep.h"
+#include "arch/pcpu.h"
+#include "kernel/balloon.h"
+#include "kernel/control.h"
 #include "kernel/input.h"
 #include "kernel/ipc.h"
+#include "kernel/services.h"
 #include "kernel/vm.h"
+#include "mm/quarantine.h"
 
 // vm->asleep: how many sleep in the lower half, how often one woke in the upper.
 static const uint64_t ONE_SLEEPS = 1, ONE_WOKE = (1ull << 32) - 1;
@@ -29,13 +34,20 @@ static bool end_is_near(const struct vm *vm)
     return vm->machine->expect == END_TIMEOUT || vm->machine->expect == END_DESTROYED || vm->watch;
 }
 
-// Whether one of the sleepers can wake.
-static bool can_wake(struct vm *vm)
+// By what other machines do or leave undone.
+static bool others_can_interrupt(const struct vm *vm)
+{
+    return vm->balloon.vector || ipc_can_interrupt(vm, EVENTS_ALL);
+}
+
+// Whether one of the sleepers can wake; `last`: there is no other machine.
+static bool can_wake(struct vm *vm, bool last)
 {
     if (end_is_near(vm))
         return true;
+    bool told = last ? ipc_can_interrupt(vm, EVENTS_ALARMS) : others_can_interrupt(vm);
     struct outlook o = look_at_devices(vm);
-    bool wakes = o.armed && o.signals, comes = o.armed || ipc_can_interrupt(vm) || input_is_for(vm);
+    bool wakes = o.armed && o.signals, comes = o.armed || told || input_is_for(vm);
     for (uint32_t i = 0; i < vm->cpu_count; i++) {
         const struct cpu *c = vm->cpus[i];
         bool interrupts = comes || (o.pic && lapic_takes_extint(&c->lapic));
@@ -44,9 +56,17 @@ static bool can_wake(struct vm *vm)
     return wakes;
 }
 
+// `asleep`: the counter, when it was found that all sleep.
+static bool is_stuck(struct vm *vm, uint64_t asleep, bool last)
+{
+    return (uint32_t)asleep == vm->cpu_count && !can_wake(vm, last) &&
+           __atomic_load_n(&vm->asleep, __ATOMIC_SEQ_CST) == asleep;
+}
+
 bool sleep_fall(struct cpu *c, bool interrupts_on)
 {
     struct vm *vm = c->vcpu.vm;
+    bool last = vm_is_last();
     if (interrupts_on && c->timer.index != TIMEOUT_IDLE) {
         sleep_rouse(c);
         return false;
@@ -54,8 +74,10 @@ bool sleep_fall(struct cpu *c, bool interrupts_on)
     c->takes_interrupts = interrupts_on;
     uint64_t asleep = __atomic_add_fetch(&vm->asleep, c->asleep ? 0 : ONE_SLEEPS, __ATOMIC_SEQ_CST);
     c->asleep = true;
-    return (uint32_t)asleep == vm->cpu_count && !can_wake(vm) &&
-           __atomic_load_n(&vm->asleep, __ATOMIC_SEQ_CST) == asleep;
+    bool stuck = is_stuck(vm, asleep, last);
+    if (stuck && last)
+        sleep_note_last();
+    return stuck && !last;
 }
 
 void sleep_rouse(struct cpu *c)
@@ -64,4 +86,40 @@ void sleep_rouse(struct cpu *c)
         return;
     c->asleep = false;
     __atomic_fetch_add(&c->vcpu.vm->asleep, ONE_WOKE, __ATOMIC_SEQ_CST);
+}
+
+// ---- The last machine ----
+
+static bool due;
+
+void sleep_note_last(void)
+{
+    __atomic_store_n(&due, true, __ATOMIC_RELEASE);
+    this_pcpu()->kick = 1;
+}
+
+// Its memory may still be on its way back, and it may want to know of that.
+static void judge(struct vm *vm, void *context)
+{
+    uint64_t asleep = __atomic_load_n(&vm->asleep, __ATOMIC_SEQ_CST);
+    (void)context;
+    if (quarantine_poll() || !balloon_at_rest())
+        sleep_note_last();
+    else if (is_stuck(vm, asleep, true))
+        vm_end(vm, END_STUCK, 0, NULL);
+}
+
+static void judge_last(void)
+{
+    if (vm_is_last())
+        control_each(judge, NULL);
+}
+
+bool sleep_step(void)
+{
+    if (likely(!__atomic_load_n(&due, __ATOMIC_RELAXED)) ||
+        !__atomic_exchange_n(&due, false, __ATOMIC_ACQ_REL))
+        return false;
+    control_locked(judge_last);
+    return true;
 }

@@ -10,6 +10,7 @@
 #include "kernel/hypercall.h"
 #include "kernel/report.h"
 #include "kernel/run.h"
+#include "kernel/sleep.h"
 #include "kernel/vm.h"
 #include "kernel/watchdog.h"
 #include "mm/mm.h"
@@ -58,7 +59,7 @@ static noinline_cold void chores(struct pcpu *p)
     __atomic_store_n(&p->kick, 0, __ATOMIC_SEQ_CST);
     run_stop_if_asked();
     sched_take_inbox(p->runq);
-    if (home_step() || quarantine_poll() || control_step() || balloon_step())
+    if (home_step() || quarantine_poll() || control_step() || balloon_step() || sleep_step())
         p->kick = 1; // one thing at a time: guests have turns in between
 }
 

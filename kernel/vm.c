@@ -14,6 +14,7 @@
 #include "kernel/options.h"
 #include "kernel/report.h"
 #include "kernel/shared_io.h"
+#include "kernel/sleep.h"
 #include "kernel/watch.h"
 #include "mm/mm.h"
 #include "vmx/microscope.h"
@@ -297,8 +298,16 @@ void vm_end_from_device(struct vm *vm, enum ending how, uint64_t code)
 
 static void one_less(void)
 {
-    if (__atomic_sub_fetch(&count, 1, __ATOMIC_ACQ_REL) == 0)
+    uint32_t left = __atomic_sub_fetch(&count, 1, __ATOMIC_ACQ_REL);
+    if (left == 0)
         when_all_ended();
+    else if (left == 1)
+        sleep_note_last();
+}
+
+bool vm_is_last(void)
+{
+    return __atomic_load_n(&count, __ATOMIC_ACQUIRE) == 1;
 }
 
 void vm_all_built(void)

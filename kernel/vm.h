@@ -97,6 +97,8 @@ bool vm_create(const struct verdict *verdict, struct blob image, uint32_t id);
 bool vm_create_again(const struct verdict *verdict, struct blob image, uint32_t id);
 // No machine will be built any more.
 void vm_all_built(void);
+// Whether there is only one machine, and will be.
+bool vm_is_last(void);
 
 // Ends the machine: its vCPUs run no more. From an exit handler or a timeout of one of them, or for a controller; the
 // report and the way back of what it owned are chores of their homes. `code`: the exit code with END_EXIT; `detail`:

@@ -86,6 +86,8 @@ int main(const struct start_info *start)
         return stuck();
     if (word_present(line, "stuck-late"))
         return stuck_late();
+    if (word_present(line, "outlives"))
+        return outlives();
     if (word_present(line, "reborn"))
         return reborn();
     if (word_present(line, "exits"))

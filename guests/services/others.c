@@ -115,3 +115,18 @@ int reborn(void)
                 ;
     }
 }
+
+// Watches whatever others do until there is nobody else: then nothing can end its halt any more.
+int outlives(void)
+{
+    struct words m;
+    start_events();
+    ask(ASK_CONTROL_WATCH, 1, NULL);
+    ask(ASK_MEMORY_WATCH, 1, NULL);
+    ask(ASK_BALLOON_WATCH, 1, NULL);
+    for (;;) {
+        while (ipc_receive(hv.in, 0, &m) > 0)
+            ;
+        __asm__ volatile("sti; hlt; cli");
+    }
+}

@@ -22,6 +22,7 @@ void input(void);
 // Each ends as its line's expect= says.
 int stuck(void);
 int stuck_late(void);
+int outlives(void);
 int reborn(void);
 
 // ---- What they share ----

@@ -32,7 +32,7 @@ static unsigned raised_by_then;
 static void *halt(void *end)
 {
     __atomic_store_n(&asked, true, __ATOMIC_SEQ_CST);
-    bool awaits = end_awaits_interrupt(end);
+    bool awaits = end_awaits_interrupt(end, 0);
     raised_by_then = __atomic_load_n(&raised[0][0x40], __ATOMIC_SEQ_CST);
     stuck = !awaits && !raised_by_then;
     return NULL;
@@ -333,19 +333,21 @@ static void an_end_is_heard_of_while_the_port_is_looked_at(void **state)
 static void the_last_end_is_awaited(void **state)
 {
     (void)state;
+    end_set_event(&ends[0], 0, 0, 0x41);
+    assert_false(end_awaits_interrupt(&ends[0], 0)); // it will send itself nothing
     end_set_event(&ends[0], 1, 0, 0x40);
-    assert_true(end_awaits_interrupt(&ends[0]));
+    assert_true(end_awaits_interrupt(&ends[0], 0));
     halts_meanwhile = true;
     end_detach(&ends[1]);
     halts_meanwhile = false;
     pthread_join(halting, NULL);
     assert_false(stuck);
     assert_int_equal(raised[0][0x40], 1);
-    assert_false(end_awaits_interrupt(&ends[0]));
+    assert_false(end_awaits_interrupt(&ends[0], 0));
     end_attach(&ends[1], &ends[1]);
-    assert_true(end_awaits_interrupt(&ends[0]));
+    assert_true(end_awaits_interrupt(&ends[0], 0));
     end_set_event(&ends[0], 1, 0, 0);
-    assert_false(end_awaits_interrupt(&ends[0]));
+    assert_false(end_awaits_interrupt(&ends[0], 0));
 }
 
 static void nothing_is_claimed_past_the_ring(void **state)
