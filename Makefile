@@ -14,7 +14,7 @@ VERSION := $(shell cat VERSION)
 ROOMS := sdm boot arch mm vmx dev sched ipc kernel
 # Small by default, fast where exits go. Padding before functions, loops and branch targets is for long-running loops, which
 # there are none of; without vector registers, stacks need no more than 8-byte alignment.
-HOT := vmx/decode vmx/emulate kernel/cpu vmx/event vmx/mmio vmx/guest_% vmx/exit vmx/exit_% vmx/cpuid vmx/msr vmx/state vmx/vcpu mm/space mm/frame_cache mm/buddy mm/dirty mm/tidy dev/io dev/uart \
+HOT := vmx/decode vmx/emulate kernel/cpu vmx/event vmx/mmio vmx/guest_% vmx/exit vmx/exit_% vmx/cpuid vmx/msr vmx/state vmx/vcpu mm/space mm/frame_cache mm/buddy mm/dirty mm/balloon mm/tidy dev/io dev/uart \
 	dev/lapic dev/lapic_bus dev/pic sched/% ipc/% arch/string kernel/hypercall kernel/ipc kernel/turn kernel/log_ring vmx/probe vmx/probe_template
 CFLAGS := -std=gnu17 -Oz -g -flto -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -mcmodel=kernel \
 	-falign-functions=1 -fno-reorder-blocks-and-partition -falign-loops=1 -falign-jumps=1 -falign-labels=1 -malign-data=abi -mpreferred-stack-boundary=3 \
