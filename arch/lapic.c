@@ -160,7 +160,9 @@ void lapic_send(uint32_t apic_id, enum ipi ipi, uint8_t vector)
 
 void pcpu_kick(struct pcpu *p)
 {
-    lapic_send(p->apic_id, IPI_FIXED, VECTOR_KICK);
+    p->kick = 1;
+    if (p != this_pcpu())
+        lapic_send(p->apic_id, IPI_FIXED, VECTOR_KICK);
 }
 
 void lapic_timer_calibrate(void)

@@ -68,5 +68,5 @@ static inline struct vcpu *this_vcpu(void)
 }
 #endif
 
-// Makes `p` look at its queues soon: an IPI that ends a guest's turn or an idle halt. Any context.
+// Makes `p` do its chores soon; another processor by an IPI, which ends a guest's turn or an idle halt. Any context.
 void pcpu_kick(struct pcpu *p);

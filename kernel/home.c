@@ -44,13 +44,6 @@ void home_vacate(const struct pcpu *p)
     __atomic_sub_fetch(&homes[p->id].vcpus, 1, __ATOMIC_RELAXED);
 }
 
-static void kick(struct pcpu *p)
-{
-    p->kick = 1;
-    if (p != this_pcpu())
-        pcpu_kick(p);
-}
-
 // Locks the home of `c`, which may change until then. Any processor.
 static struct pcpu *lock_home_of(struct cpu *c)
 {
@@ -68,7 +61,7 @@ void home_give(struct cpu *c)
     struct pcpu *p = lock_home_of(c);
     list_push_back(&homes[p->id].arriving, &c->link);
     lock_release(&homes[p->id].lock);
-    kick(p);
+    pcpu_kick(p);
 }
 
 // Its timers, and with the first vCPU the machine's.
@@ -107,7 +100,7 @@ void home_take(struct cpu *c)
         list_push_back(&home->leaving, &c->link);
     lock_release(&home->lock);
     if (p != this_pcpu())
-        kick(p);
+        pcpu_kick(p);
     else
         stop(c);
 }
@@ -192,7 +185,7 @@ static bool give_away(void)
     if (told)
         settle(c);
     else
-        kick(to);
+        pcpu_kick(to);
     return true;
 }
 

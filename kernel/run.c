@@ -30,9 +30,28 @@ enum { START_MS = 100, STOP_MS = 100 };
 
 static volatile bool stopping; // every processor is to leave VMX operation and stand still
 
-// ---- Processors ----
+// ---- Test hooks ----
 
-// The test hook hang=: processor 1 comes by no more.
+static void panic_now(struct timeout *t)
+{
+    (void)t;
+    panic("asked for by panic=%luus", options.panic_us);
+}
+
+static void machine_check_now(struct timeout *t)
+{
+    (void)t;
+    __asm__ volatile("int $18" ::: "memory");
+}
+
+static void stray_now(struct timeout *t)
+{
+    enum { UNCLAIMED = 0x99 };
+    (void)t;
+    lapic_send(this_pcpu()->apic_id, IPI_FIXED, UNCLAIMED);
+    lapic_send(this_pcpu()->apic_id, IPI_NMI, 0);
+}
+
 static void hang_now(struct timeout *t)
 {
     (void)t;
@@ -40,13 +59,29 @@ static void hang_now(struct timeout *t)
         cpu_pause();
 }
 
-static void start_hang_hook(const struct pcpu *p)
+// Those of this processor.
+static void start_hooks(void)
 {
-    static struct timeout hook;
-    timeout_init(&hook, hang_now);
-    if (options.hang_us && p->id == 1)
-        timeout_set(p->timeouts, &hook, tsc(rdtsc().v + tsc_from_us(options.hang_us).v));
+    static struct {
+        struct timeout timeout;
+        void (*now)(struct timeout *t);
+        const uint64_t *us;
+        uint32_t cpu;
+    } hooks[] = {
+        {.now = panic_now,         .us = &options.panic_us,         .cpu = 0},
+        {.now = machine_check_now, .us = &options.machine_check_us, .cpu = 0},
+        {.now = stray_now,         .us = &options.stray_us,         .cpu = 0},
+        {.now = hang_now,          .us = &options.hang_us,          .cpu = 1},
+    };
+    for (size_t i = 0; i < array_size(hooks); i++) {
+        if (!*hooks[i].us || hooks[i].cpu != this_pcpu()->id)
+            continue;
+        timeout_init(&hooks[i].timeout, hooks[i].now);
+        timeout_set(this_pcpu()->timeouts, &hooks[i].timeout, tsc(rdtsc().v + tsc_from_us(*hooks[i].us).v));
+    }
 }
+
+// ---- Processors ----
 
 void run_processor(struct pcpu *p)
 {
@@ -56,7 +91,7 @@ void run_processor(struct pcpu *p)
         p->state = PCPU_REFUSED;
         cpu_stop();
     }
-    start_hang_hook(p);
+    start_hooks();
     turn_forever();
 }
 
@@ -80,9 +115,7 @@ void run_stop_if_asked(void)
 
 static void kick(uint32_t id)
 {
-    pcpus[id].kick = 1;
-    if (&pcpus[id] != this_pcpu()) // who kicks itself asks for its own attention
-        pcpu_kick(&pcpus[id]);
+    pcpu_kick(&pcpus[id]);
 }
 
 // Before power-off and reboot: every processor clears its VMCSs and leaves VMX operation.
@@ -215,46 +248,6 @@ void run_init(void)
     vm_init(all_ended);
     power_prepare = stop_all;
     quarantine_kick = kick;
-}
-
-// The test hook panic=: on the boot processor, whatever the others do then.
-static void panic_now(struct timeout *t)
-{
-    (void)t;
-    panic("asked for by panic=%luus", options.panic_us);
-}
-
-static void machine_check_now(struct timeout *t)
-{
-    (void)t;
-    __asm__ volatile("int $18" ::: "memory");
-}
-
-static void stray_now(struct timeout *t)
-{
-    enum { UNCLAIMED = 0x99 };
-    (void)t;
-    lapic_send(this_pcpu()->apic_id, IPI_FIXED, UNCLAIMED);
-    lapic_send(this_pcpu()->apic_id, IPI_NMI, 0);
-}
-
-static void start_hooks(void)
-{
-    static struct {
-        struct timeout timeout;
-        void (*now)(struct timeout *t);
-        const uint64_t *us;
-    } hooks[] = {
-        {.now = panic_now,         .us = &options.panic_us        },
-        {.now = machine_check_now, .us = &options.machine_check_us},
-        {.now = stray_now,         .us = &options.stray_us        },
-    };
-    for (size_t i = 0; i < array_size(hooks); i++) {
-        timeout_init(&hooks[i].timeout, hooks[i].now);
-        if (*hooks[i].us)
-            timeout_set(this_pcpu()->timeouts, &hooks[i].timeout,
-                        tsc(rdtsc().v + tsc_from_us(*hooks[i].us).v));
-    }
 }
 
 static bool wants_input(const struct verdict *verdicts, uint32_t count)

@@ -34,10 +34,8 @@ static tsc_t ask(struct pcpu *p)
 {
     tsc_t again;
     struct pcpu *busy = sched_ask(p, rdtsc(), tsc_from_us(ASK_AGAIN_US).v, &again);
-    if (busy) {
-        busy->kick = 1;
+    if (busy)
         pcpu_kick(busy);
-    }
     return again;
 }
 

@@ -169,7 +169,6 @@ static void wake_there(struct sched_node *n)
     n->inbox = __atomic_load_n(&q->inbox, __ATOMIC_RELAXED);
     while (!__atomic_compare_exchange_n(&q->inbox, &n->inbox, n, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         ;
-    __atomic_store_n(&home->kick, 1, __ATOMIC_RELEASE);
     pcpu_kick(home);
 }
 

@@ -1,4 +1,4 @@
-// Processors for tests: each thread says which one it is; a kick is only counted.
+// Processors for tests: each thread says which one it is; a kick of another one is only counted.
 #include "arch/pcpu.h"
 
 struct pcpu pcpus[PCPU_MAX];
@@ -8,6 +8,7 @@ unsigned host_kicks;
 
 void pcpu_kick(struct pcpu *p)
 {
-    (void)p;
-    __atomic_fetch_add(&host_kicks, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->kick, 1, __ATOMIC_RELEASE);
+    if (p != host_pcpu)
+        __atomic_fetch_add(&host_kicks, 1, __ATOMIC_RELAXED);
 }
