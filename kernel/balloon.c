@@ -1,6 +1,7 @@
 #include "kernel/balloon.h"
 #include "arch/pcpu.h"
 #include "kernel/control.h"
+#include "kernel/memory.h"
 #include "kernel/services.h"
 #include "mm/mm.h"
 
@@ -152,28 +153,29 @@ static int64_t outcome(struct vcpu *v, enum error e, uint64_t done)
     return e ? -(int64_t)e : (int64_t)done;
 }
 
-int64_t balloon_give(struct vcpu *v, uint64_t first, uint64_t pages)
+int64_t balloon_give(const struct memory_args *args)
 {
     uint64_t done;
-    enum error e = space_give(v->space, gfn(first), pages, &done);
-    return outcome(v, e, done);
+    enum error e = space_give(args->v->space, gfn(args->a), args->b, &done);
+    return outcome(args->v, e, done);
 }
 
-int64_t balloon_take(struct vcpu *v, uint64_t first, uint64_t pages)
+int64_t balloon_take(const struct memory_args *args)
 {
     uint64_t done;
-    enum error e = space_take(v->space, gfn(first), pages, v->vm->balloon.target, &done);
+    struct vcpu *v = args->v;
+    enum error e = space_take(v->space, gfn(args->a), args->b, v->vm->balloon.target, &done);
     if (unlikely(seems_short()) && !balloon_memory_is_short())
         balloon_changed();
     return outcome(v, e, done);
 }
 
-int64_t balloon_figure(struct vcpu *v, uint64_t which)
+int64_t balloon_figure(const struct memory_args *args)
 {
-    const struct vm *vm = v->vm;
-    switch (which) {
+    const struct vm *vm = args->v->vm;
+    switch (args->a) {
     case BALLOON_HELD:
-        return (int64_t)space_held(v->space);
+        return (int64_t)space_held(vm->space);
     case BALLOON_TARGET:
         return (int64_t)vm->balloon.target;
     case BALLOON_LEAST:
@@ -184,21 +186,24 @@ int64_t balloon_figure(struct vcpu *v, uint64_t which)
     return -E_INVALID;
 }
 
-int64_t balloon_want(struct vcpu *v, uint64_t pages)
+int64_t balloon_want(const struct memory_args *args)
 {
-    if (pages < least(v->vm) || pages > most(v->vm))
+    struct vm *vm = args->v->vm;
+    if (args->a < least(vm) || args->a > most(vm))
         return -E_INVALID;
-    v->vm->balloon.want = pages;
+    vm->balloon.want = args->a;
     balloon_changed();
-    vcpu_attention(v);
+    vcpu_attention(args->v);
     return 0;
 }
 
-int64_t balloon_event(struct vcpu *v, uint64_t vector)
+int64_t balloon_event(const struct memory_args *args)
 {
+    struct vm *vm = args->v->vm;
+    uint64_t vector = args->a;
     if (vector > 255 || (vector && vector < 16))
         return -E_INVALID;
-    v->vm->balloon.cpu = v->index;
-    v->vm->balloon.vector = (uint8_t)vector;
+    vm->balloon.cpu = args->v->index;
+    vm->balloon.vector = (uint8_t)vector;
     return 0;
 }

@@ -20,9 +20,10 @@ bool balloon_at_rest(void);
 // Whether less than a sixteenth of the box was free when somebody looked last, and no more than an eighth since.
 bool balloon_memory_is_short(void);
 
-// Hypercalls of vCPU `v`: see abi/micronova.h, enum memory_op.
-int64_t balloon_give(struct vcpu *v, uint64_t first, uint64_t pages);
-int64_t balloon_take(struct vcpu *v, uint64_t first, uint64_t pages);
-int64_t balloon_figure(struct vcpu *v, uint64_t which);
-int64_t balloon_want(struct vcpu *v, uint64_t pages);
-int64_t balloon_event(struct vcpu *v, uint64_t vector);
+// Operations of HC_MEMORY (kernel/memory.h): see abi/micronova.h, enum memory_op.
+struct memory_args;
+int64_t balloon_give(const struct memory_args *args);
+int64_t balloon_take(const struct memory_args *args);
+int64_t balloon_figure(const struct memory_args *args);
+int64_t balloon_want(const struct memory_args *args);
+int64_t balloon_event(const struct memory_args *args);

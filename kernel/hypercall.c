@@ -12,8 +12,6 @@
 #include "kernel/vm.h"
 #include "vmx/microscope.h"
 
-enum { UNIT_MAX = 16 };
-
 // ---- Arguments ----
 
 // Copies guest text of `bytes` into buf[max + 1] and terminates it.
@@ -112,10 +110,10 @@ static int64_t call_TIME(const struct call *c)
 
 static int64_t call_BENCH(const struct call *c)
 {
-    char name[TAP_NAME_MAX + 1], unit[UNIT_MAX + 1];
+    char name[TAP_NAME_MAX + 1], unit[BENCH_UNIT_MAX + 1];
     enum error e = call_name(c, call_arg(c, 1), call_arg(c, 2), name, TAP_NAME_MAX);
     if (!e)
-        e = call_name(c, call_arg(c, 3), call_arg(c, 4), unit, UNIT_MAX);
+        e = call_name(c, call_arg(c, 3), call_arg(c, 4), unit, BENCH_UNIT_MAX);
     if (!e && !report_has_room())
         e = E_AGAIN;
     if (e)

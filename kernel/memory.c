@@ -6,12 +6,6 @@
 
 enum { LOG_WORDS = 256 }; // of the log a call
 
-// Arguments behind the operation.
-struct args {
-    struct vcpu *v;
-    uint64_t a, b, c, d;
-};
-
 static int64_t result(enum error e, uint64_t value)
 {
     return e ? -(int64_t)e : (int64_t)value;
@@ -23,13 +17,13 @@ _Static_assert((int)MEMORY_READ == SLOT_READ && (int)MEMORY_WRITE == SLOT_WRITE 
                    (int)MEMORY_EXEC == SLOT_EXEC,
                "the rights of the ABI are a slot's");
 
-static int64_t leaf(const struct args *args)
+static int64_t leaf(const struct memory_args *args)
 {
     bool possible = !(args->a >> (48 - PAGE_SHIFT));
     return possible ? (int64_t)space_leaf_pages(args->v->space, gfn(args->a)) : 0;
 }
 
-static int64_t rights(const struct args *args)
+static int64_t rights(const struct memory_args *args)
 {
     uint64_t done;
     if (args->c > SLOT_RAM)
@@ -103,7 +97,7 @@ static int64_t put_back(struct vm *vm, void *context)
 }
 
 // Serves a request about machine args->a.
-static int64_t log_with(const struct args *args, int64_t (*serve)(struct vm *vm, void *context),
+static int64_t log_with(const struct memory_args *args, int64_t (*serve)(struct vm *vm, void *context),
                         void *context)
 {
     struct vcpu *v = args->v;
@@ -113,28 +107,8 @@ static int64_t log_with(const struct args *args, int64_t (*serve)(struct vm *vm,
     return control_with(args->a, serve, context);
 }
 
-static int64_t log_start(const struct args *args)
-{
-    return log_with(args, start, NULL);
-}
-
-static int64_t log_stop(const struct args *args)
-{
-    return log_with(args, stop, NULL);
-}
-
-static int64_t log_sync(const struct args *args)
-{
-    return log_with(args, sync, NULL);
-}
-
-static int64_t log_passed(const struct args *args)
-{
-    return log_with(args, passed, NULL);
-}
-
 // The lock under which the other was found is not held while this machine's memory is written.
-static int64_t log_read(const struct args *args)
+static int64_t log_read(const struct memory_args *args)
 {
     struct log_part p;
     p.first = args->b;
@@ -148,25 +122,29 @@ static int64_t log_read(const struct args *args)
 
 // ---- Dispatch ----
 
-#define BALLOON(name, ...)                           \
-    static int64_t name(const struct args *args)     \
-    {                                                \
-        return balloon_##name(args->v, __VA_ARGS__); \
-    }
-BALLOON(give, args->a, args->b)
-BALLOON(take, args->a, args->b)
-BALLOON(figure, args->a)
-BALLOON(want, args->a)
-BALLOON(event, args->a)
-#undef BALLOON
-
-static int64_t (*const calls[])(const struct args *args) = {
-    [MEMORY_LEAF] = leaf,  [MEMORY_RIGHTS] = rights,  [LOG_START] = log_start,   [LOG_STOP] = log_stop,
-    [LOG_SYNC] = log_sync, [LOG_READ] = log_read,     [LOG_PASSED] = log_passed, [BALLOON_GIVE] = give,
-    [BALLOON_TAKE] = take, [BALLOON_FIGURE] = figure, [BALLOON_WANT] = want,     [BALLOON_EVENT] = event,
+// Either a call of its own, or what log_with() serves.
+static const struct {
+    int64_t (*call)(const struct memory_args *args);
+    int64_t (*serve)(struct vm *vm, void *context);
+} calls[] = {
+    [MEMORY_LEAF] = {.call = leaf},
+    [MEMORY_RIGHTS] = {.call = rights},
+    [LOG_START] = {.serve = start},
+    [LOG_STOP] = {.serve = stop},
+    [LOG_SYNC] = {.serve = sync},
+    [LOG_READ] = {.call = log_read},
+    [LOG_PASSED] = {.serve = passed},
+    [BALLOON_GIVE] = {.call = balloon_give},
+    [BALLOON_TAKE] = {.call = balloon_take},
+    [BALLOON_FIGURE] = {.call = balloon_figure},
+    [BALLOON_WANT] = {.call = balloon_want},
+    [BALLOON_EVENT] = {.call = balloon_event},
 };
 
 int64_t memory_call(struct vcpu *v, uint64_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
-    return op < array_size(calls) ? calls[op](&(struct args){v, a, b, c, d}) : -E_INVALID;
+    const struct memory_args args = {v, a, b, c, d};
+    if (op >= array_size(calls))
+        return -E_INVALID;
+    return calls[op].serve ? log_with(&args, calls[op].serve, NULL) : calls[op].call(&args);
 }

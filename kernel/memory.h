@@ -2,5 +2,11 @@
 #pragma once
 #include "vmx/vcpu.h"
 
+// Arguments behind the operation.
+struct memory_args {
+    struct vcpu *v;
+    uint64_t a, b, c, d;
+};
+
 // The result for RAX.
 int64_t memory_call(struct vcpu *v, uint64_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
