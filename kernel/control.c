@@ -10,20 +10,18 @@ static struct place {
     const struct verdict *verdict;
     struct blob image;
     bool again, ready; // is to be built once more; its memory is on its way back
-    enum ending how;   // how it has ended, with the exit code; constant from then on
-    uint64_t code;
-} places[VM_MAX + 1]; // by id
+} places[VM_MAX + 1];  // by id
 
-static struct lock lock;                 // guards all of it
-static uint32_t controllers;             // machines with RIGHT_CONTROL
-static uint32_t waiting;                 // places that are `ready`; read without the lock
-static uint64_t ended[MACHINE_IDS / 64]; // which machines have, a bit each
+static struct lock lock;                    // guards all of it
+static uint32_t controllers;                // machines with RIGHT_CONTROL
+static uint32_t waiting;                    // places that are `ready`; read without the lock
+static struct control_end ends[VM_MAX + 1]; // of machines, each once and constant from then on
+static uint32_t ended;                      // how many; read without the lock
 
 void control_init(void)
 {
     memset(places, 0, sizeof(places));
-    memset(ended, 0, sizeof(ended));
-    controllers = waiting = 0;
+    controllers = waiting = ended = 0;
 }
 
 // ---- Coming and going ----
@@ -54,40 +52,18 @@ static void resume_all(void)
             resume(places[id].vm);
 }
 
-// Adds to what `vm` is to be told of ends, if it wants to know.
-static void add_ended(struct vm *vm, unsigned i, uint64_t ids)
-{
-    if (!ids || !services_expects(vm, EVENT_ENDED))
-        return;
-    __atomic_fetch_or(&vm->services->ended[i], ids, __ATOMIC_RELEASE);
-    services_note(vm, EVENT_ENDED);
-}
-
 static void note_end(uint32_t id, enum ending how, uint64_t code)
 {
-    uint64_t bit = 1ull << id % 64;
-    places[id].how = how;
-    places[id].code = code;
-    ended[id / 64] |= bit;
+    ends[ended] = (struct control_end){id, how, code};
+    __atomic_store_n(&ended, ended + 1, __ATOMIC_RELEASE);
     for (uint32_t other = 0; controllers && other <= VM_MAX; other++)
         if (places[other].vm)
-            add_ended(places[other].vm, id / 64, bit);
+            services_note(places[other].vm, EVENT_ENDED);
 }
 
-void control_tell_ended(struct vm *vm)
+const struct control_end *control_end(uint32_t n)
 {
-    lock_take(&lock);
-    for (unsigned i = 0; i < array_size(ended); i++) {
-        __atomic_store_n(&vm->services->ended[i], 0, __ATOMIC_RELAXED);
-        add_ended(vm, i, ended[i]);
-    }
-    lock_release(&lock);
-}
-
-enum ending control_outcome(uint32_t id, uint64_t *code)
-{
-    *code = places[id].code;
-    return places[id].how;
+    return n < __atomic_load_n(&ended, __ATOMIC_ACQUIRE) ? &ends[n] : NULL;
 }
 
 void control_refuse(uint32_t id)

@@ -16,10 +16,13 @@ void control_start(struct vm *vm, const struct verdict *verdict, struct blob ima
 void control_forget(struct vm *vm);
 // There will be no machine with this id.
 void control_refuse(uint32_t id);
-// `vm`, which expects EVENT_ENDED, is told of all that have ended so far, be it the second time.
-void control_tell_ended(struct vm *vm);
-// How a machine has ended of which that event tells; `code`: its exit code. No lock.
-enum ending control_outcome(uint32_t id, uint64_t *code);
+// The n-th machine that has ended, or could not be built; NULL: there are not so many yet. No lock.
+struct control_end {
+    uint32_t id;
+    enum ending how;
+    uint64_t code; // with END_EXIT
+};
+const struct control_end *control_end(uint32_t n);
 // The memory of a machine with how = END_AGAIN goes back: it can be built once more.
 void control_again(uint32_t id);
 // Builds one machine that is to start again. False: there is none. A chore, when no memory is on its way back.

@@ -20,33 +20,25 @@ int64_t serve_CONTROL_WATCH(const struct service_request *r)
     if (!(r->v->rights & RIGHT_CONTROL))
         return -E_DENIED;
     int64_t result = services_watch(r, EVENT_ENDED);
-    if (!result && r->of[1])
-        control_tell_ended(r->v->vm);
+    if (!result && r->of[1]) { // from the first one on
+        __atomic_store_n(&r->services->ends_told, 0, __ATOMIC_SEQ_CST);
+        if (control_end(0))
+            services_note(r->v->vm, EVENT_ENDED);
+    }
     return result;
 }
 
-// The lowest id of those that are to be told.
-static bool next_ended(uint64_t ended[MACHINE_IDS / 64], uint32_t *id)
-{
-    for (unsigned i = 0; i < MACHINE_IDS / 64; i++) {
-        uint64_t ids = __atomic_load_n(&ended[i], __ATOMIC_ACQUIRE);
-        if (ids) {
-            *id = i * 64 + (uint32_t)__builtin_ctzll(ids);
-            return true;
-        }
-    }
-    return false;
-}
-
+// Another vCPU may start anew meanwhile.
 bool tell_ended(struct services *s, unsigned event, uint64_t words[3], bool *more)
 {
-    uint32_t id;
     (void)event;
-    if (!next_ended(s->ended, &id))
+    if (!control_end(__atomic_load_n(&s->ends_told, __ATOMIC_RELAXED)))
         return false;
-    __atomic_fetch_and(&s->ended[id / 64], ~(1ull << id % 64), __ATOMIC_RELAXED);
-    words[0] = id;
-    words[1] = control_outcome(id, &words[2]);
-    *more = next_ended(s->ended, &id);
+    uint32_t n = __atomic_fetch_add(&s->ends_told, 1, __ATOMIC_SEQ_CST);
+    const struct control_end *end = control_end(n);
+    words[0] = end->id;
+    words[1] = end->how;
+    words[2] = end->code;
+    *more = control_end(n + 1);
     return true;
 }

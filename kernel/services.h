@@ -28,7 +28,7 @@ struct services {
     struct end end;
     struct port requests, answers;
     struct events events;
-    uint64_t ended[MACHINE_IDS / 64]; // which have, and it has not been told yet; atomic
+    uint32_t ends_told; // of control_end(): how many it has been told; atomic
     struct alarm {
         struct timeout timeout;
         struct services *of;

@@ -17,7 +17,7 @@
 #include "kernel/machines.h"
 #include "kernel/screen.h"
 
-enum { VM_MAX = 255, MACHINE_IDS = 256 };
+enum { VM_MAX = 255 };
 // Timeouts of a machine: its own, and each vCPU's (kernel/home.c). All that there are may come to one processor, beside
 // a few of its own.
 enum { VM_TIMEOUTS = DEVICE_TIMERS + 4, CPU_TIMEOUTS = 3, PCPU_TIMEOUTS = 16 };
