@@ -48,15 +48,6 @@ static uint64_t need(const struct vm *vm)
     return vm->balloon.want - least(vm);
 }
 
-static void count_in(struct vm *vm, void *context)
-{
-    struct sharing *s = context;
-    if (!vm->machine->balloon)
-        return;
-    s->pages += space_held(vm->space) - least(vm);
-    s->vm[s->count++] = vm;
-}
-
 static void set_target(struct vm *vm, uint64_t target)
 {
     if (vm->balloon.target == target)
@@ -98,18 +89,14 @@ static bool would_be_short(uint64_t available)
     return available < frames.total / (balloon_memory_is_short() ? ENOUGH_SHARE : SHORT_SHARE);
 }
 
-static void tell_pressure_to(struct vm *vm, void *context)
-{
-    (void)context;
-    services_note(vm, EVENT_PRESSURE);
-}
-
 static void look_at_pressure(void)
 {
     if (would_be_short(buddy_available(&frames)) == is_short)
         return;
     __atomic_store_n(&is_short, !is_short, __ATOMIC_RELAXED);
-    control_each(tell_pressure_to, NULL);
+    struct vm *vm;
+    for (uint32_t id = 0; (vm = control_next(&id));)
+        services_note(vm, EVENT_PRESSURE);
 }
 
 static bool seems_short(void)
@@ -121,11 +108,16 @@ static bool seems_short(void)
 
 static void set_targets(void)
 {
-    static struct sharing s;                           // under the lock
+    static struct sharing s; // under the lock
+    struct vm *vm;
     __atomic_store_n(&stale, false, __ATOMIC_SEQ_CST); // what changes from now on is looked at again
     s.count = 0;
     s.pages = buddy_available(&frames);
-    control_each(count_in, &s);
+    for (uint32_t id = 0; (vm = control_next(&id));)
+        if (vm->machine->balloon) {
+            s.pages += space_held(vm->space) - least(vm);
+            s.vm[s.count++] = vm;
+        }
     s.pages -= s.pages / KEPT_SHARE;
     share_out(&s);
     look_at_pressure();
@@ -141,7 +133,9 @@ bool balloon_step(void)
 {
     if (balloon_at_rest())
         return false;
-    control_locked(set_targets);
+    control_lock();
+    set_targets();
+    control_unlock();
     return true;
 }
 

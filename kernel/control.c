@@ -24,6 +24,23 @@ void control_init(void)
     controllers = waiting = ended = 0;
 }
 
+void control_lock(void)
+{
+    lock_take(&lock);
+}
+
+void control_unlock(void)
+{
+    lock_release(&lock);
+}
+
+struct vm *control_next(uint32_t *id)
+{
+    while (*id <= VM_MAX && !places[*id].vm)
+        ++*id;
+    return *id <= VM_MAX ? places[(*id)++].vm : NULL;
+}
+
 // ---- Coming and going ----
 
 // First vCPUs last: they start the others.
@@ -47,18 +64,19 @@ static int64_t resume(struct vm *vm)
 
 static void resume_all(void)
 {
-    for (uint32_t id = 0; id <= VM_MAX; id++)
-        if (places[id].vm && places[id].vm->stops == STOP_PAUSED)
-            resume(places[id].vm);
+    struct vm *vm;
+    for (uint32_t id = 0; (vm = control_next(&id));)
+        if (vm->stops == STOP_PAUSED)
+            resume(vm);
 }
 
 static void note_end(uint32_t id, enum ending how, uint64_t code)
 {
     ends[ended] = (struct control_end){id, how, code};
     __atomic_store_n(&ended, ended + 1, __ATOMIC_RELEASE);
-    for (uint32_t other = 0; controllers && other <= VM_MAX; other++)
-        if (places[other].vm)
-            services_note(places[other].vm, EVENT_ENDED);
+    struct vm *other;
+    for (uint32_t i = 0; controllers && (other = control_next(&i));)
+        services_note(other, EVENT_ENDED);
 }
 
 const struct control_end *control_end(uint32_t n)
@@ -183,20 +201,6 @@ int64_t control_with(uint64_t id, int64_t (*serve)(struct vm *vm, void *context)
         result = p->again || (p->vm && p->vm->how == END_AGAIN) ? -E_AGAIN : -E_NOT_FOUND;
     lock_release(&lock);
     return result;
-}
-
-void control_locked(void (*work)(void))
-{
-    lock_take(&lock);
-    work();
-    lock_release(&lock);
-}
-
-void control_each(void (*visit)(struct vm *vm, void *context), void *context)
-{
-    for (uint32_t id = 0; id <= VM_MAX; id++)
-        if (places[id].vm)
-            visit(places[id].vm, context);
 }
 
 static int64_t serve_request(struct vm *vm, void *request)

@@ -32,9 +32,11 @@ bool control_step(void);
 // -E_NOT_FOUND, or -E_AGAIN for one that is about to start again.
 int64_t control_with(uint64_t id, int64_t (*serve)(struct vm *vm, void *context), void *context);
 
-// Calls `work` under the lock, and `visit` with each machine that can be found, under the lock already.
-void control_locked(void (*work)(void));
-void control_each(void (*visit)(struct vm *vm, void *context), void *context);
+// Between these two no machine is found or forgotten by others.
+void control_lock(void);
+void control_unlock(void);
+// The first machine whose id is *id or more, which becomes its id plus one; NULL: there is none. Under the lock.
+struct vm *control_next(uint32_t *id);
 
 // HC_CONTROL of `v`: what goes to RAX.
 int64_t control_call(struct vcpu *v, uint64_t op, uint64_t id, uint64_t at, uint64_t bytes);

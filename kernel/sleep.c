@@ -99,20 +99,13 @@ void sleep_note_last(void)
 }
 
 // Its memory may still be on its way back, and it may want to know of that.
-static void judge(struct vm *vm, void *context)
+static void judge(struct vm *vm)
 {
     uint64_t asleep = __atomic_load_n(&vm->asleep, __ATOMIC_SEQ_CST);
-    (void)context;
     if (quarantine_poll() || !balloon_at_rest())
         sleep_note_last();
     else if (is_stuck(vm, asleep, true))
         vm_end(vm, END_STUCK, 0, NULL);
-}
-
-static void judge_last(void)
-{
-    if (vm_is_last())
-        control_each(judge, NULL);
 }
 
 bool sleep_step(void)
@@ -120,6 +113,11 @@ bool sleep_step(void)
     if (likely(!__atomic_load_n(&due, __ATOMIC_RELAXED)) ||
         !__atomic_exchange_n(&due, false, __ATOMIC_ACQ_REL))
         return false;
-    control_locked(judge_last);
+    uint32_t id = 0;
+    control_lock();
+    struct vm *vm = vm_is_last() ? control_next(&id) : NULL;
+    if (vm)
+        judge(vm);
+    control_unlock();
     return true;
 }
