@@ -46,7 +46,7 @@ static void room(void *owner)
 
 static void arm(void *owner, enum device_timer which, tsc_t deadline)
 {
-    vm_arm_device(owner, which, deadline);
+    vm_arm(owner, which, deadline);
 }
 
 static void end(void *owner, uint32_t code)

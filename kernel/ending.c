@@ -29,6 +29,10 @@ static void tell_point(struct vm *vm)
     vm_lock(vm);
     guest_console_flush(&vm->console);
     vm_unlock(vm);
+    if (vm->how == END_AGAIN) { // its points so far stand; its end is none
+        log_info("%s: %s", m->name, vm->detail);
+        return;
+    }
     if (is_good(vm)) {
         log_info("%s ended: %s", m->name, vm->detail);
         report_point(POINT_OK, m->name, "end", NULL);
@@ -85,24 +89,11 @@ static bool tell_rows(struct vm *vm, unsigned first)
     return first + ROWS_A_STEP >= vm->rows;
 }
 
-// Its points so far stand; its end is none.
-static void tell_restart(struct vm *vm)
-{
-    vm_lock(vm);
-    guest_console_flush(&vm->console);
-    vm_unlock(vm);
-    log_info("%s: %s", vm->machine->name, vm->detail);
-}
-
 bool ending_tell(struct vm *vm)
 {
     enum { POINT, REGISTERS, SCREEN = 16, ROWS };
     if (!report_has_room())
         return false;
-    if (vm->how == END_AGAIN) {
-        tell_restart(vm);
-        return true;
-    }
     if (vm->told >= ROWS) {
         if (tell_rows(vm, (vm->told - ROWS) * ROWS_A_STEP))
             return true;
@@ -111,6 +102,8 @@ bool ending_tell(struct vm *vm)
             return false;
     } else if (vm->told == POINT) {
         tell_point(vm);
+        if (vm->how == END_AGAIN)
+            return true;
     } else if (!tell_registers(vm, vm->told - REGISTERS)) {
         microscope_table(&vm->teller->vcpu, log_registers, vm);
         if (!wants_screen(vm))

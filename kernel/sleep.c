@@ -21,7 +21,7 @@ static struct outlook look_at_devices(struct vm *vm)
     struct outlook o = {0};
     vm_lock(vm);
     for (unsigned i = 0; i < DEVICE_TIMERS; i++)
-        o.armed |= vm->device[i].deadline.v != ~0ull;
+        o.armed |= vm->timer[i].deadline.v != ~0ull;
     o.pic = pic_pending(&vm->devices->pic);
     o.signals = ioapic_signals(&vm->devices->ioapic);
     vm_unlock(vm);

@@ -1,8 +1,8 @@
 // Which vCPUs of a machine sleep: halted without an alarm of their own, or waiting for a SIPI. When all do, and nothing
 // else can wake one of them, the machine is stuck. Pure.
 //
-// What other machines do can wake it as long as there are some. The last machine of the box can only be told of what they
-// left behind: whether it is stuck a chore decides, when there is nothing else to do.
+// What other machines do can wake it as long as there are some. The last machine of the box can only be told of what
+// they left behind: whether it is stuck a chore decides, when there is nothing else to do.
 //
 // A vCPU is counted on its home alone; the counter tells also whether one woke since, so that who goes to sleep last
 // can look at the others without stopping them: a sleeper sends nothing, so what is found quiet stays so while nobody

@@ -287,10 +287,6 @@ void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail)
 
 void vm_end_from_device(struct vm *vm, enum ending how, uint64_t code)
 {
-    if (vm->cpu_count == 1) {
-        vm_end(vm, how, code, NULL);
-        return;
-    }
     vm->device_code = code;
     vm->device_ending = how;
     cpu_look(cpu_here(vm));
@@ -340,7 +336,7 @@ size_t vm_console_write(struct vm *vm, const char *bytes, size_t n)
     if (!vm->machine->console)
         return n;
     size_t taken = guest_console_write(&vm->console, bytes, n, rdtsc());
-    if (vm->console.deadline.v != ~0ull)
-        vm_want_partial(vm);
+    if (vm->console.deadline.v != ~0ull && vm->timer[VM_TIMER_PARTIAL].deadline.v == ~0ull)
+        vm_arm(vm, VM_TIMER_PARTIAL, vm->console.deadline);
     return taken;
 }

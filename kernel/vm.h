@@ -18,9 +18,11 @@
 #include "kernel/screen.h"
 
 enum { VM_MAX = 255 };
+// Timers that any vCPU may set: those of devices (enum device_timer), and when a partial console line goes out.
+enum { VM_TIMER_PARTIAL = DEVICE_TIMERS, VM_TIMERS };
 // Timeouts of a machine: its own, and each vCPU's (kernel/home.c). All that there are may come to one processor, beside
 // a few of its own.
-enum { VM_TIMEOUTS = DEVICE_TIMERS + 4, CPU_TIMEOUTS = 3, PCPU_TIMEOUTS = 16 };
+enum { VM_TIMEOUTS = VM_TIMERS + 3, CPU_TIMEOUTS = 3, PCPU_TIMEOUTS = 16 };
 enum { TIMEOUTS_MAX = VM_MAX * (VM_TIMEOUTS + MACHINE_VCPUS_MAX * CPU_TIMEOUTS) + PCPU_TIMEOUTS };
 
 enum vm_stop { STOP_ENDED = 1, STOP_PAUSED = 2 }; // why none of its vCPUs is to run
@@ -64,13 +66,12 @@ struct vm {
     enum ending device_ending; // with END_COUNT: no device ended it
     uint64_t device_code;
     uint32_t wanted; // other processors ask: enum vm_want
-    struct device_timeout {
+    struct vm_timer {
         struct timeout timeout;
         struct vm *vm;
         tsc_t deadline;      // as asked for
-    } device[DEVICE_TIMERS]; // next events of devices
+    } timer[VM_TIMERS];      // next events of devices, and of the console
     struct timeout deadline; // timeout=
-    struct timeout partial;  // a partial console line goes out
     struct timeout look;     // at the screen
     struct timeout flip;     // test hook flip=
 };
@@ -104,7 +105,7 @@ bool vm_is_last(void);
 // report and the way back of what it owned are chores of their homes. `code`: the exit code with END_EXIT; `detail`:
 // a sentence, or NULL for the ending's own.
 void vm_end(struct vm *vm, enum ending how, uint64_t code, const char *detail);
-// The same from a device, under the machine's lock: at the next look at events when there are several vCPUs.
+// The same from a device, under the machine's lock: at the next look at events.
 void vm_end_from_device(struct vm *vm, enum ending how, uint64_t code);
 // All its vCPUs have left: gives everything back.
 void vm_destroy(struct vm *vm);
@@ -121,8 +122,7 @@ void vm_start_timeouts(struct vm *vm);
 void vm_for_timeouts(struct vm *vm, void (*act)(struct timeouts *ts, struct timeout *t));
 // What other processors asked for.
 void vm_home_work(struct vm *vm);
-// From any processor, under the lock: the console has a partial line; a device wants a call at `deadline`.
-void vm_want_partial(struct vm *vm);
 // Any processor: bytes for its serial port wait, or that has room again.
 void vm_want_input(struct vm *vm);
-void vm_arm_device(struct vm *vm, enum device_timer which, tsc_t deadline);
+// Any processor, under the lock: what timer `which` of VM_TIMERS is for is done at `deadline`, ~0: never.
+void vm_arm(struct vm *vm, unsigned which, tsc_t deadline);

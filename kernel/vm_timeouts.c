@@ -21,16 +21,6 @@ static void deadline_passed(struct timeout *t)
     vm_end(container_of(t, struct vm, deadline), END_TIMEOUT, 0, NULL);
 }
 
-static void flush_partial(struct timeout *t)
-{
-    struct vm *vm = container_of(t, struct vm, partial);
-    vm_lock(vm);
-    guest_console_poll(&vm->console, rdtsc());
-    vm_unlock(vm);
-    if (vm->console.deadline.v != ~0ull)
-        set_timeout(vm, t, vm->console.deadline);
-}
-
 enum { LOOK_US = 20000, FLIP_US = 10000 };
 
 static void look_at_screen(struct timeout *t)
@@ -55,25 +45,30 @@ static void flip_bit(struct timeout *t)
 
 // What is asked for by other processors, and what is put off: done when the first vCPU looks at its events.
 enum vm_want {
-    WANT_PARTIAL = 1,
-    WANT_INPUT = 2,
-    WANT_DEVICE = 4,                            // shifted by enum device_timer
-    WANT_EXPIRED = WANT_DEVICE << DEVICE_TIMERS // likewise
+    WANT_INPUT = 1,
+    WANT_TIMER = 2,                        // shifted by the timer's number
+    WANT_EXPIRED = WANT_TIMER << VM_TIMERS // likewise
 };
 
-// Under the lock. The device asks anew, or for nothing.
-static void expire(struct vm *vm, enum device_timer which)
+// Under the lock. What it is for asks anew, or for nothing.
+static void expire(struct vm *vm, unsigned which)
 {
-    vm->device[which].deadline = tsc(~0ull);
-    devices_expire(vm->devices, which);
+    vm->timer[which].deadline = tsc(~0ull);
+    if (which != VM_TIMER_PARTIAL) {
+        devices_expire(vm->devices, (enum device_timer)which);
+        return;
+    }
+    guest_console_poll(&vm->console, rdtsc());
+    if (vm->console.deadline.v != ~0ull)
+        vm_arm(vm, which, vm->console.deadline);
 }
 
 // As with the timers of local APICs (kernel/cpu.c): what a device does, it does in its machine's turns.
-static void device_event(struct timeout *t)
+static void timer_event(struct timeout *t)
 {
-    struct device_timeout *d = container_of(t, struct device_timeout, timeout);
-    struct vm *vm = d->vm;
-    enum device_timer which = (enum device_timer)(d - vm->device);
+    struct vm_timer *timer = container_of(t, struct vm_timer, timeout);
+    struct vm *vm = timer->vm;
+    unsigned which = (unsigned)(timer - vm->timer);
     if (this_pcpu()->current != &vm->cpus[0]->vcpu) {
         __atomic_fetch_or(&vm->wanted, WANT_EXPIRED << which, __ATOMIC_RELEASE);
         cpu_look(vm->cpus[0]);
@@ -86,13 +81,12 @@ static void device_event(struct timeout *t)
 
 void vm_init_timeouts(struct vm *vm)
 {
-    for (unsigned i = 0; i < DEVICE_TIMERS; i++) {
-        vm->device[i].vm = vm;
-        vm->device[i].deadline = tsc(~0ull);
-        timeout_init(&vm->device[i].timeout, device_event);
+    for (unsigned i = 0; i < VM_TIMERS; i++) {
+        vm->timer[i].vm = vm;
+        vm->timer[i].deadline = tsc(~0ull);
+        timeout_init(&vm->timer[i].timeout, timer_event);
     }
     timeout_init(&vm->deadline, deadline_passed);
-    timeout_init(&vm->partial, flush_partial);
     timeout_init(&vm->look, look_at_screen);
     timeout_init(&vm->flip, flip_bit);
 }
@@ -111,31 +105,15 @@ void vm_start_timeouts(struct vm *vm)
 
 void vm_for_timeouts(struct vm *vm, void (*act)(struct timeouts *ts, struct timeout *t))
 {
-    struct timeout *const all[] = {&vm->deadline, &vm->partial, &vm->look, &vm->flip};
-    _Static_assert(array_size(all) + DEVICE_TIMERS == VM_TIMEOUTS, "all of them");
+    struct timeout *const all[] = {&vm->deadline, &vm->look, &vm->flip};
+    _Static_assert(array_size(all) + VM_TIMERS == VM_TIMEOUTS, "all of them");
     for (unsigned i = 0; i < array_size(all); i++)
         act(this_pcpu()->timeouts, all[i]);
-    for (unsigned i = 0; i < DEVICE_TIMERS; i++)
-        act(this_pcpu()->timeouts, &vm->device[i].timeout);
+    for (unsigned i = 0; i < VM_TIMERS; i++)
+        act(this_pcpu()->timeouts, &vm->timer[i].timeout);
 }
 
 // ---- On its behalf, from elsewhere ----
-
-// Whether the caller is on the home. If not, the home is asked.
-static bool at_home(struct vm *vm, uint32_t want)
-{
-    if (home_of(vm) == this_pcpu())
-        return true;
-    __atomic_fetch_or(&vm->wanted, want, __ATOMIC_RELEASE);
-    cpu_look(vm->cpus[0]);
-    return false;
-}
-
-void vm_want_partial(struct vm *vm)
-{
-    if (at_home(vm, WANT_PARTIAL) && vm->partial.index == TIMEOUT_IDLE)
-        set_timeout(vm, &vm->partial, vm->console.deadline);
-}
 
 void vm_want_input(struct vm *vm)
 {
@@ -143,23 +121,28 @@ void vm_want_input(struct vm *vm)
     cpu_look(vm->cpus[0]);
 }
 
-// The vCPU that runs has its own deadline set anew.
-static void arm_device(struct vm *vm, struct device_timeout *d)
+// On the home. The vCPU that runs has its own deadline set anew.
+static void arm(struct vm *vm, struct vm_timer *timer)
 {
-    if (d->deadline.v == ~0ull) {
-        timeout_cancel(home_of(vm)->timeouts, &d->timeout);
+    if (timer->deadline.v == ~0ull) {
+        timeout_cancel(home_of(vm)->timeouts, &timer->timeout);
         return;
     }
-    set_timeout(vm, &d->timeout, d->deadline);
+    set_timeout(vm, &timer->timeout, timer->deadline);
     if (this_pcpu()->current)
         vcpu_attention(this_pcpu()->current);
 }
 
-void vm_arm_device(struct vm *vm, enum device_timer which, tsc_t deadline)
+// From elsewhere the home is asked.
+void vm_arm(struct vm *vm, unsigned which, tsc_t deadline)
 {
-    vm->device[which].deadline = deadline;
-    if (at_home(vm, WANT_DEVICE << which))
-        arm_device(vm, &vm->device[which]);
+    vm->timer[which].deadline = deadline;
+    if (home_of(vm) == this_pcpu()) {
+        arm(vm, &vm->timer[which]);
+        return;
+    }
+    __atomic_fetch_or(&vm->wanted, WANT_TIMER << which, __ATOMIC_RELEASE);
+    cpu_look(vm->cpus[0]);
 }
 
 void vm_home_work(struct vm *vm)
@@ -168,15 +151,13 @@ void vm_home_work(struct vm *vm)
         return;
     uint32_t wanted = __atomic_exchange_n(&vm->wanted, 0, __ATOMIC_ACQUIRE);
     vm_lock(vm);
-    if (wanted & WANT_PARTIAL)
-        vm_want_partial(vm);
     if (wanted & WANT_INPUT)
         input_deliver(vm);
-    for (unsigned i = 0; i < DEVICE_TIMERS; i++) {
-        if (wanted & WANT_DEVICE << i)
-            arm_device(vm, &vm->device[i]);
+    for (unsigned i = 0; i < VM_TIMERS; i++) {
+        if (wanted & WANT_TIMER << i)
+            arm(vm, &vm->timer[i]);
         if (wanted & WANT_EXPIRED << i)
-            expire(vm, (enum device_timer)i);
+            expire(vm, i);
     }
     vm_unlock(vm);
 }

@@ -57,7 +57,7 @@ static inline uint64_t wall_us(void *owner)
 
 static inline void arm(void *owner, enum device_timer which, tsc_t deadline)
 {
-    vm_arm_device(owner, which, deadline);
+    vm_arm(owner, which, deadline);
 }
 
 static inline void room(void *owner)

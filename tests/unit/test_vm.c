@@ -248,23 +248,23 @@ static void devices_act_in_their_machines_turns(void **state)
     struct vm *vm = adopt();
     struct vcpu *running = this_pcpu()->current;
     tsc_t late = tsc(rdtsc().v + tsc_hz);
-    vm_arm_device(vm, DEVICE_TIMER_PIT, tsc(1));
+    vm_arm(vm, DEVICE_TIMER_PIT, tsc(1));
     timeouts_run(&heaps[0], late);
     assert_int_equal(vm->wanted, 0);
 
-    vm_arm_device(vm, DEVICE_TIMER_PIT, tsc(1));
+    vm_arm(vm, DEVICE_TIMER_PIT, tsc(1));
     this_pcpu()->current = NULL;
     looks = 0;
     timeouts_run(&heaps[0], late);
     assert_int_not_equal(vm->wanted, 0);
     assert_int_equal(looks, 1);
-    assert_int_equal(vm->device[DEVICE_TIMER_PIT].timeout.index, TIMEOUT_IDLE);
+    assert_int_equal(vm->timer[DEVICE_TIMER_PIT].timeout.index, TIMEOUT_IDLE);
 
     this_pcpu()->current = running;
-    vm->device[DEVICE_TIMER_PIT].deadline = tsc(1);
+    vm->timer[DEVICE_TIMER_PIT].deadline = tsc(1);
     vm_home_work(vm);
     assert_int_equal(vm->wanted, 0);
-    assert_int_not_equal(vm->device[DEVICE_TIMER_PIT].deadline.v,
+    assert_int_not_equal(vm->timer[DEVICE_TIMER_PIT].deadline.v,
                          1); // the channel was asked, and said when next
     vm_end(vm, END_EXIT, 0, NULL);
     reap();

@@ -17,7 +17,7 @@ static struct vm *send_away(struct verdict v[2])
     assert_true(create(&v[1], 1, "stays mem=1088K cpu=0"));
     vm_all_built();
     struct vm *goes = adopt();
-    vm_arm_device(goes, DEVICE_TIMER_RTC, tsc(rdtsc().v + 1000 * tsc_hz));
+    vm_arm(goes, DEVICE_TIMER_RTC, tsc(rdtsc().v + 1000 * tsc_hz));
     timeout_set(&heaps[0], &goes->cpus[0]->timer, tsc(rdtsc().v + 1000 * tsc_hz)); // the local APIC's
     sched_end_turn(&goes->cpus[0]->vcpu.sched);
     assert_string_equal(adopt()->machine->name, "stays");
@@ -91,9 +91,9 @@ static void a_timer_that_changes_on_the_way_is_not_set_twice(void **state)
     (void)state;
     struct vm *goes = send_away(v);
     on(1);
-    vm_arm_device(goes, DEVICE_TIMER_RTC, tsc(rdtsc().v + 2000 * tsc_hz));
+    vm_arm(goes, DEVICE_TIMER_RTC, tsc(rdtsc().v + 2000 * tsc_hz));
     assert_int_equal(heaps[1].count, 1);
-    vm_arm_device(goes, DEVICE_TIMER_RTC, tsc(~0ull));
+    vm_arm(goes, DEVICE_TIMER_RTC, tsc(~0ull));
     assert_ptr_equal(adopt(), goes);
     assert_int_equal(heaps[1].count, 2); // timeout= and the local APIC's
     end_here(goes);

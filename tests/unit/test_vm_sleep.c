@@ -13,7 +13,7 @@ static bool waits(const char *line, bool interrupts_on, bool armed)
     assert_true(create(&v, 0, line));
     struct vm *vm = adopt();
     if (armed)
-        vm_arm_device(vm, DEVICE_TIMER_RTC, tsc(rdtsc().v + tsc_hz));
+        vm_arm(vm, DEVICE_TIMER_RTC, tsc(rdtsc().v + tsc_hz));
     for (uint32_t i = 1; i < vm->cpu_count; i++)
         assert_false(sleep_fall(vm->cpus[i], false));
     bool result = !sleep_fall(vm->cpus[0], interrupts_on);
@@ -65,13 +65,13 @@ static void who_sleeps_wakes_by_what_waits(void **state)
     assert_true(sleep_fall(b, false)); // which it does not hear
     timeout_cancel(&heaps[0], &b->timer);
 
-    vm_arm_device(vm, DEVICE_TIMER_PIT, tsc(rdtsc().v + tsc_hz));
+    vm_arm(vm, DEVICE_TIMER_PIT, tsc(rdtsc().v + tsc_hz));
     assert_true(sleep_fall(a, false));
     vm->devices->ioapic.entry[2] = DELIVER_NMI << 8; // heeded with interrupts off
     assert_false(sleep_fall(a, false));
     vm->devices->ioapic.entry[2] |= 1 << 16;
     assert_true(sleep_fall(a, false));
-    vm_arm_device(vm, DEVICE_TIMER_PIT, tsc(~0ull));
+    vm_arm(vm, DEVICE_TIMER_PIT, tsc(~0ull));
     assert_true(sleep_fall(a, true));
     vm->balloon.vector = 0x40;
     assert_false(sleep_fall(a, true));
