@@ -111,10 +111,11 @@ bool events_noted(struct port *p)
 
 bool events_take(struct port *p, struct message *m, bool *noted)
 {
-    *noted = events_noted(p);
-    if (!*noted)
+    *noted = false;
+    if (!p->events)
         return false;
     struct events *e = take(p);
+    *noted = e->noted;
     bool got = e->noted && tell(p, next(e), m);
     release(p);
     return got;

@@ -84,20 +84,20 @@ enum error port_send(struct port *p, const struct message *m)
     return E_OK;
 }
 
-enum error port_answer(struct port *p, void (*make)(struct message *m, void *context), void *context)
+bool port_begin_answer(struct port *p)
 {
-    struct message m;
     lock_take(&p->writers);
     bool room = p->tail - __atomic_load_n(&p->head, __ATOMIC_ACQUIRE) < PORT_DEPTH;
-    if (room) {
-        make(&m, context);
-        port_put(p, &m);
-    }
-    lock_release(&p->writers);
     if (!room)
-        return E_AGAIN;
+        lock_release(&p->writers);
+    return room;
+}
+
+void port_end_answer(struct port *p, const struct message *m)
+{
+    port_put(p, m);
+    lock_release(&p->writers);
     port_arrived(p);
-    return E_OK;
 }
 
 // ---- Receiving ----

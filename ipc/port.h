@@ -159,9 +159,10 @@ static inline_always void port_arrived(struct port *p)
 // E_GONE: the machine behind it has ended. Any vCPU of the writer.
 enum error port_send(struct port *p, const struct message *m);
 
-// From the hypervisor's end: has `make` make a message and puts it into `p`, while no other vCPU of the reader's
-// machine does the same. E_AGAIN: there is no place, and `make` was not called. Any vCPU of that machine.
-enum error port_answer(struct port *p, void (*make)(struct message *m, void *context), void *context);
+// From the hypervisor's end: whether `p` has a place. If so, it is kept, and other vCPUs of the reader's machine wait,
+// until port_end_answer() fills it. Any vCPU of that machine.
+bool port_begin_answer(struct port *p);
+void port_end_answer(struct port *p, const struct message *m);
 
 // Whoever takes a vCPU's bit off `look` lets it run, and only he.
 static inline_always bool end_take_waiter(struct end *e, unsigned cpu)
@@ -250,8 +251,8 @@ static inline_always void end_stop_waiting(struct end *e, unsigned cpu)
 }
 
 // Whether an interrupt of some port in is still to come, of the hypervisor's events only one of `events` (bits). Asked
-// when all vCPUs of the machine halt; if the answer is no, every interrupt that there was to come was raised before. Takes
-// the end's lock.
+// when all vCPUs of the machine halt; if the answer is no, every interrupt that there was to come was raised before.
+// Takes the end's lock.
 bool end_awaits_interrupt(struct end *e, uint32_t events);
 
 // Arrival of a message at `in` from now on interrupts vCPU `cpu` with `vector`, unless a vCPU waits for it; so does one

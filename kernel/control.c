@@ -54,12 +54,16 @@ void control_start(struct vm *vm, const struct verdict *verdict, struct blob ima
     lock_release(&lock);
 }
 
-static int64_t resume(struct vm *vm)
+static void look_all(struct vm *vm)
 {
-    __atomic_fetch_and(&vm->stops, ~(uint32_t)STOP_PAUSED, __ATOMIC_RELEASE);
     for (uint32_t i = 0; i < vm->cpu_count; i++)
         cpu_look(vm->cpus[i]);
-    return 0;
+}
+
+static void resume(struct vm *vm)
+{
+    __atomic_fetch_and(&vm->stops, ~(uint32_t)STOP_PAUSED, __ATOMIC_RELEASE);
+    look_all(vm);
 }
 
 static void resume_all(void)
@@ -140,27 +144,17 @@ bool control_step(void)
 
 // ---- Requests ----
 
-static int64_t pause(struct vm *vm)
+// One that is about to start again is not gone.
+struct vm *control_find(uint64_t id, int64_t *error)
 {
-    __atomic_fetch_or(&vm->stops, STOP_PAUSED, __ATOMIC_RELEASE);
-    for (uint32_t i = 0; i < vm->cpu_count; i++)
-        cpu_look(vm->cpus[i]);
-    return 0;
+    const struct place *p = id <= VM_MAX ? &places[id] : NULL;
+    if (p && p->vm && !(p->vm->stops & STOP_ENDED))
+        return p->vm;
+    *error = p && (p->again || (p->vm && p->vm->how == END_AGAIN)) ? -E_AGAIN : -E_NOT_FOUND;
+    return NULL;
 }
 
-static int64_t reset(struct vm *vm)
-{
-    vm_end(vm, END_AGAIN, 0, "reset by another machine");
-    return 0;
-}
-
-static int64_t destroy(struct vm *vm)
-{
-    vm_end(vm, END_DESTROYED, 0, NULL);
-    return 0;
-}
-
-static int64_t ticks(struct vm *vm)
+static int64_t ticks(const struct vm *vm)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < vm->cpu_count; i++)
@@ -168,44 +162,29 @@ static int64_t ticks(struct vm *vm)
     return (int64_t)sum;
 }
 
-static int64_t found(struct vm *vm)
+// Under the lock.
+static int64_t serve(struct vm *vm, enum control_op op)
 {
-    (void)vm;
-    return 0;
-}
-
-static const struct request {
-    int64_t (*serve)(struct vm *vm); // under the lock
-    bool others_only;
-} requests[] = {
-    [CONTROL_NAME] = {found,   false},
-      [CONTROL_PAUSE] = {pause,   true },
-      [CONTROL_RESUME] = {resume,  true },
-    [CONTROL_RESET] = {reset,   true },
-      [CONTROL_DESTROY] = {destroy, true },
-      [CONTROL_TICKS] = {ticks,   false},
-};
-
-// One that is about to start again is not gone.
-int64_t control_with(uint64_t id, int64_t (*serve)(struct vm *vm, void *context), void *context)
-{
-    int64_t result;
-    if (id > VM_MAX)
-        return -E_NOT_FOUND;
-    struct place *p = &places[id];
-    lock_take(&lock);
-    bool here = p->vm && !(p->vm->stops & STOP_ENDED);
-    if (here)
-        result = serve(p->vm, context);
-    else
-        result = p->again || (p->vm && p->vm->how == END_AGAIN) ? -E_AGAIN : -E_NOT_FOUND;
-    lock_release(&lock);
-    return result;
-}
-
-static int64_t serve_request(struct vm *vm, void *request)
-{
-    return ((const struct request *)request)->serve(vm);
+    switch (op) {
+    case CONTROL_PAUSE:
+        __atomic_fetch_or(&vm->stops, STOP_PAUSED, __ATOMIC_RELEASE);
+        look_all(vm);
+        return 0;
+    case CONTROL_RESUME:
+        resume(vm);
+        return 0;
+    case CONTROL_RESET:
+        vm_end(vm, END_AGAIN, 0, "reset by another machine");
+        return 0;
+    case CONTROL_DESTROY:
+        vm_end(vm, END_DESTROYED, 0, NULL);
+        return 0;
+    case CONTROL_TICKS:
+        return ticks(vm);
+    case CONTROL_NAME:
+        return 0; // it is there
+    }
+    return -E_INVALID;
 }
 
 static int64_t tell_name(struct space *to, const char *name, uint64_t at, uint64_t bytes)
@@ -219,11 +198,17 @@ static int64_t tell_name(struct space *to, const char *name, uint64_t at, uint64
 
 int64_t control_call(struct vcpu *v, uint64_t op, uint64_t id, uint64_t at, uint64_t bytes)
 {
+    int64_t result;
     if (!(v->rights & RIGHT_CONTROL))
         return -E_DENIED;
-    if (op >= array_size(requests) || (requests[op].others_only && id == v->vm_id))
+    if (op > CONTROL_TICKS || (id == v->vm_id && op != CONTROL_NAME && op != CONTROL_TICKS))
         return -E_INVALID;
-    int64_t result = control_with(id, serve_request, (void *)&requests[op]);
-    return op == CONTROL_NAME && !result ? tell_name(v->space, places[id].verdict->machine.name, at, bytes)
-                                         : result;
+    control_lock();
+    struct vm *vm = control_find(id, &result);
+    if (vm)
+        result = serve(vm, (enum control_op)op);
+    control_unlock();
+    if (op == CONTROL_NAME && vm)
+        return tell_name(v->space, places[id].verdict->machine.name, at, bytes);
+    return result;
 }

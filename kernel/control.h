@@ -28,15 +28,13 @@ void control_again(uint32_t id);
 // Builds one machine that is to start again. False: there is none. A chore, when no memory is on its way back.
 bool control_step(void);
 
-// Calls `serve` with the machine of that id, which does not go away meanwhile, under the lock; what it returns, or
-// -E_NOT_FOUND, or -E_AGAIN for one that is about to start again.
-int64_t control_with(uint64_t id, int64_t (*serve)(struct vm *vm, void *context), void *context);
-
 // Between these two no machine is found or forgotten by others.
 void control_lock(void);
 void control_unlock(void);
 // The first machine whose id is *id or more, which becomes its id plus one; NULL: there is none. Under the lock.
 struct vm *control_next(uint32_t *id);
+// The machine of that id. Under the lock. NULL: there is none, -E_NOT_FOUND, or it is about to start again, -E_AGAIN.
+struct vm *control_find(uint64_t id, int64_t *error);
 
 // HC_CONTROL of `v`: what goes to RAX.
 int64_t control_call(struct vcpu *v, uint64_t op, uint64_t id, uint64_t at, uint64_t bytes);

@@ -4,7 +4,6 @@
 #include "arch/log.h"
 #include "arch/pcpu.h"
 #include "arch/tsc.h"
-#include "kernel/call.h"
 #include "kernel/control.h"
 #include "kernel/memory.h"
 #include "kernel/probe.h"
@@ -21,12 +20,6 @@ static enum error read_text(const struct call *c, uint64_t at, uint64_t bytes, c
         return E_TOO_BIG;
     buf[bytes] = 0;
     return bytes ? guest_read(c->v->space, gpa(at), buf, bytes) : E_OK;
-}
-
-static bool is_name_char(char ch)
-{
-    return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '.' ||
-           ch == '_' || ch == '+' || ch == '-';
 }
 
 enum error call_name(const struct call *c, uint64_t at, uint64_t bytes, char *buf, size_t max)

@@ -3,7 +3,6 @@
 #include "arch/pcpu.h"
 #include "arch/tsc.h"
 #include "dev/lapic_impl.h"
-#include "kernel/call.h"
 #include "kernel/hypercall.h"
 #include "kernel/peers.h"
 #include "kernel/services.h"

@@ -6,7 +6,7 @@
 #include "kernel/regex.h"
 #include "sched/sched.h"
 
-static bool is_name_char(char c)
+bool is_name_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
            c == '_' || c == '+' || c == '-';

@@ -42,6 +42,8 @@ struct machine {
 // line had one.
 enum error machine_parse(struct machine *m, const char *line, struct reason *why);
 
+// Of names of machines and of points: A-Z a-z 0-9 . _ + -
+bool is_name_char(char c);
 // Where its window begins, behind its memory and clear of the local APICs' pages.
 gfn_t machine_window(const struct machine *m);
 // Copies the n-th name (from 0) of its ipc=. False: there are not so many.

@@ -104,7 +104,13 @@ static int64_t log_with(const struct memory_args *args, int64_t (*serve)(struct 
     if (!(v->rights & RIGHT_CONTROL) && !(v->rights & RIGHT_LOG && args->a == v->vm_id))
         return -E_DENIED;
     vcpu_attention(v); // it may be about this machine
-    return control_with(args->a, serve, context);
+    int64_t result;
+    control_lock();
+    struct vm *vm = control_find(args->a, &result);
+    if (vm)
+        result = serve(vm, context);
+    control_unlock();
+    return result;
 }
 
 // The lock under which the other was found is not held while this machine's memory is written.

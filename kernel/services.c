@@ -48,22 +48,15 @@ void services_call(struct vcpu *v, struct port *p, struct message *m)
     *m = answer;
 }
 
-struct sent {
-    struct port *through;
-    const struct message *m;
-};
-
-static void make_answer(struct message *m, void *context)
-{
-    const struct sent *s = context;
-    *m = *s->m;
-    services_call(this_pcpu()->current, s->through, m);
-}
-
 enum error services_serve(struct port *p, const struct message *m)
 {
-    struct sent s = {p, m};
-    return port_answer(&behind(p)->answers, make_answer, &s);
+    struct port *answers = &behind(p)->answers;
+    struct message answer = *m;
+    if (!port_begin_answer(answers))
+        return E_AGAIN;
+    services_call(this_pcpu()->current, p, &answer);
+    port_end_answer(answers, &answer);
+    return E_OK;
 }
 
 // ---- Events ----

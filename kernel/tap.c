@@ -1,6 +1,7 @@
 #include "kernel/tap.h"
 #include "arch/format.h"
 #include "arch/string.h"
+#include "kernel/machine.h"
 #include "kernel/report.h"
 
 // Text on its way into a buffer that is known to be big enough.
@@ -107,19 +108,13 @@ size_t tap_end(struct tap *t, char *out)
     return n + format(out + n, TAP_LINE_MAX - n, "\n");
 }
 
-static bool is_plain(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           (c && strchr("._+/-", c));
-}
-
 size_t tap_identity(char *out, const char *machine, const char *name)
 {
     size_t n =
         format(out, TAP_IDENTITY_MAX, "%s/%s", *machine ? machine : "unnamed", *name ? name : "unnamed");
     n = min_u64(n, TAP_IDENTITY_MAX - 1);
     for (size_t i = 0; i < n; i++)
-        if (!is_plain(out[i]))
+        if (!is_name_char(out[i]) && out[i] != '/')
             out[i] = '_';
     return n;
 }

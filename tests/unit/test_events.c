@@ -42,19 +42,16 @@ static void raise_vector(struct end *e, unsigned cpu, uint8_t vector)
     raised++;
 }
 
-static void make(struct message *m, void *context)
-{
-    serves++;
-    *m = (struct message){
-        {*(const uint64_t *)context, 1, 2, 3}
-    };
-}
-
 static enum error serve(struct port *p, const struct message *m)
 {
     assert_ptr_equal(p, &requests);
-    uint64_t word = m->word[0];
-    return port_answer(&answers, make, &word);
+    if (!port_begin_answer(&answers))
+        return E_AGAIN;
+    serves++;
+    port_end_answer(&answers, &(struct message){
+                                  {m->word[0], 1, 2, 3}
+    });
+    return E_OK;
 }
 
 // Some stay noted, some have nothing to say.
