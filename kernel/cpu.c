@@ -3,6 +3,8 @@
 #include "arch/pcpu.h"
 #include "dev/devices.h"
 #include "kernel/ipc.h"
+#include "kernel/hypercall.h"
+#include "kernel/run.h"
 #include "kernel/sleep.h"
 #include "kernel/vm.h"
 #include "sdm/msr.h"
@@ -335,7 +337,7 @@ static void park(struct cpu *c)
         vm_end(v->vm, END_STUCK, 0, NULL);
 }
 
-bool cpu_events(struct vcpu *v)
+static bool cpu_events(struct vcpu *v)
 {
     struct cpu *c = cpu_of(v);
     if (lapic_posted(&c->lapic))
@@ -359,7 +361,7 @@ bool cpu_events(struct vcpu *v)
     return false;
 }
 
-void cpu_halt(struct vcpu *v, bool interrupts_on)
+static void cpu_halt(struct vcpu *v, bool interrupts_on)
 {
     struct cpu *c = cpu_of(v);
     look_at_requests(c);
@@ -379,7 +381,7 @@ static bool is_x2apic(uint32_t msr)
     return msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST;
 }
 
-bool cpu_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+static bool cpu_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
     struct lapic *l = &cpu_of(v)->lapic;
     if (msr == MSR_TSC_DEADLINE)
@@ -413,12 +415,12 @@ static noinline_cold bool write_other(struct vcpu *v, uint32_t msr, uint64_t val
     return true;
 }
 
-bool cpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+static bool cpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     return likely(is_x2apic(msr)) ? lapic_wrmsr(&cpu_of(v)->lapic, msr, value) : write_other(v, msr, value);
 }
 
-void cpu_eoi(struct vcpu *v)
+static void cpu_eoi(struct vcpu *v)
 {
     lapic_end_of_interrupt(&cpu_of(v)->lapic);
     cpu_offer(v);
@@ -440,24 +442,24 @@ void cpu_self_ipi(struct vcpu *v, uint8_t vector, bool interrupts_on)
         request_self_ipi(v, vector);
 }
 
-void cpu_apic_written(struct vcpu *v, uint32_t offset)
+static void cpu_apic_written(struct vcpu *v, uint32_t offset)
 {
     lapic_written(&cpu_of(v)->lapic, offset);
     cpu_offer(v);
 }
 
-void cpu_apic_ended(struct vcpu *v, uint8_t vector)
+static void cpu_apic_ended(struct vcpu *v, uint8_t vector)
 {
     lapic_ended(&cpu_of(v)->lapic, vector);
     cpu_offer(v);
 }
 
-uint64_t cpu_cr8_read(struct vcpu *v)
+static uint64_t cpu_cr8_read(struct vcpu *v)
 {
     return lapic_cr8(&cpu_of(v)->lapic);
 }
 
-void cpu_cr8_write(struct vcpu *v, uint64_t value)
+static void cpu_cr8_write(struct vcpu *v, uint64_t value)
 {
     lapic_set_cr8(&cpu_of(v)->lapic, value);
 }
@@ -474,12 +476,12 @@ static bool in_lapic(struct lapic *l, gpa_t at)
     return l->mode == LAPIC_XAPIC && in_page(at, l->base);
 }
 
-bool cpu_mmio_covers(struct vcpu *v, gpa_t at)
+static bool cpu_mmio_covers(struct vcpu *v, gpa_t at)
 {
     return in_lapic(&cpu_of(v)->lapic, at) || in_page(at, IOAPIC_BASE);
 }
 
-uint64_t cpu_mmio_read(struct vcpu *v, gpa_t at, unsigned size)
+static uint64_t cpu_mmio_read(struct vcpu *v, gpa_t at, unsigned size)
 {
     struct lapic *l = &cpu_of(v)->lapic;
     uint32_t offset = at.v & (PAGE_SIZE - 1);
@@ -499,7 +501,7 @@ static noinline_cold void write_helped(struct cpu *c, uint32_t offset, unsigned 
     tell_all(c);
 }
 
-void cpu_mmio_write(struct vcpu *v, gpa_t at, unsigned size, uint64_t value)
+static void cpu_mmio_write(struct vcpu *v, gpa_t at, unsigned size, uint64_t value)
 {
     struct lapic *l = &cpu_of(v)->lapic;
     uint32_t offset = at.v & (PAGE_SIZE - 1);
@@ -514,3 +516,35 @@ void cpu_mmio_write(struct vcpu *v, gpa_t at, unsigned size, uint64_t value)
     ioapic_write(&v->vm->devices->ioapic, offset, size, (uint32_t)value);
     vm_unlock(v->vm);
 }
+
+// ---- What vmx/ asks for ----
+
+static void end(struct vcpu *v, enum ending how, const char *detail)
+{
+    vm_end(v->vm, how, 0, detail);
+}
+
+const struct vcpu_upcalls vcpu_upcalls = {
+    .hypercalls =
+        {
+#define X(name, number) [HC_##name] = hypercall_##name,
+            HYPERCALLS(X)
+#undef X
+        },
+    .halt = cpu_halt,
+    .events = cpu_events,
+    .offer = cpu_offer,
+    .msr_read = cpu_msr_read,
+    .msr_write = cpu_msr_write,
+    .eoi = cpu_eoi,
+    .self_ipi = cpu_self_ipi,
+    .apic_written = cpu_apic_written,
+    .apic_ended = cpu_apic_ended,
+    .cr8_read = cpu_cr8_read,
+    .cr8_write = cpu_cr8_write,
+    .mmio_covers = cpu_mmio_covers,
+    .mmio_read = cpu_mmio_read,
+    .mmio_write = cpu_mmio_write,
+    .end = end,
+    .turn = turn_next,
+};

@@ -64,21 +64,9 @@ static inline bool cpu_may_be_interrupted(const struct cpu *c)
     return unlikely(what) && (what != CPU_HELPED || vcpu_apic_requested(&c->vcpu));
 }
 
-// The upcalls of vmx/ (vmx/vcpu.h) that concern interrupts.
-bool cpu_events(struct vcpu *v);
+// Two of the upcalls (vmx/vcpu.h): the highest interrupt that waits goes into the guest, if that takes it; a self-IPI.
 void cpu_offer(struct vcpu *v);
-void cpu_halt(struct vcpu *v, bool interrupts_on);
-bool cpu_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
-bool cpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
-void cpu_eoi(struct vcpu *v);
 void cpu_self_ipi(struct vcpu *v, uint8_t vector, bool interrupts_on);
-void cpu_apic_written(struct vcpu *v, uint32_t offset);
-void cpu_apic_ended(struct vcpu *v, uint8_t vector);
-uint64_t cpu_cr8_read(struct vcpu *v);
-void cpu_cr8_write(struct vcpu *v, uint64_t value);
-bool cpu_mmio_covers(struct vcpu *v, gpa_t at);
-uint64_t cpu_mmio_read(struct vcpu *v, gpa_t at, unsigned size);
-void cpu_mmio_write(struct vcpu *v, gpa_t at, unsigned size, uint64_t value);
 
 // What a machine's local APICs ask for (dev/lapic.h).
 extern const struct lapic_ops cpu_lapic_ops;

@@ -1,4 +1,4 @@
-#include "kernel/turn.h"
+#include "kernel/run.h"
 #include "arch/cpu.h"
 #include "arch/lapic.h"
 #include "arch/pcpu.h"
@@ -7,9 +7,7 @@
 #include "kernel/control.h"
 #include "kernel/cpu.h"
 #include "kernel/home.h"
-#include "kernel/hypercall.h"
 #include "kernel/report.h"
-#include "kernel/run.h"
 #include "kernel/sleep.h"
 #include "kernel/vm.h"
 #include "kernel/watchdog.h"
@@ -98,8 +96,7 @@ static noinline_cold struct vcpu *wait_for_vcpu(struct pcpu *p)
     }
 }
 
-// The vCPU that this processor enters next.
-static struct vcpu *next_vcpu(void)
+struct vcpu *turn_next(void)
 {
     struct pcpu *p = this_pcpu();
     tsc_t now = rdtsc();
@@ -111,35 +108,5 @@ static struct vcpu *next_vcpu(void)
 _Noreturn void turn_forever(void)
 {
     watchdog_start();
-    vcpu_run(tags_check_entry(next_vcpu()));
+    vcpu_run(tags_check_entry(turn_next()));
 }
-
-static void end(struct vcpu *v, enum ending how, const char *detail)
-{
-    vm_end(v->vm, how, 0, detail);
-}
-
-const struct vcpu_upcalls vcpu_upcalls = {
-    .hypercalls =
-        {
-#define X(name, number) [HC_##name] = hypercall_##name,
-            HYPERCALLS(X)
-#undef X
-        },
-    .halt = cpu_halt,
-    .events = cpu_events,
-    .offer = cpu_offer,
-    .msr_read = cpu_msr_read,
-    .msr_write = cpu_msr_write,
-    .eoi = cpu_eoi,
-    .self_ipi = cpu_self_ipi,
-    .apic_written = cpu_apic_written,
-    .apic_ended = cpu_apic_ended,
-    .cr8_read = cpu_cr8_read,
-    .cr8_write = cpu_cr8_write,
-    .mmio_covers = cpu_mmio_covers,
-    .mmio_read = cpu_mmio_read,
-    .mmio_write = cpu_mmio_write,
-    .end = end,
-    .turn = next_vcpu,
-};

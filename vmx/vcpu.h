@@ -71,7 +71,7 @@ struct vcpu {
 
 enum { DETAIL_MAX = 400 }; // of the sentence about an end, with its NUL
 
-// What vmx/ asks of the rooms above, one constant table (kernel/turn.c).
+// What vmx/ asks of the rooms above, one constant table (kernel/cpu.c).
 struct vcpu_upcalls {
     void (*hypercalls[HC_COUNT])(
         struct vcpu *v); // VMCALL at CPL 0, already retired, by number: the result goes to RAX
