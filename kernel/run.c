@@ -18,7 +18,6 @@
 #include "kernel/options.h"
 #include "kernel/peers.h"
 #include "kernel/report.h"
-#include "kernel/turn.h"
 #include "kernel/vm.h"
 #include "mm/mm.h"
 #include "mm/quarantine.h"
@@ -113,11 +112,6 @@ void run_stop_if_asked(void)
     cpu_stop();
 }
 
-static void kick(uint32_t id)
-{
-    pcpu_kick(&pcpus[id]);
-}
-
 // Before power-off and reboot: every processor clears its VMCSs and leaves VMX operation.
 static void stop_all(void)
 {
@@ -125,7 +119,7 @@ static void stop_all(void)
     tsc_t limit = tsc(rdtsc().v + tsc_from_ms(STOP_MS).v);
     for (uint32_t i = 0; i < pcpu_count; i++)
         if (&pcpus[i] != this_pcpu() && pcpus[i].state == PCPU_ONLINE)
-            kick(i);
+            pcpu_kick(&pcpus[i]);
     for (uint32_t i = 0; i < pcpu_count; i++)
         while (&pcpus[i] != this_pcpu() && pcpus[i].state == PCPU_ONLINE && rdtsc().v < limit.v)
             cpu_pause();
@@ -247,7 +241,6 @@ void run_init(void)
 {
     vm_init(all_ended);
     power_prepare = stop_all;
-    quarantine_kick = kick;
 }
 
 static bool wants_input(const struct verdict *verdicts, uint32_t count)

@@ -6,7 +6,6 @@
 enum { RELEASE_BATCH = 64 }; // frames one poll gives back
 
 struct seat seats[PCPU_MAX];
-void (*quarantine_kick)(uint32_t pcpu);
 
 uint64_t quarantine_newest; // the generation drawn last
 
@@ -40,8 +39,8 @@ static bool passed(const struct space *s, uint64_t generation, bool kick)
             __atomic_load_n(&seats[i].generation, __ATOMIC_ACQUIRE) >= generation)
             continue;
         all = false;
-        if (kick && quarantine_kick)
-            quarantine_kick(i);
+        if (kick)
+            pcpu_kick(&pcpus[i]);
     }
     return all;
 }

@@ -30,6 +30,3 @@ void space_leave(uint32_t pcpu);
 // together (mm/tidy.c), 14,000. Any processor, when idle or between exits. Returns true while something is left to
 // wait for.
 bool quarantine_poll(void);
-
-// Set once at start: makes a processor leave its guest soon (pcpu_kick); NULL on the host.
-extern void (*quarantine_kick)(uint32_t pcpu);

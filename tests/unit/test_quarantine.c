@@ -30,23 +30,14 @@ static struct space *spaces[SPACES];
 static uint16_t owners[SPACES];
 static uint16_t next_owner;
 static uint64_t free_at_start;
-static unsigned kicked[CPUS];
-
-static void kick(uint32_t pcpu)
-{
-    assert_true(pcpu < CPUS);
-    kicked[pcpu]++;
-}
-
 static int start(void **state)
 {
     (void)state;
     memset(cpus, 0, sizeof(cpus));
     memset(spaces, 0, sizeof(spaces));
-    memset(kicked, 0, sizeof(kicked));
+    memset(pcpus, 0, sizeof(pcpus));
     assert_int_equal(host_mm_start(FRAMES), E_OK);
     free_at_start = frames.free;
-    quarantine_kick = kick;
     next_owner = VM;
     srand(17);
     return 0;
@@ -101,9 +92,9 @@ static void an_unmapped_frame_waits_for_those_who_run_the_space(void **state)
 
     assert_int_equal(space_give(s, gfn(3), 2, &done), E_OK);
     assert_int_equal(done, 2);
-    assert_int_equal(kicked[0], 1);
-    assert_int_equal(kicked[1], 0);
-    assert_int_equal(kicked[2], 1);
+    assert_int_equal(pcpus[0].kick, 1);
+    assert_int_equal(pcpus[1].kick, 0);
+    assert_int_equal(pcpus[2].kick, 1);
     assert_true(quarantine_poll());
     assert_int_equal(buddy_owned(&frames, VM), pages);
     assert_true(seat_stale(s, &seats[0]));
