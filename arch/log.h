@@ -1,6 +1,6 @@
 // The log, as every room sees it. A line goes out as "# text" on serial and screen; kernel/ owns rings,
 // draining and TAP (kernel/report.h) and is reached through `log_sink`, set once at start-up.
-// Formats: what arch/format.h lists (a subset of printf). A line longer than LOG_LINE_MAX is cut.
+// Formats: what sdm/text.h lists (a subset of printf). A line longer than LOG_LINE_MAX is cut.
 // Any context: no lock is taken, nothing is allocated.
 #pragma once
 #include "arch/types.h"

@@ -1,7 +1,7 @@
 #include "kernel/ending.h"
-#include "arch/format.h"
 #include "arch/log.h"
 #include "kernel/report.h"
+#include "sdm/text.h"
 #include "vmx/microscope.h"
 
 enum { ROWS_A_STEP = 4, LOOKS_A_STEP = 8 };

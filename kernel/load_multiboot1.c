@@ -2,7 +2,7 @@
 // state", "Boot information format".
 #include "kernel/load.h"
 #include "arch/bytes.h"
-#include "arch/format.h"
+#include "sdm/text.h"
 
 enum { HEADER_MAGIC = 0x1badb002, HEADER_SEARCH = 8192, HEADER_BYTES = 12, HEADER_ADDRESSES = 32 };
 enum { START_EAX = 0x2badb002 };

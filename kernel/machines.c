@@ -1,8 +1,8 @@
 #include "kernel/machines.h"
-#include "arch/format.h"
 #include "abi/services.h"
 #include "arch/string.h"
 #include "kernel/words.h"
+#include "sdm/text.h"
 
 static void refuse(struct verdict *v, enum error e)
 {

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include "arch/cpu.h"
 #include "arch/exception.h"
-#include "arch/format.h"
 #include "arch/lapic.h"
 #include "arch/memory.h"
 #include "arch/pcpu.h"
@@ -15,6 +14,7 @@
 #include "kernel/options.h"
 #include "kernel/report.h"
 #include "kernel/symbols.h"
+#include "sdm/text.h"
 #include "vmx/vmx.h"
 
 enum { NOBODY = ~0u, STOP_PATIENCE = 1000000 };
@@ -126,10 +126,11 @@ enum { SENTENCE_MAX = 240 };
 void panic(const char *fmt, ...)
 {
     char sentence[SENTENCE_MAX];
+    struct text t = text_in(sentence, sizeof sentence);
     va_list args;
     va_start(args, fmt);
-    size_t n = format(sentence, sizeof sentence, "panic: ");
-    format_v(sentence + n, sizeof sentence - n, fmt, args);
+    text_add(&t, "panic: ");
+    text_add_v(&t, fmt, args);
     va_end(args);
     die(NULL, (uint64_t)(uintptr_t)__builtin_frame_address(0), sentence);
 }

@@ -1,12 +1,12 @@
 #include "kernel/report.h"
 #include "arch/cpu.h"
-#include "arch/format.h"
 #include "arch/lock.h"
 #include "arch/memory.h"
 #include "arch/pcpu.h"
 #include "arch/string.h"
 #include "kernel/drain.h"
 #include "sched/timeout.h"
+#include "sdm/text.h"
 
 // The boot processor says most: everything from the first line on, before anybody drains.
 // A 16-byte FIFO takes 1.39 ms at 115200 baud; whoever comes a little early finds it busy and comes for

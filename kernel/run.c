@@ -1,7 +1,6 @@
 #include "kernel/run.h"
 #include "arch/cpu.h"
 #include "arch/exception.h"
-#include "arch/format.h"
 #include "arch/lapic.h"
 #include "arch/log.h"
 #include "arch/memory.h"
@@ -22,6 +21,7 @@
 #include "mm/mm.h"
 #include "mm/quarantine.h"
 #include "sched/sched.h"
+#include "sdm/text.h"
 #include "vmx/tags_check.h"
 #include "vmx/vmx.h"
 
@@ -194,11 +194,11 @@ static void report_waits(void)
     for (uint32_t i = 0; options.report & REPORT_STATS && i < pcpu_count; i++) {
         const struct runq *q = pcpus[i].runq;
         char text[300];
-        size_t n = format(text, sizeof text,
-                          "processor %u: %u vCPUs came, from wake to turn log2 of ticks:", i, q->came);
+        struct text t = text_in(text, sizeof text);
+        text_add(&t, "processor %u: %u vCPUs came, from wake to turn log2 of ticks:", i, q->came);
         for (unsigned b = 0; b < SCHED_BUCKETS; b++)
-            if (q->waits[b] && n < sizeof text)
-                n += format(text + n, sizeof text - n, " %u:%u", b, q->waits[b]);
+            if (q->waits[b])
+                text_add(&t, " %u:%u", b, q->waits[b]);
         log_info("%s", text);
     }
 }

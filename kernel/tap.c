@@ -1,8 +1,8 @@
 #include "kernel/tap.h"
-#include "arch/format.h"
 #include "arch/string.h"
 #include "kernel/machine.h"
 #include "kernel/report.h"
+#include "sdm/text.h"
 
 // Text on its way into a buffer that is known to be big enough.
 struct cursor {
@@ -100,12 +100,15 @@ size_t tap_render(struct tap *t, const struct log_record *record, const char *te
 
 size_t tap_end(struct tap *t, char *out)
 {
-    size_t n = t->off ? 0 : format(out, TAP_LINE_MAX, "1..%u\n", t->points);
-    n += format(out + n, TAP_LINE_MAX - n, "# %u passed, %u failed", t->passed, t->failed);
+    struct text text = text_in(out, TAP_LINE_MAX);
+    if (!t->off)
+        text_add(&text, "1..%u\n", t->points);
+    text_add(&text, "# %u passed, %u failed", t->passed, t->failed);
     if (t->skipped)
-        n += format(out + n, TAP_LINE_MAX - n, ", %u skipped", t->skipped);
+        text_add(&text, ", %u skipped", t->skipped);
+    text_char(&text, '\n');
     t->ended = true;
-    return n + format(out + n, TAP_LINE_MAX - n, "\n");
+    return text.len;
 }
 
 size_t tap_identity(char *out, const char *machine, const char *name)

@@ -1,6 +1,5 @@
 #include "kernel/vm.h"
 #include "arch/cpu.h"
-#include "arch/format.h"
 #include "arch/features.h"
 #include "arch/log.h"
 #include "arch/pcpu.h"
@@ -17,6 +16,7 @@
 #include "kernel/sleep.h"
 #include "kernel/watch.h"
 #include "mm/mm.h"
+#include "sdm/text.h"
 #include "vmx/microscope.h"
 #include "vmx/vmx.h"
 

@@ -1,10 +1,10 @@
 #include "mm/mm.h"
-#include "arch/format.h"
 #include "arch/log.h"
 #include "arch/memory.h"
 #include "arch/pcpu.h"
 #include "arch/string.h"
 #include "mm/space_impl.h"
+#include "sdm/text.h"
 
 enum { RECORDS_SHARE = 32 }; // frame records may cost this fraction of RAM; dense RAM needs 1/256
 
@@ -79,12 +79,11 @@ void mm_drain(void)
 
 size_t mm_blocks_text(char *text, size_t size, const uint32_t blocks[BUDDY_ORDERS])
 {
-    size_t n = 0;
-    *text = '\0';
+    struct text t = text_in(text, size);
     for (unsigned order = 0; order < BUDDY_ORDERS; order++)
-        if (blocks[order] && n < size)
-            n += format(text + n, size - n, " %u:%u", order, blocks[order]);
-    return n;
+        if (blocks[order])
+            text_add(&t, " %u:%u", order, blocks[order]);
+    return t.len;
 }
 
 // Free memory is of use to large leaves in blocks of 2 MiB and more.

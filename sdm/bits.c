@@ -54,7 +54,7 @@ size_t bits_text(char *buf, size_t size, uint64_t value, const struct bit_table 
         const char *name = bit_name(table, bit);
         text_word(&t, name ? name : "bit");
         if (!name)
-            text_dec(&t, bit);
+            text_add(&t, "%u", bit);
     }
     if (!value)
         text_add(&t, "-");

@@ -36,12 +36,8 @@ struct control_result control_resolve(const struct control_capability *can, cons
 size_t control_refusal_text(char *buf, size_t size, enum vmcs_control_word word,
                             const struct control_result *r)
 {
-    struct text t = text_in(buf, size);
     if (!r->refusal)
-        return 0;
-    text_add(&t, wishes[r->refusal->wish].one ? "no " : "cannot do without ");
-    text_add(&t, control_name(word, (unsigned)__builtin_ctzll(r->refusal->bit)));
-    text_add(&t, ": ");
-    text_add(&t, r->refusal->why);
-    return t.len;
+        return format(buf, size, "%s", "");
+    return format(buf, size, "%s %s: %s", wishes[r->refusal->wish].one ? "no" : "cannot do without",
+                  control_name(word, (unsigned)__builtin_ctzll(r->refusal->bit)), r->refusal->why);
 }

@@ -42,23 +42,13 @@ const char *open_question_words(enum open_question question)
 }
 
 // "guest-rflags-must-be-1: bit 1 is 1; GUEST_RFLAGS=0h (exit reason 33; SDM, "Checks on ...")"
-size_t entry_explain(char *buf, size_t size, enum entry_rule rule, const struct vmcs_image *im)
+void entry_explain(struct text *t, enum entry_rule rule, const struct vmcs_image *im)
 {
     const struct entry_rule_info *r = &entry_rules[rule];
-    struct text t = text_in(buf, size);
-    entry_rule_id(&t, rule);
-    text_add(&t, ": ");
-    text_add(&t, r->sentence);
-    text_char(&t, ';');
-    for (unsigned i = 0; i < r->fields; i++) {
-        text_word(&t, image_name(r->field[i]));
-        text_char(&t, '=');
-        text_hex(&t, image_get(im, r->field[i]));
-    }
-    text_add(&t, " (");
-    text_add(&t, rule_kind_words((enum rule_kind)r->kind));
-    text_add(&t, "; SDM, \"");
-    text_add(&t, entry_section_title((enum entry_section)r->section));
-    text_add(&t, "\")");
-    return t.len;
+    entry_rule_id(t, rule);
+    text_add(t, ": %s;", r->sentence);
+    for (unsigned i = 0; i < r->fields; i++)
+        text_add(t, " %s=%lxh", image_name(r->field[i]), image_get(im, r->field[i]));
+    text_add(t, " (%s; SDM, \"%s\")", rule_kind_words((enum rule_kind)r->kind),
+             entry_section_title((enum entry_section)r->section));
 }

@@ -111,6 +111,5 @@ struct entry_outcome {
 // Is the outcome one that the verdict allows? "Not judged" allows all.
 bool entry_agrees(const struct entry_verdict *v, struct entry_outcome got);
 
-// One line about a broken rule: id, what it demands, the fields with their values, kind and section. The
-// length of the whole text, like snprintf.
-size_t entry_explain(char *buf, size_t size, enum entry_rule rule, const struct vmcs_image *im);
+// Adds a sentence about a broken rule: id, what it demands, the fields with their values, kind and section.
+void entry_explain(struct text *t, enum entry_rule rule, const struct vmcs_image *im);

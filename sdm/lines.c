@@ -2,31 +2,32 @@
 
 enum { WIDTH = 110 };
 
-static size_t length(const char *s)
+void lines_start(struct lines *l, const char *fmt, ...)
 {
-    size_t n = 0;
-    while (s[n])
-        n++;
-    return n;
-}
-
-void lines_start(struct lines *l, const char *title)
-{
+    va_list args;
     l->text = text_in(l->buf, sizeof(l->buf));
     l->first = true;
-    text_add(&l->text, *title ? title : " ");
+    va_start(args, fmt);
+    text_add_v(&l->text, fmt, args);
+    va_end(args);
 }
 
-void lines_item(struct lines *l, const char *item)
+void lines_item(struct lines *l, const char *fmt, ...)
 {
+    char buf[100];
+    struct text item = text_in(buf, sizeof(buf));
+    va_list args;
+    va_start(args, fmt);
+    text_add_v(&item, fmt, args);
+    va_end(args);
     if (!l->first)
-        text_add(&l->text, l->separator);
-    if (l->text.len + length(item) >= WIDTH && l->text.len > 1) {
+        text_add(&l->text, "%s", l->separator);
+    if (l->text.len + item.len >= WIDTH && l->text.len > 1) {
         l->line(l->context, l->buf);
         l->text = text_in(l->buf, sizeof(l->buf));
         text_char(&l->text, ' ');
     }
-    text_word(&l->text, item);
+    text_word(&l->text, buf);
     l->first = false;
 }
 

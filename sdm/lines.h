@@ -14,8 +14,8 @@ struct lines {
     char buf[240];
 };
 
-// Starts a list with what stands before its first item; "" for nothing but the indentation.
-void lines_start(struct lines *l, const char *title);
-void lines_item(struct lines *l, const char *item);
+// Starts a list with what stands before its first item; " " for nothing but the indentation.
+void lines_start(struct lines *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void lines_item(struct lines *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // Hands over the line that is under way; a list without items ends in `none` (NULL: is left out).
 void lines_end(struct lines *l, const char *none);

@@ -1,4 +1,12 @@
 #include "sdm/text.h"
+#include <stdbool.h>
+
+struct spec { // one conversion, from '%' to its letter
+    bool left, zero;
+    size_t width;
+    size_t precision; // SIZE_MAX: none
+    unsigned longs;   // l, ll, z: how many halves of the argument's width beyond int
+};
 
 void text_char(struct text *t, char c)
 {
@@ -9,68 +17,154 @@ void text_char(struct text *t, char c)
     t->len++;
 }
 
-void text_add(struct text *t, const char *s)
+static void pad(struct text *t, size_t have, size_t want, char with)
 {
-    while (*s)
-        text_char(t, *s++);
+    for (; have < want; have++)
+        text_char(t, with);
+}
+
+static void put_text(struct text *t, const struct spec *sp, const char *s, size_t len)
+{
+    if (!sp->left)
+        pad(t, len, sp->width, ' ');
+    for (size_t i = 0; i < len; i++)
+        text_char(t, s[i]);
+    if (sp->left)
+        pad(t, len, sp->width, ' ');
+}
+
+static void put_number(struct text *t, const struct spec *sp, uint64_t v, unsigned base, bool negative)
+{
+    char digits[24]; // 20 decimal digits of 2^64 and a sign
+    size_t at = sizeof digits;
+    do
+        digits[--at] = "0123456789abcdef"[v % base];
+    while (v /= base);
+
+    if (sp->zero && !sp->left) { // the sign goes before the zeros
+        size_t have = sizeof digits - at + negative;
+        if (negative)
+            text_char(t, '-');
+        pad(t, have, sp->width, '0');
+        put_text(t, &(struct spec){0}, digits + at, sizeof digits - at);
+        return;
+    }
+    if (negative)
+        digits[--at] = '-';
+    put_text(t, sp, digits + at, sizeof digits - at);
+}
+
+static size_t read_count(const char **fmt, va_list *args)
+{
+    if (**fmt == '*') {
+        (*fmt)++;
+        int n = va_arg(*args, int);
+        return n < 0 ? 0 : (size_t)n;
+    }
+    size_t n = 0;
+    for (; **fmt >= '0' && **fmt <= '9'; (*fmt)++)
+        n = n * 10 + (size_t)(**fmt - '0');
+    return n;
+}
+
+static struct spec read_spec(const char **fmt, va_list *args)
+{
+    struct spec sp = {.precision = SIZE_MAX};
+    for (; **fmt == '-' || **fmt == '0'; (*fmt)++)
+        *(**fmt == '-' ? &sp.left : &sp.zero) = true;
+    sp.width = read_count(fmt, args);
+    if (**fmt == '.') {
+        (*fmt)++;
+        sp.precision = read_count(fmt, args);
+    }
+    for (; **fmt == 'l' || **fmt == 'z'; (*fmt)++)
+        sp.longs++;
+    return sp;
+}
+
+static void put_signed(struct text *t, const struct spec *sp, va_list *args)
+{
+    int64_t v = sp->longs ? va_arg(*args, long) : va_arg(*args, int);
+    put_number(t, sp, v < 0 ? -(uint64_t)v : (uint64_t)v, 10, v < 0);
+}
+
+static void put_unsigned(struct text *t, const struct spec *sp, unsigned base, va_list *args)
+{
+    put_number(t, sp, sp->longs ? va_arg(*args, unsigned long) : va_arg(*args, unsigned), base, false);
+}
+
+static void put_string(struct text *t, const struct spec *sp, va_list *args)
+{
+    const char *s = va_arg(*args, const char *);
+    size_t len = 0;
+    if (!s)
+        s = "(null)";
+    while (len < sp->precision && s[len])
+        len++;
+    put_text(t, sp, s, len);
+}
+
+// Converts the argument that *fmt describes ('%' is behind us). What is not understood appears as written.
+static void convert(struct text *t, const char **fmt, va_list *args)
+{
+    const char *start = *fmt;
+    struct spec sp = read_spec(fmt, args);
+    char letter = **fmt;
+    if (letter)
+        (*fmt)++;
+    if (letter == 's')
+        put_string(t, &sp, args);
+    else if (letter == 'c')
+        put_text(t, &sp, &(char){(char)va_arg(*args, int)}, 1);
+    else if (letter == 'd')
+        put_signed(t, &sp, args);
+    else if (letter == 'u')
+        put_unsigned(t, &sp, 10, args);
+    else if (letter == 'x')
+        put_unsigned(t, &sp, 16, args);
+    else if (letter == '%')
+        text_char(t, '%');
+    else {
+        text_char(t, '%');
+        put_text(t, &(struct spec){0}, start, (size_t)(*fmt - start));
+    }
+}
+
+void text_add_v(struct text *t, const char *fmt, va_list args)
+{
+    va_list left; // a va_list that was a parameter is a pointer: only a copy can be passed on by address
+    va_copy(left, args);
+    while (*fmt) {
+        char c = *fmt++;
+        if (c == '%')
+            convert(t, &fmt, &left);
+        else
+            text_char(t, c);
+    }
+    va_end(left);
+}
+
+void text_add(struct text *t, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    text_add_v(t, fmt, args);
+    va_end(args);
 }
 
 void text_word(struct text *t, const char *s)
 {
-    if (t->len)
-        text_char(t, ' ');
-    text_add(t, s);
+    text_add(t, t->len ? " %s" : "%s", s);
 }
 
-void text_hex_fixed(struct text *t, uint64_t v, unsigned digits)
+size_t format(char *buf, size_t size, const char *fmt, ...)
 {
-    while (digits--)
-        text_char(t, "0123456789abcdef"[v >> 4 * digits & 15]);
-}
-
-void text_hex(struct text *t, uint64_t v)
-{
-    unsigned digits = 1;
-    while (digits < 16 && v >> 4 * digits)
-        digits++;
-    text_hex_fixed(t, v, digits);
-    text_char(t, 'h');
-}
-
-// Ten at a time without a 64-bit division, for which a 32-bit guest would need the compiler's library.
-void text_dec(struct text *t, uint64_t v)
-{
-    static const uint64_t powers[] = {
-        10000000000000000000ull,
-        1000000000000000000ull,
-        100000000000000000ull,
-        10000000000000000ull,
-        1000000000000000ull,
-        100000000000000ull,
-        10000000000000ull,
-        1000000000000ull,
-        100000000000ull,
-        10000000000ull,
-        1000000000ull,
-        100000000ull,
-        10000000ull,
-        1000000ull,
-        100000ull,
-        10000ull,
-        1000ull,
-        100ull,
-        10ull,
-        1ull,
-    };
-    int started = 0;
-    for (unsigned i = 0; i < sizeof(powers) / sizeof(powers[0]); i++) {
-        char digit = '0';
-        for (; v >= powers[i]; v -= powers[i])
-            digit++;
-        started |= digit != '0' || powers[i] == 1;
-        if (started)
-            text_char(t, digit);
-    }
+    struct text t = text_in(buf, size);
+    va_list args;
+    va_start(args, fmt);
+    text_add_v(&t, fmt, args);
+    va_end(args);
+    return t.len;
 }
 
 const char *text_next(const char *words)

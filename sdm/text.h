@@ -1,7 +1,8 @@
-// Text built piece by piece into a caller's buffer. It never writes beyond it, always terminates it, and
-// keeps counting when it is full, so that `len` is the length of the whole text. The manual's room has a
-// builder of its own because it depends on no other room: guests link it too.
+// Text in a caller's buffer, without a C library. It is never written beyond the buffer, always terminated, and
+// counted on when the buffer is full, so that the length is that of the whole text.
+// Formats understand %s %.*s %c %% %d %u %x with l, ll, z, width, 0 and -.
 #pragma once
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,11 +20,12 @@ static inline struct text text_in(char *buf, size_t size)
 }
 
 void text_char(struct text *t, char c);
-void text_add(struct text *t, const char *s);
+void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void text_add_v(struct text *t, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
 void text_word(struct text *t, const char *s); // s, behind a blank unless it is the first
-void text_hex(struct text *t, uint64_t v);     // "1f0h", as the manual writes it
-void text_hex_fixed(struct text *t, uint64_t v, unsigned digits);
-void text_dec(struct text *t, uint64_t v);
+
+// Formats into buf[size] and returns the length of the whole text, like snprintf: a return >= size means it was cut.
+size_t format(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 // Lists of words in one block, each ended by a zero byte: they need no pointers, which take more room than
 // most words do.

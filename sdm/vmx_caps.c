@@ -118,10 +118,9 @@ static unsigned check_control_word(const struct vmx_caps *c, enum vmcs_control_w
     if (!stuck && !stricter)
         return 0;
     char buf[128];
-    struct text t = text_in(buf, sizeof(buf));
-    text_add(&t, control_words[word].words);
-    text_add(&t, stuck ? ": can be neither 0 nor 1: " : ": the TRUE MSR forces what the other does not: ");
-    text_hex(&t, stuck ? stuck : stricter);
+    format(buf, sizeof(buf), "%s: %s: %lxh", control_words[word].words,
+           stuck ? "can be neither 0 nor 1" : "the TRUE MSR forces what the other does not",
+           stuck ? stuck : stricter);
     line(context, buf);
     return 1;
 }
@@ -132,10 +131,9 @@ static unsigned check_dependency(const struct vmx_caps *c, unsigned row, line_fn
     if (!vmx_caps_can(c, word, dependencies[row].bit) || vmx_caps_can(c, needs, dependencies[row].needs_bit))
         return 0;
     char buf[128];
-    struct text t = text_in(buf, sizeof(buf));
-    text_add(&t, control_name(word, (unsigned)__builtin_ctzll(dependencies[row].bit)));
-    text_add(&t, " without ");
-    text_add(&t, control_name(needs, (unsigned)__builtin_ctzll(dependencies[row].needs_bit)));
+    format(buf, sizeof(buf), "%s without %s",
+           control_name(word, (unsigned)__builtin_ctzll(dependencies[row].bit)),
+           control_name(needs, (unsigned)__builtin_ctzll(dependencies[row].needs_bit)));
     line(context, buf);
     return 1;
 }

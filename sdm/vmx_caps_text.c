@@ -1,58 +1,32 @@
 #include "sdm/lines.h"
 #include "sdm/vmx_caps.h"
 
-static void list_start(struct lines *l, const char *title, uint64_t raw)
-{
-    char buf[64];
-    struct text t = text_in(buf, sizeof(buf));
-    text_add(&t, title);
-    text_char(&t, ' ');
-    text_hex_fixed(&t, raw, 16);
-    text_char(&t, ':');
-    lines_start(l, buf);
-}
-
-static void list_number(struct lines *l, const char *words, uint64_t number)
-{
-    char buf[64];
-    struct text t = text_in(buf, sizeof(buf));
-    text_add(&t, words);
-    text_char(&t, ' ');
-    text_dec(&t, number);
-    lines_item(l, buf);
-}
-
 static void list_bits(struct lines *l, uint64_t value, uint64_t always, const struct bit_table *bits)
 {
     const char *name = bits->names;
     for (uint64_t left = bits->named; left; left &= left - 1, name = text_next(name)) {
         uint64_t bit = left & -left;
-        if (!(value & bit))
-            continue;
-        char buf[64];
-        struct text t = text_in(buf, sizeof(buf));
-        text_add(&t, name);
-        text_add(&t, always & bit ? " (always)" : "");
-        lines_item(l, buf);
+        if (value & bit)
+            lines_item(l, always & bit ? "%s (always)" : "%s", name);
     }
 }
 
 static void basic_text(const struct vmx_caps *c, struct lines *l)
 {
-    list_start(l, "VMX basic", c->basic);
-    list_number(l, "VMCS revision", vmx_basic_revision(c->basic));
-    list_number(l, "region bytes", vmx_basic_region_size(c->basic));
-    lines_item(l, vmx_basic_memory_type(c->basic) == MT_WB ? "structures write-back" : "structures uncached");
+    lines_start(l, "VMX basic %016lx:", c->basic);
+    lines_item(l, "VMCS revision %u", vmx_basic_revision(c->basic));
+    lines_item(l, "region bytes %u", vmx_basic_region_size(c->basic));
+    lines_item(l, "structures %s", vmx_basic_memory_type(c->basic) == MT_WB ? "write-back" : "uncached");
     list_bits(l, c->basic, 0, &vmx_basic_bits);
     lines_end(l, "none");
 }
 
 static void misc_text(const struct vmx_caps *c, struct lines *l)
 {
-    list_start(l, "VMX misc", c->misc);
-    list_number(l, "timer ticks by TSC bit", vmx_misc_timer_rate(c->misc));
-    list_number(l, "CR3 targets", vmx_misc_cr3_targets(c->misc));
-    list_number(l, "MSR list entries", vmx_misc_msr_list_max(c->misc));
+    lines_start(l, "VMX misc %016lx:", c->misc);
+    lines_item(l, "timer ticks by TSC bit %u", vmx_misc_timer_rate(c->misc));
+    lines_item(l, "CR3 targets %u", vmx_misc_cr3_targets(c->misc));
+    lines_item(l, "MSR list entries %u", vmx_misc_msr_list_max(c->misc));
     list_bits(l, c->misc, 0, &vmx_misc_bits);
     lines_end(l, "none");
 }
@@ -60,7 +34,7 @@ static void misc_text(const struct vmx_caps *c, struct lines *l)
 static void fixed_text(struct lines *l, const char *title, uint64_t raw, uint64_t bits,
                        const struct bit_table *table)
 {
-    list_start(l, title, raw);
+    lines_start(l, "%s %016lx:", title, raw);
     list_bits(l, bits, 0, table);
     lines_end(l, "none");
 }
@@ -75,7 +49,8 @@ void vmx_caps_text(const struct vmx_caps *c, line_fn line, void *context)
             continue;
         bool wide =
             word == WORD_TERTIARY || word == WORD_FUNCTION || word == WORD_EXIT2; // 64 allowed 1-settings
-        list_start(&l, control_words[word].words, wide ? can.may_be_1 : can.may_be_1 << 32 | can.must_be_1);
+        lines_start(&l, "%s %016lx:", control_words[word].words,
+                    wide ? can.may_be_1 : can.may_be_1 << 32 | can.must_be_1);
         list_bits(&l, can.may_be_1, can.must_be_1, &control_words[word].bits);
         lines_end(&l, "none");
     }

@@ -1,7 +1,6 @@
 # Sources that know no processor: they build on the host too and are tested there. One a line, sorted.
 PURE += arch/acpi.c
 PURE += arch/font.c
-PURE += arch/format.c
 PURE += arch/mtrr_type.c
 PURE += arch/paging.c
 PURE += arch/reason.c

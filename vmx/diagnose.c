@@ -1,11 +1,11 @@
 #include "vmx/diagnose.h"
-#include "arch/format.h"
 #include "arch/cpu.h"
 #include "arch/features.h"
 #include "arch/memory.h"
 #include "arch/string.h"
 #include "mm/mm.h"
 #include "sdm/exit_reason.h"
+#include "sdm/text.h"
 #include "sdm/vm_error.h"
 #include "vmx/doctor.h"
 #include "vmx/dump.h"
@@ -78,15 +78,13 @@ static void take_image(struct vmcs_image *im, struct entry_env *env, const struc
     describe_processor(env, v);
 }
 
-static noinline_cold void add_sentence(const struct vcpu *v, char *buf, size_t size)
+static noinline_cold void add_sentence(const struct vcpu *v, struct text *t)
 {
     struct vmcs_image im;
     struct entry_env env;
-    size_t n = strlen(buf);
     take_image(&im, &env, v);
-    n += format(buf + n, size - n, ": ");
-    if (n < size)
-        doctor_sentence(buf + n, size - n, &im, &env);
+    text_add(t, ": ");
+    doctor_sentence(t, &im, &env);
 }
 
 // True: a broken rule explains it.
@@ -114,20 +112,21 @@ static bool refused(void)
 
 // ---- Ends ----
 
-static void describe_exit(const struct vcpu *v, char *buf, size_t size)
+static void describe_exit(const struct vcpu *v, struct text *t)
 {
     struct exit_info info;
     exit_info_read(&info, read_field, NULL);
     info.rcx = v->gpr[RCX];
-    exit_words(buf, size, &info);
+    exit_words(t, &info);
 }
 
 void diagnose_end(struct vcpu *v, enum ending how)
 {
     char text[DETAIL_MAX];
-    describe_exit(v, text, sizeof text);
+    struct text t = text_in(text, sizeof text);
+    describe_exit(v, &t);
     if (how == END_ENTRY_FAILED)
-        add_sentence(v, text, sizeof text);
+        add_sentence(v, &t);
     vcpu_upcalls.end(v, how, text);
 }
 
@@ -153,10 +152,12 @@ struct retry vmx_entry_failed(struct vcpu *v)
     if (error == VM_ERROR_VMRESUME_NOT_LAUNCHED)
         return (struct retry){v, true};
     char text[DETAIL_MAX];
-    format(text, sizeof text, "VM entry failed: no VMCS is current");
+    struct text t = text_in(text, sizeof text);
     if (error) {
-        format(text, sizeof text, "VM entry failed: error %u, %s", error, vm_error_words(error));
-        add_sentence(v, text, sizeof text);
+        text_add(&t, "VM entry failed: error %u, %s", error, vm_error_words(error));
+        add_sentence(v, &t);
+    } else {
+        text_add(&t, "VM entry failed: no VMCS is current");
     }
     vcpu_upcalls.end(v, END_ENTRY_FAILED, text);
     return (struct retry){vcpu_upcalls.turn(), false};
@@ -172,9 +173,10 @@ struct listener {
 static printf_like(2, 3) void say(const struct listener *to, const char *fmt, ...)
 {
     char text[200];
+    struct text t = text_in(text, sizeof text);
     va_list args;
     va_start(args, fmt);
-    format_v(text, sizeof text, fmt, args);
+    text_add_v(&t, fmt, args);
     va_end(args);
     to->line(to->context, text);
 }
@@ -191,11 +193,13 @@ static bool ever_left(const struct vcpu *v)
 static void describe_last_exit(const struct vcpu *v, const struct listener *to)
 {
     char text[200];
+    struct text t = text_in(text, sizeof text);
+    text_add(&t, "last exit: ");
     if (ever_left(v))
-        describe_exit(v, text, sizeof text);
+        describe_exit(v, &t);
     else
-        format(text, sizeof text, "none, it never had its turn");
-    say(to, "last exit: %s", text);
+        text_add(&t, "none, it never had its turn");
+    to->line(to->context, text);
 }
 
 static void describe_general(const struct vcpu *v, const struct listener *to)
@@ -240,7 +244,7 @@ bool vcpu_describe(struct vcpu *v, unsigned part, void (*line)(void *context, co
     if (part < array_size(parts))
         parts[part](v, &(struct listener){line, context});
     else if (refused() && !tell_rules(v, no_line, NULL)) // the whole VMCS only where nothing explains it
-        vmcs_dump_part(part - (unsigned)array_size(parts), read_field, NULL, (line_fn)line, context);
+        vmcs_dump(part - (unsigned)array_size(parts), read_field, NULL, (line_fn)line, context);
     if (current)
         vmcs_bind(current->vmcs);
     return true;

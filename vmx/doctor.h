@@ -5,8 +5,8 @@
 #include "sdm/lines.h"
 
 // One sentence: the first broken rule with what it demands, field names, values and section of the SDM; or that no rule
-// of the table is broken. The length of the whole text, like snprintf.
-size_t doctor_sentence(char *buf, size_t size, const struct vmcs_image *im, const struct entry_env *env);
+// of the table is broken.
+void doctor_sentence(struct text *t, const struct vmcs_image *im, const struct entry_env *env);
 
 // A line for each broken rule and each question that the table leaves open, or one that says that there is nothing of
 // either. True: a rule is broken, so that the failure is explained.

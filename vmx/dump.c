@@ -74,18 +74,12 @@ static void decoded_line(const struct dump *d, const char *name, uint64_t value,
 {
     char buf[80];
     struct lines l = {.line = d->line, .context = d->line_context, .separator = ","};
-    struct text t = text_in(buf, sizeof(buf));
-    text_add(&t, "  ");
-    text_add(&t, name);
-    text_char(&t, ' ');
-    text_hex(&t, value);
-    text_char(&t, ':');
-    lines_start(&l, buf);
+    lines_start(&l, "  %s %lxh:", name, value);
     for (unsigned bit = 0; bit < 64; bit++) {
         if (!(value >> bit & 1))
             continue;
         bits_text(buf, sizeof(buf), 1ull << bit, bits);
-        lines_item(&l, buf);
+        lines_item(&l, "%s", buf);
     }
     lines_end(&l, "-");
 }
@@ -96,31 +90,32 @@ static bool in_block(const struct dump *d, const struct vmcs_field *f, enum vmcs
            d->read(d->read_context, f->encoding, value);
 }
 
-static void plain_item(struct lines *l, const char *name, uint64_t value)
-{
-    char buf[80];
-    struct text t = text_in(buf, sizeof(buf));
-    text_add(&t, name);
-    text_char(&t, '=');
-    text_hex(&t, value);
-    lines_item(l, buf);
-}
+static const struct block {
+    enum vmcs_group group;
+    const char *title, *prefix; // the latter of names, not shown
+} groups[] = {
+    {VMCS_GUEST,     "VMCS: guest registers and state", "GUEST_"},
+    {VMCS_CONTROL,   "VMCS: controls",                  ""      },
+    {VMCS_HOST,      "VMCS: host state",                "HOST_" },
+    {VMCS_EXIT_INFO, "VMCS: exit information",          ""      },
+};
 
 // First the fields with a line of their own, then all others as "NAME=value".
-static void group_block(const struct dump *d, enum vmcs_group group, const char *title, const char *prefix)
+static void group_block(const struct dump *d, const struct block *b)
 {
     struct lines plain = {.line = d->line, .context = d->line_context, .separator = ""};
     uint64_t value;
-    d->line(d->line_context, title);
+    d->line(d->line_context, b->title);
     for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++) {
         const struct bit_table *bits = bits_of(vmcs_fields[i].encoding);
-        if (bits && in_block(d, &vmcs_fields[i], group, &value))
-            decoded_line(d, without_prefix(vmcs_field_name(vmcs_fields[i].encoding), prefix), value, bits);
+        if (bits && in_block(d, &vmcs_fields[i], b->group, &value))
+            decoded_line(d, without_prefix(vmcs_field_name(vmcs_fields[i].encoding), b->prefix), value, bits);
     }
-    lines_start(&plain, "");
+    lines_start(&plain, " ");
     for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
-        if (!bits_of(vmcs_fields[i].encoding) && in_block(d, &vmcs_fields[i], group, &value))
-            plain_item(&plain, without_prefix(vmcs_field_name(vmcs_fields[i].encoding), prefix), value);
+        if (!bits_of(vmcs_fields[i].encoding) && in_block(d, &vmcs_fields[i], b->group, &value))
+            lines_item(&plain, "%s=%lxh", without_prefix(vmcs_field_name(vmcs_fields[i].encoding), b->prefix),
+                       value);
     lines_end(&plain, NULL);
 }
 
@@ -136,74 +131,22 @@ static void segment_line(const struct dump *d, unsigned segment)
     unsigned step = segment * SELECTOR_STEP;
     uint32_t rights = (uint32_t)read_or_0(d, GUEST_ES_ACCESS_RIGHTS + step);
     char buf[160], bits[96];
-    struct text t = text_in(buf, sizeof(buf));
-    text_add(&t, "  ");
-    text_add(&t, segment_names[segment]);
-    text_char(&t, ' ');
-    text_hex(&t, read_or_0(d, GUEST_ES_SELECTOR + step));
-    text_add(&t, " base ");
-    text_hex(&t, read_or_0(d, GUEST_ES_BASE + step));
-    text_add(&t, " limit ");
-    text_hex(&t, read_or_0(d, GUEST_ES_LIMIT + step));
-    text_add(&t, " rights ");
-    text_hex(&t, rights);
-    text_add(&t, ": type ");
-    text_hex(&t, rights & AR_TYPE);
-    text_add(&t, " DPL ");
-    text_dec(&t, (rights & AR_DPL) >> AR_DPL_SHIFT);
     bits_text(bits, sizeof(bits), rights & ~(uint32_t)(AR_TYPE | AR_DPL), &access_rights_bits);
-    text_word(&t, bits);
+    format(buf, sizeof(buf), "  %s %lxh base %lxh limit %lxh rights %xh: type %xh DPL %u %s",
+           segment_names[segment], read_or_0(d, GUEST_ES_SELECTOR + step), read_or_0(d, GUEST_ES_BASE + step),
+           read_or_0(d, GUEST_ES_LIMIT + step), rights, rights & AR_TYPE, (rights & AR_DPL) >> AR_DPL_SHIFT,
+           bits);
     d->line(d->line_context, buf);
 }
 
-static void exit_sentence(const struct dump *d)
+void vmcs_dump(unsigned part, vmcs_read_fn read, void *read_context, line_fn line, void *line_context)
 {
-    struct exit_info info;
-    char buf[240];
-    struct text t = text_in(buf, sizeof(buf));
-    exit_info_read(&info, d->read, d->read_context);
-    text_add(&t, "  last exit: ");
-    exit_words(buf + t.len, sizeof(buf) - t.len, &info);
-    d->line(d->line_context, buf);
-}
-
-static void guest_block(const struct dump *d)
-{
-    group_block(d, VMCS_GUEST, "VMCS: guest registers and state", "GUEST_");
-}
-
-static void segments_block(const struct dump *d)
-{
-    d->line(d->line_context, "VMCS: guest segments");
+    const struct dump d = {read, read_context, line, line_context};
+    if (part < array_size(groups)) {
+        group_block(&d, &groups[part]);
+        return;
+    }
+    line(line_context, "VMCS: guest segments");
     for (unsigned segment = 0; segment < SEGMENTS; segment++)
-        segment_line(d, segment);
-}
-
-static void controls_block(const struct dump *d)
-{
-    group_block(d, VMCS_CONTROL, "VMCS: controls", "");
-}
-
-static void host_block(const struct dump *d)
-{
-    group_block(d, VMCS_HOST, "VMCS: host state", "HOST_");
-}
-
-static void exit_block(const struct dump *d)
-{
-    group_block(d, VMCS_EXIT_INFO, "VMCS: exit information", "");
-    exit_sentence(d);
-}
-
-void vmcs_dump_part(unsigned part, vmcs_read_fn read, void *read_context, line_fn line, void *line_context)
-{
-    static void (*const blocks[VMCS_DUMP_PARTS])(const struct dump *d) = {
-        guest_block, segments_block, controls_block, host_block, exit_block};
-    blocks[part](&(struct dump){read, read_context, line, line_context});
-}
-
-void vmcs_dump(vmcs_read_fn read, void *read_context, line_fn line, void *line_context)
-{
-    for (unsigned part = 0; part < VMCS_DUMP_PARTS; part++)
-        vmcs_dump_part(part, read, read_context, line, line_context);
+        segment_line(&d, segment);
 }

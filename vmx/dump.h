@@ -4,9 +4,7 @@
 #include "sdm/lines.h"
 #include "vmx/exit_words.h"
 
-// Calls `line` for some 60 lines: guest registers, guest segments, controls, host state, exit information.
-// No allocation, no lock; about 1 KB of stack.
-// The same block by block, for who has to stop in between.
+// Calls `line` for some 10 to 20 lines of each part: guest registers, controls, host state, exit information, guest
+// segments. No allocation, no lock; about 1 KB of stack.
 enum { VMCS_DUMP_PARTS = 5 };
-void vmcs_dump_part(unsigned part, vmcs_read_fn read, void *read_context, line_fn line, void *line_context);
-void vmcs_dump(vmcs_read_fn read, void *read_context, line_fn line, void *line_context);
+void vmcs_dump(unsigned part, vmcs_read_fn read, void *read_context, line_fn line, void *line_context);

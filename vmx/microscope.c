@@ -1,8 +1,8 @@
 #include "vmx/microscope.h"
 #include "arch/cpu.h"
-#include "arch/format.h"
 #include "mm/mm.h"
 #include "sdm/exit_reason.h"
+#include "sdm/text.h"
 #include "vmx/exit_words.h"
 #include "vmx/vmcs.h"
 
@@ -99,13 +99,13 @@ int64_t microscope_vmwrites(void)
 
 // ---- Telling ----
 
-static void row(const struct vcpu *v, unsigned reason, char *text, size_t size)
+static void row(const struct vcpu *v, unsigned reason, struct text *t)
 {
-    const struct microscope *m = v->microscope;
-    size_t n = format(text, size, "%8u %s, log2 of ticks:", v->exits[reason], exit_reason_words(reason));
+    const uint32_t *histogram = v->microscope->histogram[reason];
+    text_add(t, "%8u %s, log2 of ticks:", v->exits[reason], exit_reason_words(reason));
     for (unsigned b = 0; b < MICROSCOPE_BUCKETS; b++)
-        if (m->histogram[reason][b] && n < size)
-            n += format(text + n, size - n, " %u:%u", b, m->histogram[reason][b]);
+        if (histogram[b])
+            text_add(t, " %u:%u", b, histogram[b]);
 }
 
 void microscope_table(const struct vcpu *v, void (*line)(void *context, const char *text), void *context)
@@ -113,29 +113,28 @@ void microscope_table(const struct vcpu *v, void (*line)(void *context, const ch
     char text[300];
     for (unsigned reason = 0; v->microscope && reason < EXIT_REASONS_COUNTED; reason++)
         if (v->exits[reason]) {
-            row(v, reason, text, sizeof text);
+            struct text t = text_in(text, sizeof text);
+            row(v, reason, &t);
             line(context, text);
         }
 }
 
 enum { LINEAR_VALID = 1 << 7 }; // of an EPT violation's qualification
 
-static void tell(const struct exit_record *r, uint32_t now, char *text, size_t size)
+static void tell(const struct exit_record *r, uint32_t now, struct text *t)
 {
     uint16_t field = microscope_fields[r->reason];
-    struct exit_info info = {.reason = (uint32_t)r->reason, .qualification = r->qualification, .rip = r->rip};
+    struct exit_info info = {.reason = (uint32_t)r->reason, .qualification = r->qualification};
     if (field == VM_EXIT_INTERRUPTION_INFO)
-        info.interruption = (uint32_t)r->extra;
+        info.interruption = r->extra;
     else if (field != (uint16_t)GUEST_PHYSICAL_ADDRESS)
         info.rcx = r->extra;
     else {
-        info.physical = gpa(r->extra);
+        info.physical = r->extra;
         info.qualification &= ~(uint64_t)LINEAR_VALID; // the linear address is not kept
     }
-    size_t n =
-        format(text, size, "%u ticks ago, %u long, on at %lx: ", now - r->entry + r->took, r->took, r->rip);
-    if (n < size)
-        exit_words(text + n, size - n, &info);
+    text_add(t, "%u ticks ago, %u long, on at %lx: ", now - r->entry + r->took, r->took, r->rip);
+    exit_words(t, &info);
 }
 
 void microscope_last(const struct vcpu *v, void (*line)(void *context, const char *text), void *context)
@@ -148,7 +147,8 @@ void microscope_last(const struct vcpu *v, void (*line)(void *context, const cha
     uint32_t now = rdtsc_low();
     do {
         if (r->took) { // else not used yet
-            tell(r, now, text, sizeof text);
+            struct text t = text_in(text, sizeof text);
+            tell(r, now, &t);
             line(context, text);
         }
         r = r->next;

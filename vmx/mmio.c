@@ -1,6 +1,6 @@
 #include "vmx/mmio.h"
-#include "arch/format.h"
 #include "sdm/qualification.h"
+#include "sdm/text.h"
 #include "vmx/emulate.h"
 #include "vmx/exit.h"
 #include "vmx/guest_memory.h"

@@ -1,7 +1,7 @@
 #include "vmx/tags_check.h"
 
 #ifdef CHECKING
-#include "arch/format.h"
+#include "sdm/text.h"
 #include "arch/log.h"
 #include "arch/pcpu.h"
 #include "mm/quarantine.h"

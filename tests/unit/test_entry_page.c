@@ -18,27 +18,19 @@ static void add_rule(struct text *t, enum entry_rule rule)
     const struct entry_rule_info *r = &entry_rules[rule];
     text_add(t, "| `");
     entry_rule_id(t, rule);
-    text_add(t, "` | ");
-    text_add(t, r->sentence);
-    text_add(t, " |");
-    for (unsigned i = 0; i < r->fields; i++) {
-        text_add(t, i ? ", " : " ");
-        text_add(t, image_name(r->field[i]));
-    }
-    text_add(t, " | ");
-    text_add(t, rule_kind_words((enum rule_kind)r->kind));
-    if (r->number) {
-        text_add(t, r->kind == KIND_GUEST ? ", qualification " : ": error ");
-        text_dec(t, r->number);
-    }
+    text_add(t, "` | %s |", r->sentence);
+    for (unsigned i = 0; i < r->fields; i++)
+        text_add(t, "%s %s", i ? "," : "", image_name(r->field[i]));
+    text_add(t, " | %s", rule_kind_words((enum rule_kind)r->kind));
+    if (r->number)
+        text_add(t, "%s %u", r->kind == KIND_GUEST ? ", qualification" : ": error", r->number);
     text_add(t, " |\n");
 }
 
 static void add_section(struct text *t, enum entry_section section)
 {
-    text_add(t, "\n## ");
-    text_add(t, entry_section_title(section));
-    text_add(t, "\n\n| rule | what it demands | reads | shows as |\n|---|---|---|---|\n");
+    text_add(t, "\n## %s\n\n| rule | what it demands | reads | shows as |\n|---|---|---|---|\n",
+             entry_section_title(section));
     for (unsigned rule = 0; rule < RULE_COUNT; rule++)
         if (entry_rules[rule].section == section)
             add_rule(t, (enum entry_rule)rule);
@@ -47,11 +39,8 @@ static void add_section(struct text *t, enum entry_section section)
 static void add_questions(struct text *t)
 {
     text_add(t, "\n## Open questions\n\nWhat is asked for here is not judged, and why:\n\n");
-    for (unsigned q = 0; q < OPEN_COUNT; q++) {
-        text_add(t, "- ");
-        text_add(t, open_question_words((enum open_question)q));
-        text_char(t, '\n');
-    }
+    for (unsigned q = 0; q < OPEN_COUNT; q++)
+        text_add(t, "- %s\n", open_question_words((enum open_question)q));
 }
 
 static size_t make_page(void)

@@ -23,7 +23,8 @@ static void print_broken(const struct entry_verdict *v, const struct vmcs_image 
 {
     char line[400];
     for (enum entry_rule r = entry_next_broken(v, 0); r < RULE_COUNT; r = entry_next_broken(v, r + 1)) {
-        entry_explain(line, sizeof(line), r, im);
+        struct text t = text_in(line, sizeof(line));
+        entry_explain(&t, r, im);
         print_error("    %s\n", line);
     }
     for (unsigned o = 0; o < OPEN_COUNT; o++)

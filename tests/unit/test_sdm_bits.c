@@ -8,7 +8,6 @@
 #include "sdm/cpuid.h"
 #include "sdm/exit_reason.h"
 #include "sdm/msr.h"
-#include "sdm/text.h"
 #include "sdm/vm_error.h"
 
 static void bits_become_names(void **state)
@@ -48,31 +47,6 @@ static void text_is_cut_and_terminated(void **state)
             assert_int_equal(strlen(buf), size < 12 ? size - 1 : 11);
         assert_int_equal(buf[size], 'x');
         free(buf);
-    }
-}
-
-static void numbers_become_text(void **state)
-{
-    (void)state;
-    static const struct {
-        uint64_t value;
-        const char *hex, *dec;
-    } rows[] = {
-        {0,          "0h",                "0"                   },
-        {9,          "9h",                "9"                   },
-        {10,         "ah",                "10"                  },
-        {0x1f0,      "1f0h",              "496"                 },
-        {1000000,    "f4240h",            "1000000"             },
-        {UINT64_MAX, "ffffffffffffffffh", "18446744073709551615"},
-    };
-    for (unsigned i = 0; i < array_size(rows); i++) {
-        char buf[32];
-        struct text t = text_in(buf, sizeof(buf));
-        text_hex(&t, rows[i].value);
-        assert_string_equal(buf, rows[i].hex);
-        t = text_in(buf, sizeof(buf));
-        text_dec(&t, rows[i].value);
-        assert_string_equal(buf, rows[i].dec);
     }
 }
 
@@ -138,13 +112,9 @@ static void cpuid_features_know_their_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bits_become_names),
-        cmocka_unit_test(text_is_cut_and_terminated),
-        cmocka_unit_test(numbers_become_text),
-        cmocka_unit_test(complement_clears_one_bit),
-        cmocka_unit_test(exceptions_are_the_manuals),
-        cmocka_unit_test(names_of_numbers),
-        cmocka_unit_test(cpuid_features_know_their_place),
+        cmocka_unit_test(bits_become_names),         cmocka_unit_test(text_is_cut_and_terminated),
+        cmocka_unit_test(complement_clears_one_bit), cmocka_unit_test(exceptions_are_the_manuals),
+        cmocka_unit_test(names_of_numbers),          cmocka_unit_test(cpuid_features_know_their_place),
     };
     return cmocka_run_group_tests_name("sdm_bits", tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ PARTS = (
                                            "kernel/screen.* kernel/regex.* kernel/watch* kernel/ending.* kernel/consoles.* "
                                            "kernel/drain.* kernel/log_ring.* kernel/guest_console.* kernel/input.* "
                                            "kernel/bench.* vmx/microscope.* vmx/exit_words.* arch/screen.* arch/font.* "
-                                           "arch/log.* arch/format.* arch/uart.* arch/reason.* arch/panic.*"),
+                                           "arch/log.* arch/uart.* arch/reason.* arch/panic.*"),
     (CORE, "the box: start, processors, ACPI, clocks", "boot/* arch/* kernel/main.*"),
     (CORE, "memory", "mm/* kernel/memory.* kernel/balloon.*"),
     (CORE, "messages and services", "ipc/* kernel/ipc.* kernel/peers.* kernel/call.* kernel/hypercall.* kernel/control.* "

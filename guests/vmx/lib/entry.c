@@ -165,11 +165,9 @@ void entry_expected(char *buf, size_t size, const struct entry_verdict *v)
     }
     enum entry_rule rule = entry_next_broken(v, 0);
     const struct entry_rule_info *r = &entry_rules[rule];
-    text_add(&t, rule_kind_words((enum rule_kind)r->kind));
-    if (r->kind == KIND_GUEST || r->kind == KIND_MSR_LOAD) {
-        text_add(&t, ", qualification ");
-        text_dec(&t, r->kind == KIND_GUEST ? r->number : v->msr_entry);
-    }
+    text_add(&t, "%s", rule_kind_words((enum rule_kind)r->kind));
+    if (r->kind == KIND_GUEST || r->kind == KIND_MSR_LOAD)
+        text_add(&t, ", qualification %u", r->kind == KIND_GUEST ? r->number : v->msr_entry);
     text_add(&t, ": ");
     entry_rule_id(&t, rule);
 }
@@ -268,10 +266,8 @@ static const char *case_name(const struct entry_case *c, bool good)
     static char buf[TAP_NAME_MAX + 1];
     struct text t = text_in(buf, sizeof buf);
     entry_rule_id(&t, c->rule);
-    if (c->number) {
-        text_char(&t, '-');
-        text_dec(&t, c->number + 1);
-    }
+    if (c->number)
+        text_add(&t, "-%u", c->number + 1);
     if (good)
         text_add(&t, "-good");
     return buf;

@@ -1,4 +1,4 @@
-#include "arch/format.h"
+#include "sdm/text.h"
 #include <limits.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -73,5 +73,5 @@ int main(void)
         cmocka_unit_test(cuts_like_snprintf),
         cmocka_unit_test(shows_what_it_does_not_know),
     };
-    return cmocka_run_group_tests_name("format", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }
