@@ -398,12 +398,12 @@ static unsigned order_of_lists(void)
     return order;
 }
 
-enum { PROBE_ITSELF, REGIONS, MSR_LISTS, BLOCKS };
+enum { PROBE_ITSELF, REGIONS, MSR_LISTS, ROOM, BLOCKS };
 
 static enum error create(struct vcpu *v, uint16_t owner)
 {
     enum { ORDER = 2, TWO = 1 };
-    const unsigned order[BLOCKS] = {[PROBE_ITSELF] = ORDER, [REGIONS] = TWO, [MSR_LISTS] = order_of_lists()};
+    const unsigned order[BLOCKS] = {[PROBE_ITSELF] = ORDER, [REGIONS] = TWO, [MSR_LISTS] = order_of_lists(), [ROOM] = PROBE_ROOM_ORDER};
     pfn_t f[BLOCKS];
     for (unsigned i = 0; i < BLOCKS; i++) {
         f[i] = buddy_alloc_or_fail(&frames, order[i], owner);
@@ -419,6 +419,7 @@ static enum error create(struct vcpu *v, uint16_t owner)
     p->space = v->space;
     for (unsigned i = 0; i < PROBE_LISTS; i++)
         p->list[i].at = hpa(pfn_to_hpa(f[MSR_LISTS]).v + i * probe_list_bytes());
+    p->room = pfn_to_virt(f[ROOM]);
     make_region(&p->vmcs, pfn_to_hpa(f[REGIONS]));
     make_region(&p->unblocker, hpa(pfn_to_hpa(f[REGIONS]).v + PAGE_SIZE));
     return E_OK;
@@ -435,6 +436,7 @@ enum error probe_open(struct vcpu *v, uint16_t owner, uint64_t landing, gpa_t sc
         return e;
     state_use_debug(v); // entered code may use debug registers
     patch_landing();
+    probe_room_build(v->probe->room);
     probe_fill_template(v->probe, v, landing, virt_to_hpa(page).v);
     v->probe->filled = false;
     vmcs_bind(v->vmcs);
@@ -453,8 +455,8 @@ void probe_destroy(struct vcpu *v)
     if (!p)
         return;
     v->probe = NULL;
-    probe_elsewhere_free(p);
     uint16_t owner = p->owner;
+    buddy_free(&frames, hpa_to_pfn(virt_to_hpa(p->room)), owner);
     buddy_free(&frames, hpa_to_pfn(p->vmcs.region), owner);
     buddy_free(&frames, hpa_to_pfn(p->list[0].at), owner);
     buddy_free(&frames, hpa_to_pfn(virt_to_hpa(p)), owner);

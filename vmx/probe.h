@@ -14,7 +14,7 @@ struct probe {
     uint64_t efer, pat;      // behind the exit, where the way back was the long one
     struct vmcs vmcs;
     struct vmcs unblocker;       // probe_unblock_nmis()
-    struct elsewhere *elsewhere; // vmx/probe_elsewhere.c; NULL before its first use
+    struct room *room;           // vmx/probe_room.c
     uint16_t owner;
     struct space *space; // the vCPU's: what the machine may name is RAM there
     bool changed_host;   // since the VMCS was filled, fields that the exit loads the host from
@@ -53,18 +53,21 @@ enum error probe_base(struct probe *p, const struct probe_field *fields, uint32_
 enum error probe_attempt(struct vcpu *v, struct probe_attempt *a, struct probe_field *fields);
 enum error probe_run(struct vcpu *v, struct probe_step *steps, uint32_t count);
 
-// A VMX instruction at CPL 3 or in compatibility mode, by the flags of `s`: what came of it. `words` is the memory
-// operand. E_NO_MEMORY. Which instructions it knows says probe_can_elsewhere().
-struct probe_fault {
-    uint64_t rflags; // behind the instruction, or at its exception
-    bool caught;     // it raised an exception
+// One instruction of PROBE_RUN: what it finds and what came of it.
+enum { PROBE_OPERAND_AT = 0x11000, PROBE_ROOM_ORDER = 3 };
+struct probe_execution {
+    uint64_t rax, rcx, rdx;
+    uint64_t memory;   // address of its memory operand
+    uint64_t words[2]; // what is at PROBE_OPERAND_AT
+    uint64_t rflags;   // behind the instruction, or at its exception
+    bool caught;       // it raised an exception
     uint8_t vector;
     uint32_t error;
 };
-enum error probe_elsewhere(struct probe *p, const struct probe_step *s, const uint64_t words[2],
-                           uint64_t rflags, struct probe_fault *fault);
-bool probe_can_elsewhere(unsigned instruction);
-void probe_elsewhere_free(struct probe *p);
+// Makes a room, which is a block of PROBE_ROOM_ORDER, for this processor.
+void probe_room_build(struct room *r);
+// Executes the instruction of `s` where its flags say, all status flags set before.
+void probe_execute(struct room *r, const struct probe_step *s, struct probe_execution *x);
 
 // Whether an attempt with the values of `p->now` and these flags stays inside the machine whatever the processor
 // makes of it. Copies the lists of MSRs.

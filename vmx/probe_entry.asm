@@ -9,6 +9,8 @@ extern probe_restore_host
 %define REG(n) [rsp + 8 * n]
 %define PROBE_RSP 8 * 16          ; behind the registers: vmx/probe.c asserts it
 %define PROBE_EFER 8 * 17
+%define ROOM_RAX 8 * 6           ; and behind it RCX, RDX, RBX: vmx/probe_room.c asserts it
+%define ROOM_FRAME 8 * 10
 %define STATUS_FLAGS 8d7h       ; OF SF ZF AF PF CF and the bit that is always 1
 
 section .rodata
@@ -104,8 +106,7 @@ probe_spin:
         pause
         jmp probe_spin
 
-; void probe_go(struct room *r, frame for IRET, cr3, rbx, rax, rcx): ends in probe_came_*, by an exception
-; (vmx/probe_elsewhere.c).
+; void probe_go(struct room *r, cr3): ends in probe_came_*, by an exception (vmx/probe_room.c).
 global probe_go
 probe_go:
         push rbx
@@ -115,15 +116,16 @@ probe_go:
         push r14
         push r15
         mov [rdi], rsp
-        mov cr3, rdx
+        mov cr3, rsi
   %assign n 4
   %rep 5
-        push qword [rsi + 8 * n]
+        push qword [rdi + ROOM_FRAME + 8 * n]
     %assign n n - 1
   %endrep
-        mov rbx, rcx
-        mov rax, r8
-        mov rcx, r9
+        mov rax, [rdi + ROOM_RAX]
+        mov rcx, [rdi + ROOM_RAX + 8]
+        mov rdx, [rdi + ROOM_RAX + 16]
+        mov rbx, [rdi + ROOM_RAX + 24]
         iretq
 
 ; Above the exception's frame stands the address of the room.
@@ -146,6 +148,7 @@ came:   mov rdi, [rsp + 8 * 7]
         pop qword [rdi + 8 * 4] ; RIP
         add rsp, 8
         pop qword [rdi + 8 * 5] ; RFLAGS
+        mov [rdi + ROOM_RAX], rax
         mov rax, [rdi + 8 * 1]
         mov rsp, [rdi]
         mov cr3, rax
