@@ -134,9 +134,9 @@ static int64_t call_QUERY(const struct call *c)
     case QUERY_MAX_HANDLER:
         return microscope_longest(c->v);
     case QUERY_VMREADS:
-        return microscope_vmreads();
+        return microscope_vmcs(false);
     case QUERY_VMWRITES:
-        return microscope_vmwrites();
+        return microscope_vmcs(true);
     case QUERY_EXITS:
         return exits_of(c->v);
     case QUERY_RUN_TICKS:

@@ -158,9 +158,9 @@ enum exception_vector { EXCEPTIONS(EXCEPTION_TO_ENUM) EXC_COUNT = 32 };
 #undef EXCEPTION_TO_ENUM
 
 struct exception {
-    uint16_t name;   // where its name begins: exception_name()
-    bool error_code; // delivered with an error code outside real-address mode
-    uint8_t class;   // enum exception_class
+    const char *name, *words; // NULL: reserved
+    bool error_code;          // delivered with an error code outside real-address mode
+    uint8_t class;            // enum exception_class
 };
 extern const struct exception exceptions[EXC_COUNT]; // by vector
 const char *exception_name(unsigned vector);         // "#GP"; "vector" for 32 and above and reserved ones

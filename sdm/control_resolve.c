@@ -14,7 +14,7 @@ static const struct {
 struct control_result control_resolve(const struct control_capability *can, const struct control_policy *rows,
                                       unsigned count)
 {
-    struct control_result r = {0, 0, 0, NULL};
+    struct control_result r = {0, NULL};
     uint64_t set = 0, named = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct control_policy *row = &rows[i];
@@ -23,10 +23,7 @@ struct control_result control_resolve(const struct control_capability *can, cons
         if (one)
             set |= row->bit;
         bool met = one ? can->may_be_1 & row->bit : !(can->must_be_1 & row->bit);
-        if (met)
-            continue;
-        *(one ? &r.missing : &r.forced) |= row->bit;
-        if (wishes[row->wish].strict && !r.refusal)
+        if (!met && wishes[row->wish].strict && !r.refusal)
             r.refusal = row;
     }
     r.value = (set | (can->default1 & ~named) | can->must_be_1) & can->may_be_1;

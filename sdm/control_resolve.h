@@ -26,8 +26,8 @@ static inline struct control_capability control_capability_64(uint64_t may_be_1)
 
 enum control_wish {
     CONTROL_REQUIRED, // to be 1, or the box is refused
-    CONTROL_WANTED,   // to be 1 where it can; else its bit is in `missing`
-    CONTROL_UNWANTED, // to be 0 where it can; else its bit is in `forced`
+    CONTROL_WANTED,   // to be 1 where it can
+    CONTROL_UNWANTED, // to be 0 where it can
     CONTROL_AVOIDED,  // to be 0, or the box is refused
 };
 
@@ -39,8 +39,6 @@ struct control_policy {
 
 struct control_result {
     uint64_t value;                       // the control word to write
-    uint64_t missing;                     // wanted or required bits that cannot be 1
-    uint64_t forced;                      // unwanted or avoided bits that cannot be 0
     const struct control_policy *refusal; // the first row that cannot be met, or NULL
 };
 

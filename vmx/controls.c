@@ -103,19 +103,6 @@ static const struct control_policy entry_policy[] = {
     {ENTRY_CONCEAL_FROM_PT,         CONTROL_UNWANTED, "nothing is traced"                   },
 };
 
-// A single capability without a control of its own.
-struct capability {
-    uint64_t bit;
-    const char *sentence;
-};
-
-static const struct capability ept_needs[] = {
-    {EPT_CAP_WALK_4,     "no 4-level EPT"              },
-    {EPT_CAP_WB,         "no write-back EPT structures"},
-    {EPT_CAP_INVEPT,     "no INVEPT"                   },
-    {EPT_CAP_INVEPT_ALL, "no INVEPT of all contexts"   },
-};
-
 struct word {
     enum vmcs_control_word word;
     const struct control_policy *rows;
@@ -123,22 +110,39 @@ struct word {
     uint32_t *out;
 };
 
-static enum error resolve_word(const struct vmx_caps *caps, const struct word *w, struct reason *why)
+static enum error resolve(const struct vmx_caps *caps, const struct word *w, unsigned count,
+                          struct reason *why)
 {
-    struct control_capability can = vmx_caps_control(caps, w->word);
-    struct control_result r = control_resolve(&can, w->rows, w->count);
-    *w->out = (uint32_t)r.value;
-    if (!r.refusal)
-        return E_OK;
-    control_refusal_text(why->text, sizeof(why->text), w->word, &r);
-    return E_UNSUPPORTED;
+    for (const struct word *end = w + count; w < end; w++) {
+        struct control_capability can = vmx_caps_control(caps, w->word);
+        struct control_result r = control_resolve(&can, w->rows, w->count);
+        *w->out = (uint32_t)r.value;
+        if (r.refusal) {
+            control_refusal_text(why->text, sizeof(why->text), w->word, &r);
+            return E_UNSUPPORTED;
+        }
+    }
+    return E_OK;
 }
 
-static enum error need(uint64_t have, const struct capability *rows, unsigned count, struct reason *why)
+// Capabilities without a control of their own.
+static enum error check_capabilities(const struct vmx_caps *caps, struct reason *why)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (!(have & rows[i].bit))
-            return reason_set(why, E_UNSUPPORTED, "%s", rows[i].sentence);
+    const struct {
+        uint64_t have, bit;
+        const char *sentence;
+    } needs[] = {
+  // Unrestricted guests switch paging without an exit; then the processor has to keep track of long mode.
+        {caps->misc,     VMX_MISC_SAVE_LMA,       "VM exits do not save the long-mode state of a guest"},
+        {caps->basic,    VMX_BASIC_INS_OUTS_INFO, "VM exits do not describe INS and OUTS"              },
+        {caps->ept_vpid, EPT_CAP_WALK_4,          "no 4-level EPT"                                     },
+        {caps->ept_vpid, EPT_CAP_WB,              "no write-back EPT structures"                       },
+        {caps->ept_vpid, EPT_CAP_INVEPT,          "no INVEPT"                                          },
+        {caps->ept_vpid, EPT_CAP_INVEPT_ALL,      "no INVEPT of all contexts"                          },
+    };
+    for (unsigned i = 0; i < array_size(needs); i++)
+        if (!(needs[i].have & needs[i].bit))
+            return reason_set(why, E_UNSUPPORTED, "%s", needs[i].sentence);
     return E_OK;
 }
 
@@ -157,11 +161,9 @@ enum error controls_negotiate(const struct vmx_caps *caps, struct controls *out,
         {WORD_EXIT,      exit_policy,      array_size(exit_policy),      &out->exit     },
         {WORD_ENTRY,     entry_policy,     array_size(entry_policy),     &out->entry    },
     };
-    for (unsigned i = 0; i < array_size(words); i++) {
-        enum error e = resolve_word(caps, &words[i], why);
-        if (e)
-            return e;
-    }
+    enum error e = resolve(caps, words, array_size(words), why);
+    if (e)
+        return e;
     if (!can_flush_vpid(caps->ept_vpid))
         out->secondary &= ~(uint32_t)SECONDARY_VPID;
     if (!(caps->ept_vpid & EPT_CAP_ACCESSED_DIRTY)) // what is noted is that a dirty flag was set
@@ -169,12 +171,7 @@ enum error controls_negotiate(const struct vmx_caps *caps, struct controls *out,
     out->apicv = false;
     out->apic[APIC_HELP_NONE].primary = out->primary;
     out->apic[APIC_HELP_NONE].secondary = 0;
-    // Unrestricted guests switch paging without an exit; then the processor has to keep track of long mode.
-    if (!(caps->misc & VMX_MISC_SAVE_LMA))
-        return reason_set(why, E_UNSUPPORTED, "VM exits do not save the long-mode state of a guest");
-    if (!(caps->basic & VMX_BASIC_INS_OUTS_INFO))
-        return reason_set(why, E_UNSUPPORTED, "VM exits do not describe INS and OUTS");
-    return need(caps->ept_vpid, ept_needs, array_size(ept_needs), why);
+    return check_capabilities(caps, why);
 }
 
 enum error controls_negotiate_apicv(const struct vmx_caps *caps, struct controls *out, struct reason *why)
@@ -184,11 +181,9 @@ enum error controls_negotiate_apicv(const struct vmx_caps *caps, struct controls
         {WORD_PRIMARY,   apicv_primary_policy,   array_size(apicv_primary_policy),   &unused},
         {WORD_SECONDARY, apicv_secondary_policy, array_size(apicv_secondary_policy), &unused},
     };
-    for (unsigned i = 0; i < array_size(words); i++) {
-        enum error e = resolve_word(caps, &words[i], why);
-        if (e)
-            return e;
-    }
+    enum error e = resolve(caps, words, array_size(words), why);
+    if (e)
+        return e;
     for (unsigned i = 0; i < APIC_HELP_COUNT; i++) {
         out->apic[i].primary = (out->primary | apic_help[i].primary) & ~apic_help[i].not_primary;
         out->apic[i].secondary = apic_help[i].secondary;

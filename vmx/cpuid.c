@@ -75,12 +75,12 @@ static const struct policy policies[] = {
 };
 
 struct leaf {
-    struct cpuid_regs regs;
+    struct cpuid_regs regs; // of subleaf 0
     enum kind kind;
 };
 
 static struct leaf basic[BASIC_LAST + 1], extended[EXTENDED_COUNT];
-static struct cpuid_regs leaf4[SUBLEAF_COUNT], leaf7[1], leaf_d[SUBLEAF_COUNT];
+static struct cpuid_regs leaf4[SUBLEAF_COUNT], leaf_d[SUBLEAF_COUNT];
 uint64_t cpuid_cr4_allowed, cpuid_xcr0_allowed, cpuid_efer_allowed;
 bool cpuid_spec_ctrl, cpuid_rdtscp;
 
@@ -93,33 +93,27 @@ static struct cpuid_regs native(const struct policy *p, uint32_t subleaf)
     };
 }
 
+// One that is in the table.
+static struct leaf *leaf_of(uint32_t leaf)
+{
+    return leaf < (uint32_t)EXTENDED_FIRST ? &basic[leaf] : &extended[leaf - EXTENDED_FIRST];
+}
+
 static void apply(const struct policy *p)
 {
-    uint32_t max = p->leaf < (uint32_t)EXTENDED_FIRST ? features.max_leaf : features.max_extended_leaf;
-    if (p->leaf > max)
+    if (p->leaf > (p->leaf < (uint32_t)EXTENDED_FIRST ? features.max_leaf : features.max_extended_leaf))
         return;
-    struct leaf *l =
-        p->leaf < (uint32_t)EXTENDED_FIRST ? &basic[p->leaf] : &extended[p->leaf - EXTENDED_FIRST];
+    struct leaf *l = leaf_of(p->leaf);
     l->kind = p->kind;
     l->regs = native(p, 0);
-    if (p->leaf == 0x04)
-        for (uint32_t i = 0; i < SUBLEAF_COUNT; i++)
-            leaf4[i] = native(p, i);
-    if (p->leaf == 0x07)
-        leaf7[0] = native(p, 0);
-    if (p->leaf == 0x0d)
-        for (uint32_t i = 0; i < SUBLEAF_COUNT; i++)
-            leaf_d[i] = native(p, i);
+    struct cpuid_regs *more = p->leaf == 0x04 ? leaf4 : p->leaf == 0x0d ? leaf_d : NULL;
+    for (uint32_t i = 0; more && i < SUBLEAF_COUNT; i++)
+        more[i] = native(p, i);
 }
 
 static bool shown(enum cpuid_feature f)
 {
-    const struct cpuid_feature_row *row = &cpuid_features[f];
-    uint32_t leaf = row->leaf;
-    const struct cpuid_regs *regs = leaf >= (uint32_t)EXTENDED_FIRST ? &extended[leaf - EXTENDED_FIRST].regs
-                                    : leaf == 7                      ? &leaf7[0]
-                                                                     : &basic[leaf].regs;
-    return cpuid_feature_in(f, regs);
+    return cpuid_feature_in(f, &leaf_of(cpuid_features[f].leaf)->regs);
 }
 
 // What the tables above cannot say: leaves that depend on other leaves.
@@ -182,10 +176,8 @@ static void derive_registers(void)
 static void hide_without_control(enum cpuid_feature f, bool control)
 {
     const struct cpuid_feature_row *row = &cpuid_features[f];
-    struct cpuid_regs *regs =
-        row->leaf >= (uint32_t)EXTENDED_FIRST ? &extended[row->leaf - EXTENDED_FIRST].regs : &leaf7[0];
     if (!control)
-        regs->r[row->reg] &= ~(1u << row->bit);
+        leaf_of(row->leaf)->regs.r[row->reg] &= ~(1u << row->bit);
 }
 
 seldom void cpuid_policy_init(void)
@@ -215,7 +207,7 @@ static noinline_cold struct cpuid_regs by_subleaf(uint32_t leaf, uint32_t sublea
     if (leaf == 0x04)
         return subleaf < SUBLEAF_COUNT ? leaf4[subleaf] : none;
     if (leaf == 0x07)
-        return subleaf == 0 ? leaf7[0] : none;
+        return subleaf == 0 ? basic[leaf].regs : none;
     struct cpuid_regs r = subleaf < SUBLEAF_COUNT ? leaf_d[subleaf] : none;
     // The guest's XCR0 is in the processor while its exits are handled, and IA32_XSS is 0, so the processor can
     // tell: the standard area of subleaf 0, and the compacted one of subleaf 1 where XSAVEC exists.

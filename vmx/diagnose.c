@@ -1,4 +1,4 @@
-#include "vmx/diagnose.h"
+// The abnormal end of a machine, in words.
 #include "arch/cpu.h"
 #include "arch/features.h"
 #include "arch/memory.h"

@@ -16,12 +16,6 @@ static uint64_t sign_extended(uint64_t value, unsigned size)
     return (uint64_t)((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size));
 }
 
-static void set_register(uint64_t *reg, unsigned bytes, uint64_t value)
-{
-    uint64_t written = bytes >= 4 ? ~0ull : mask(bytes);
-    *reg = (*reg & ~written) | (value & mask(bytes));
-}
-
 void set_operand_register(const struct instruction *i, uint64_t *gpr, uint64_t value)
 {
     uint64_t *reg = &gpr[i->reg];

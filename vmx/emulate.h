@@ -35,6 +35,13 @@ enum emulate_outcome emulate(const struct instruction *i, struct emulation *m);
 
 extern const uint64_t byte_masks[9]; // by number of bytes
 
+// A register written as an operand of `bytes`: 32 bits clear the upper half, 8 and 16 leave the rest.
+static inline void set_register(uint64_t *reg, unsigned bytes, uint64_t value)
+{
+    uint64_t written = bytes >= 4 ? ~0ull : byte_masks[bytes];
+    *reg = (*reg & ~written) | (value & byte_masks[bytes]);
+}
+
 static inline bool is_move(const struct instruction *i)
 {
     return i->operation >= OP_MOV && i->operation <= OP_MOVSX;

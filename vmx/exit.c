@@ -3,7 +3,6 @@
 #include "arch/cpu.h"
 #include "arch/pcpu.h"
 #include "sdm/exit_reason.h"
-#include "vmx/diagnose.h"
 #include "vmx/microscope.h"
 #include "vmx/state.h"
 #include "vmx/tags_check.h"
@@ -26,7 +25,8 @@ static void exit_general_protection(struct vcpu *v)
 // INVD and WBINVD: memory is coherent without them, and they would hurt every other machine.
 static void exit_nothing_to_do(struct vcpu *v)
 {
-    vcpu_skip_instruction(v);
+    (void)v;
+    skip_instruction();
 }
 
 // The guest can take now what it could not before.

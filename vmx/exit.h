@@ -22,11 +22,19 @@ void exit_apic_access(struct vcpu *v, uint64_t qualification);
 void exit_apic_write(struct vcpu *v, uint64_t qualification);
 void exit_virtualized_eoi(struct vcpu *v, uint64_t qualification);
 
+// Emulates the instruction at RIP, whose access to gpa `at`, known to be a device's, made the EPT violation that
+// `qualification` describes, or (0) an exit that tells nothing about linear addresses. One that the decoder does not
+// know ends the machine, in words.
+void mmio_emulate(struct vcpu *v, gpa_t at, uint64_t qualification);
+// Ends `v`'s machine because of the present exit, with a sentence made from it.
+noinline_cold void diagnose_end(struct vcpu *v, enum ending how);
+
 noinline_cold uint64_t skip_truncated(uint64_t rip);
 noinline_cold void skip_slow(void);
 
-// See vcpu_skip_instruction() in vmx/vcpu.h; inline because every emulated instruction ends here. A RIP that
-// does not leave its 64-KiB block needs no truncation in any mode.
+// The only way past an emulated instruction: RIP truncated to the mode, blocking by STI and MOV SS cleared, the
+// single-step trap pended when TF is set. Inline because every emulated instruction ends here. A RIP that does not
+// leave its 64-KiB block needs no truncation in any mode.
 static inline void skip_from(uint64_t rip, uint64_t length, uint64_t rflags)
 {
     uint64_t next = rip + length;

@@ -2,7 +2,6 @@
 #include "arch/cpu.h"
 #include "arch/exception.h"
 #include "sdm/qualification.h"
-#include "vmx/diagnose.h"
 #include "vmx/exit.h"
 #include "vmx/state.h"
 

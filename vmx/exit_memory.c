@@ -1,9 +1,7 @@
 // EPT violations: the first touch of lazily backed memory, or an access to what the machine does not have.
 #include "dev/lapic.h"
 #include "sdm/qualification.h"
-#include "vmx/diagnose.h"
 #include "vmx/exit.h"
-#include "vmx/mmio.h"
 #include "vmx/pml.h"
 
 _Static_assert(ACCESS_READ == 1 && ACCESS_WRITE == 2 && ACCESS_EXEC == 4, "bits 2:0 of the qualification");

@@ -3,7 +3,6 @@
 #include "arch/features.h"
 #include "arch/string.h"
 #include "sdm/qualification.h"
-#include "vmx/diagnose.h"
 #include "vmx/exit.h"
 #include "vmx/guest_paging.h"
 #include "vmx/guest_segment.h"

@@ -79,20 +79,12 @@ int64_t microscope_longest(struct vcpu *v)
     return longest;
 }
 
-int64_t microscope_vmreads(void)
+int64_t microscope_vmcs(bool writes)
 {
 #ifdef CHECKING
-    return (int64_t)vmcs_reads[this_pcpu()->id];
+    return (int64_t)(writes ? vmcs_writes : vmcs_reads)[this_pcpu()->id];
 #else
-    return -(int64_t)E_UNSUPPORTED;
-#endif
-}
-
-int64_t microscope_vmwrites(void)
-{
-#ifdef CHECKING
-    return (int64_t)vmcs_writes[this_pcpu()->id];
-#else
+    (void)writes;
     return -(int64_t)E_UNSUPPORTED;
 #endif
 }

@@ -61,5 +61,4 @@ void microscope_last(const struct vcpu *v, void (*line)(void *context, const cha
 // The longest exit of `v` since the last call, TSC ticks; -E_UNSUPPORTED: nobody looked.
 int64_t microscope_longest(struct vcpu *v);
 // VMREADs and VMWRITEs on this processor so far; -E_UNSUPPORTED but in a build with CHECKING.
-int64_t microscope_vmreads(void);
-int64_t microscope_vmwrites(void);
+int64_t microscope_vmcs(bool writes);

@@ -1,4 +1,4 @@
-#include "vmx/mmio.h"
+// Instructions that reach a device's memory, which no EPT entry maps.
 #include "sdm/qualification.h"
 #include "sdm/text.h"
 #include "vmx/emulate.h"

@@ -28,10 +28,6 @@ static const struct {
     {MSR_SYSENTER_EIP,       true, true },
     {MSR_PAT,                true, true },
     {MSR_EFER,               true, false},
-    {MSR_STAR,               true, false},
-    {MSR_LSTAR,              true, false},
-    {MSR_CSTAR,              true, false},
-    {MSR_FMASK,              true, false},
     {MSR_FS_BASE,            true, true },
     {MSR_GS_BASE,            true, true },
     {MSR_KERNEL_GS_BASE,     true, true },
@@ -59,10 +55,11 @@ enum error msr_policy_init(struct reason *why)
         if (passed_through[i].write)
             let_through(bitmap, passed_through[i].msr, true);
     }
-    for (unsigned i = 0; i < KEPT_COUNT; i++)
-        kept_msr_exists[i] = true;
-    kept_msr_exists[KEPT_TSC_AUX] = cpuid_rdtscp;
-    kept_msr_exists[KEPT_SPEC_CTRL] = cpuid_spec_ctrl;
+    for (unsigned i = 0; i < KEPT_COUNT; i++) {
+        kept_msr_exists[i] = (i != KEPT_TSC_AUX || cpuid_rdtscp) && (i != KEPT_SPEC_CTRL || cpuid_spec_ctrl);
+        if (kept_msr_exists[i])
+            let_through(bitmap, kept_msr_number[i], false);
+    }
     return E_OK;
 }
 
@@ -88,13 +85,13 @@ enum error msr_policy_let_x2apic_through(void)
 // Bits of IA32_MISC_ENABLE: fast strings on; BTS and PEBS are not there.
 enum { MISC_FAST_STRINGS = 1 << 0, MISC_BTS_UNAVAILABLE = 1 << 11, MISC_PEBS_UNAVAILABLE = 1 << 12 };
 
-// False: #GP(0). A kept MSR is written where it lives, the processor, which also knows its rules.
+// A kept MSR is written where it lives, the processor, which also knows its rules.
 static bool write_kept(struct vcpu *v, enum kept_msr i, uint64_t value)
 {
-    if (!kept_msr_exists[i] || !wrmsr_safe(kept_msr_number[i], value))
-        return false;
-    state_note_msr(v, i, value);
-    return true;
+    bool legal = wrmsr_safe(kept_msr_number[i], value);
+    if (legal)
+        state_note_msr(v, i, value);
+    return legal;
 }
 
 // SDM, "Extended Feature Enable Register": LME cannot change while paging is on, LMA follows by itself.
@@ -154,36 +151,15 @@ static bool write_command(uint32_t msr, uint64_t value)
     X(MISC_ENABLE,        v->misc_enable,            write_misc_enable(v, value)) \
     X(DEBUGCTL,           vmread64(GUEST_DEBUGCTL),  write_debugctl(v, value)) \
     X(TIME_STAMP_COUNTER, rdtsc().v + vmread64(TSC_OFFSET), write_tsc(v, value)) \
-    X(EFER,               vmread64(GUEST_EFER),      write_efer(v, value)) \
-    X(STAR,               v->state.msr[KEPT_STAR],   write_kept(v, KEPT_STAR, value)) \
-    X(LSTAR,              v->state.msr[KEPT_LSTAR],  write_kept(v, KEPT_LSTAR, value)) \
-    X(CSTAR,              v->state.msr[KEPT_CSTAR],  write_kept(v, KEPT_CSTAR, value)) \
-    X(FMASK,              v->state.msr[KEPT_FMASK],  write_kept(v, KEPT_FMASK, value))
+    X(EFER,               vmread64(GUEST_EFER),      write_efer(v, value))
 // clang-format on
 
-// MSRs that exist when a feature does.
-static noinline_cold bool read_optional(struct vcpu *v, uint32_t msr, uint64_t *value)
+static noinline_cold bool write_rare(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    if (msr == MSR_TSC_AUX && kept_msr_exists[KEPT_TSC_AUX])
-        *value = v->state.msr[KEPT_TSC_AUX];
-    else if (msr == MSR_SPEC_CTRL && kept_msr_exists[KEPT_SPEC_CTRL])
-        *value = v->state.msr[KEPT_SPEC_CTRL];
-    else
-        return vcpu_upcalls.msr_read(v, msr, value);
-    return true;
-}
-
-static noinline_cold bool write_optional(struct vcpu *v, uint32_t msr, uint64_t value)
-{
-    switch (msr) {
-    case MSR_TSC_AUX:
-        return write_kept(v, KEPT_TSC_AUX, value);
-    case MSR_SPEC_CTRL:
-        return write_kept(v, KEPT_SPEC_CTRL, value);
-    case MSR_PRED_CMD:
-        return write_command(msr, value);
-    }
-    return vcpu_upcalls.msr_write(v, msr, value);
+    for (unsigned i = 0; i < KEPT_COUNT; i++)
+        if (msr == kept_msr_number[i] && kept_msr_exists[i])
+            return write_kept(v, i, value);
+    return msr == MSR_PRED_CMD ? write_command(msr, value) : vcpu_upcalls.msr_write(v, msr, value);
 }
 
 void exit_rdmsr(struct vcpu *v)
@@ -197,7 +173,7 @@ void exit_rdmsr(struct vcpu *v)
         EMULATED_MSRS(X)
 #undef X
     default:
-        if (!read_optional(v, (uint32_t)v->gpr[RCX], &value)) {
+        if (!vcpu_upcalls.msr_read(v, (uint32_t)v->gpr[RCX], &value)) {
             vcpu_inject_fault(v, EXC_GP, 0);
             return;
         }
@@ -257,7 +233,7 @@ static __attribute__((noinline)) void write_other(struct vcpu *v, uint32_t msr)
     case MSR_TSC_DEADLINE:
         return write_apic(v, msr, value);
     default:
-        done = write_optional(v, msr, value);
+        done = write_rare(v, msr, value);
     }
     if (done)
         skip_instruction();

@@ -403,7 +403,8 @@ enum { PROBE_ITSELF, REGIONS, MSR_LISTS, ROOM, BLOCKS };
 static enum error create(struct vcpu *v, uint16_t owner)
 {
     enum { ORDER = 2, TWO = 1 };
-    const unsigned order[BLOCKS] = {[PROBE_ITSELF] = ORDER, [REGIONS] = TWO, [MSR_LISTS] = order_of_lists(), [ROOM] = PROBE_ROOM_ORDER};
+    const unsigned order[BLOCKS] = {
+        [PROBE_ITSELF] = ORDER, [REGIONS] = TWO, [MSR_LISTS] = order_of_lists(), [ROOM] = PROBE_ROOM_ORDER};
     pfn_t f[BLOCKS];
     for (unsigned i = 0; i < BLOCKS; i++) {
         f[i] = buddy_alloc_or_fail(&frames, order[i], owner);

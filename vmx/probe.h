@@ -13,8 +13,8 @@ struct probe {
     uint64_t rsp;            // of probe_enter() while the entered code runs
     uint64_t efer, pat;      // behind the exit, where the way back was the long one
     struct vmcs vmcs;
-    struct vmcs unblocker;       // probe_unblock_nmis()
-    struct room *room;           // vmx/probe_room.c
+    struct vmcs unblocker; // probe_unblock_nmis()
+    struct room *room;     // vmx/probe_room.c
     uint16_t owner;
     struct space *space; // the vCPU's: what the machine may name is RAM there
     bool changed_host;   // since the VMCS was filled, fields that the exit loads the host from

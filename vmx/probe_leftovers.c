@@ -18,14 +18,6 @@ enum {
     SHORT_TICKS = 100000, // an INIT that is on its way arrives within that
 };
 
-static void write_segment(unsigned at, uint16_t selector, uint32_t rights)
-{
-    vmwrite_raw(vmcs_fields[AT_GUEST_ES_SELECTOR + at].encoding, selector);
-    vmwrite_raw(vmcs_fields[AT_GUEST_ES_ACCESS_RIGHTS + at].encoding, rights);
-    vmwrite_raw(vmcs_fields[AT_GUEST_ES_LIMIT + at].encoding, 0xffffffff);
-    vmwrite_raw(vmcs_fields[AT_GUEST_ES_BASE + at].encoding, 0);
-}
-
 // The template as it was before PROBE_BASE, but for the address space, which is the host's.
 static void fill(const struct probe *p, const char *code, const uint64_t *frame, uint32_t ticks)
 {
@@ -52,8 +44,8 @@ static void fill(const struct probe *p, const char *code, const uint64_t *frame,
     for (unsigned i = 0; i < array_size(own); i++)
         if (p->exists[image_at(own[i].field)])
             vmwrite_raw(own[i].field, own[i].value);
-    write_segment(CS, SELECTOR_CODE, CODE64);
-    write_segment(SS, SELECTOR_DATA, DATA);
+    vmcs_write_segment(CS, SELECTOR_CODE, 0, 0xffffffff, CODE64);
+    vmcs_write_segment(SS, SELECTOR_DATA, 0, 0xffffffff, DATA);
 }
 
 // An interrupt of the box may come first.

@@ -42,22 +42,22 @@ enum { FROM_MEMORY = 0x0b };
 static const struct {
     uint8_t bytes[5], length;
 } codes[PROBE_DO_COUNT] = {
-    [PROBE_DO_VMXON] = {{0xf3, 0x0f, 0xc7, 0x33}, 4},
-    [PROBE_DO_VMXOFF] = {{0x0f, 0x01, 0xc4}, 3},
-    [PROBE_DO_VMCLEAR] = {{0x66, 0x0f, 0xc7, 0x33}, 4},
-    [PROBE_DO_VMPTRLD] = {{0x0f, 0xc7, 0x33}, 3},
-    [PROBE_DO_VMPTRST] = {{0x0f, 0xc7, 0x3b}, 3},
-    [PROBE_DO_VMREAD] = {{0x0f, 0x78, 0xc8}, 3},
-    [PROBE_DO_VMWRITE] = {{0x0f, 0x79, 0xc8}, 3},
-    [PROBE_DO_VMLAUNCH] = {{0x0f, 0x01, 0xc2}, 3},
-    [PROBE_DO_VMRESUME] = {{0x0f, 0x01, 0xc3}, 3},
+    [PROBE_DO_VMXON] = {{0xf3, 0x0f, 0xc7, 0x33},       4},
+    [PROBE_DO_VMXOFF] = {{0x0f, 0x01, 0xc4},             3},
+    [PROBE_DO_VMCLEAR] = {{0x66, 0x0f, 0xc7, 0x33},       4},
+    [PROBE_DO_VMPTRLD] = {{0x0f, 0xc7, 0x33},             3},
+    [PROBE_DO_VMPTRST] = {{0x0f, 0xc7, 0x3b},             3},
+    [PROBE_DO_VMREAD] = {{0x0f, 0x78, 0xc8},             3},
+    [PROBE_DO_VMWRITE] = {{0x0f, 0x79, 0xc8},             3},
+    [PROBE_DO_VMLAUNCH] = {{0x0f, 0x01, 0xc2},             3},
+    [PROBE_DO_VMRESUME] = {{0x0f, 0x01, 0xc3},             3},
     [PROBE_DO_INVEPT] = {{0x66, 0x0f, 0x38, 0x80, 0x03}, 5},
     [PROBE_DO_INVVPID] = {{0x66, 0x0f, 0x38, 0x81, 0x03}, 5},
-    [PROBE_DO_VMCALL] = {{0x0f, 0x01, 0xc1}, 3},
-    [PROBE_DO_VMFUNC] = {{0x0f, 0x01, 0xd4}, 3},
-    [PROBE_DO_WRMSR] = {{0x0f, 0x30}, 2},
-    [PROBE_DO_MOV_CR0] = {{0x0f, 0x22, 0xc0}, 3},
-    [PROBE_DO_MOV_CR4] = {{0x0f, 0x22, 0xe0}, 3},
+    [PROBE_DO_VMCALL] = {{0x0f, 0x01, 0xc1},             3},
+    [PROBE_DO_VMFUNC] = {{0x0f, 0x01, 0xd4},             3},
+    [PROBE_DO_WRMSR] = {{0x0f, 0x30},                   2},
+    [PROBE_DO_MOV_CR0] = {{0x0f, 0x22, 0xc0},             3},
+    [PROBE_DO_MOV_CR4] = {{0x0f, 0x22, 0xe0},             3},
 };
 
 static void gate(struct room *r, unsigned vector, const char *to)
@@ -107,7 +107,10 @@ void probe_execute(struct room *r, const struct probe_step *s, struct probe_exec
     struct arch_cpu *arch = here->arch;
     const bool user = s->flags & PROBE_STEP_CPL3, narrow = s->flags & PROBE_STEP_COMPATIBILITY;
     const uint64_t user_bit = user ? U : 0, no_execute = 1ull << 63, rsp0 = arch->tss.rsp[0];
-    const uint64_t frame[] = {CODE_AT, user ? USER_CODE : narrow ? CODE32 : SELECTOR_CODE,
+    const uint64_t frame[] = {CODE_AT,
+                              user     ? USER_CODE
+                              : narrow ? CODE32
+                                       : SELECTOR_CODE,
                               STATUS_FLAGS | RFLAGS_FIXED1, user ? 0 : DATA_AT + STACK_TOP,
                               user ? USER_DATA : SELECTOR_DATA};
     put_code(r, s);

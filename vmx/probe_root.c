@@ -1,4 +1,5 @@
-// VMX instructions in root operation, one by one, with chosen operands: what may be executed, and what is set right behind it.
+// VMX instructions in root operation, one by one, with chosen operands: which may be executed, and what has to be set
+// right behind them.
 #include "arch/cpu.h"
 #include "arch/exception.h"
 #include "arch/features.h"
@@ -145,7 +146,8 @@ static void step(struct run *run, struct probe_step *s)
     execute(run->v->probe->room, s, &x);
     if (s->instruction == PROBE_DO_VMREAD && !(s->flags & PROBE_STEP_MEMORY))
         s->value = x.rax;
-    if (s->instruction == PROBE_DO_VMPTRST || (s->instruction == PROBE_DO_VMREAD && s->flags & PROBE_STEP_MEMORY))
+    if (s->instruction == PROBE_DO_VMPTRST ||
+        (s->instruction == PROBE_DO_VMREAD && s->flags & PROBE_STEP_MEMORY))
         s->value = x.words[0];
     s->vector = x.caught ? x.vector : PROBE_NO_FAULT;
     s->error_code = x.caught ? x.error : 0;

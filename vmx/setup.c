@@ -85,9 +85,8 @@ static void setup_host(const struct vcpu *v)
     vmwrite_nat(HOST_RIP, (uint64_t)(uintptr_t)stub);
 }
 
-static void setup_segment(unsigned i, uint16_t selector, uint64_t base, uint32_t limit, uint32_t rights)
+void vmcs_write_segment(unsigned i, uint16_t selector, uint64_t base, uint32_t limit, uint32_t rights)
 {
-    // Fields of the segment registers follow one another, in the order ES CS SS DS FS GS LDTR TR.
     vmwrite16((enum vmcs16)(GUEST_ES_SELECTOR + 2 * i), selector);
     vmwrite_nat((enum vmcsnat)(GUEST_ES_BASE + 2 * i), base);
     vmwrite32((enum vmcs32)(GUEST_ES_LIMIT + 2 * i), limit);
@@ -98,12 +97,12 @@ static void setup_segments(const struct mode *m, const struct guest_start *start
 {
     enum { ES, CS, SS, DS, FS, GS, LDTR, TR };
     for (unsigned i = ES; i <= GS; i++)
-        setup_segment(i, m->data_selector, 0, m->limit, m->data_rights);
+        vmcs_write_segment(i, m->data_selector, 0, m->limit, m->data_rights);
     bool real = start->mode == START_REAL;
     uint16_t selector = real ? (uint16_t)(start->code_base >> 4) : m->code_selector;
-    setup_segment(CS, selector, real ? start->code_base : 0, m->limit, m->code_rights);
-    setup_segment(LDTR, 0, 0, 0xffff, AR_UNUSABLE);
-    setup_segment(TR, 0, 0, 0xffff, AR_TYPE_BUSY_TSS | AR_P);
+    vmcs_write_segment(CS, selector, real ? start->code_base : 0, m->limit, m->code_rights);
+    vmcs_write_segment(LDTR, 0, 0, 0xffff, AR_UNUSABLE);
+    vmcs_write_segment(TR, 0, 0, 0xffff, AR_TYPE_BUSY_TSS | AR_P);
     vmwrite_nat(GUEST_GDTR_BASE, start->gdt_limit ? start->gdt.v : 0);
     vmwrite32(GUEST_GDTR_LIMIT, start->gdt_limit);
     vmwrite_nat(GUEST_IDTR_BASE, 0);

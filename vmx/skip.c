@@ -1,12 +1,6 @@
 // The rare parts of going past an emulated instruction.
 #include "vmx/exit.h"
 
-void vcpu_skip_instruction(struct vcpu *v)
-{
-    (void)v;
-    skip_instruction();
-}
-
 // RIP wraps at 4 GiB outside 64-bit mode (SDM, "Checks on Guest RIP, RFLAGS, and SSP"). In a 16-bit segment
 // too it only wraps where a branch cuts it: an instruction that ends at 64 KiB is followed by one beyond, if
 // only by a #GP for the segment's limit.

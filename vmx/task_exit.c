@@ -1,7 +1,6 @@
 // Exits by task switches: the guest's state to and from vmx/task_switch.h, and what comes behind the switch.
 #include "arch/cpu.h"
 #include "sdm/qualification.h"
-#include "vmx/diagnose.h"
 #include "vmx/exit.h"
 #include "vmx/state.h"
 #include "vmx/task_switch.h"
@@ -55,10 +54,8 @@ static void write_task(struct vcpu *v, const struct task *t)
         v->gpr[i] = t->gpr[i];
     vmwrite_nat(GUEST_RSP, t->gpr[RSP]);
     for (unsigned i = 0; i < TASK_SEGMENTS; i++) {
-        vmwrite16((enum vmcs16)(GUEST_ES_SELECTOR + 2 * i), t->segment[i].selector);
-        vmwrite_nat((enum vmcsnat)(GUEST_ES_BASE + 2 * i), t->segment[i].base);
-        vmwrite32((enum vmcs32)(GUEST_ES_LIMIT + 2 * i), t->segment[i].limit);
-        vmwrite32((enum vmcs32)(GUEST_ES_ACCESS_RIGHTS + 2 * i), t->segment[i].rights);
+        const struct task_segment *s = &t->segment[i];
+        vmcs_write_segment(i, s->selector, s->base, s->limit, s->rights);
     }
     vmwrite_nat(GUEST_CR0, vmread_nat(GUEST_CR0) | CR0_TS);
     vmwrite_nat(GUEST_DR7, vmread_nat(GUEST_DR7) & ~(uint64_t)DR7_LOCAL);

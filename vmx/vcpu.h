@@ -134,9 +134,6 @@ unsigned vcpu_cpl(const struct vcpu *v);
 bool vcpu_in_64bit_mode(const struct vcpu *v);
 // The same from CS alone: who sets its L bit outside IA-32e mode, where it is reserved, is taken at its word.
 bool vcpu_has_64bit_code(const struct vcpu *v);
-// The only way past an emulated instruction: RIP truncated to the mode, blocking by STI and MOV SS cleared,
-// the single-step trap pended when TF is set.
-void vcpu_skip_instruction(struct vcpu *v);
 // A fault of the present instruction: delivered at the next entry instead of retiring it.
 void vcpu_inject_fault(struct vcpu *v, unsigned vector, uint32_t error_code);
 bool vcpu_interrupts_on(const struct vcpu *v); // RFLAGS.IF

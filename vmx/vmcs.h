@@ -71,5 +71,7 @@ static inline void vmcs_bind(struct vmcs *m)
 void vmcs_clear(struct vmcs *m);
 // Clears every VMCS that is active on this processor.
 void vmcs_clear_active(void);
+// A segment register of the guest, from ES CS SS DS FS GS LDTR TR, in whose order their fields follow one another.
+void vmcs_write_segment(unsigned i, uint16_t selector, uint64_t base, uint32_t limit, uint32_t rights);
 // Fills every field of the current VMCS for `v`, whose guest starts in state `start`.
 void vmcs_setup(struct vcpu *v, const struct guest_start *start);

@@ -31,16 +31,25 @@ static uint64_t read_msr(void *context, uint32_t msr)
     return rdmsr_safe(msr, &value) ? value : 0;
 }
 
+// SDM, "Enabling and Entering VMX Operation": unlocked means that firmware left the choice to us.
+static const char *unlock_feature_control(void)
+{
+    uint64_t control = read_msr(NULL, MSR_FEATURE_CONTROL);
+    if (!(control & FEATURE_CONTROL_LOCK)) {
+        control |= FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX;
+        if (!wrmsr_safe(MSR_FEATURE_CONTROL, control))
+            return "IA32_FEATURE_CONTROL, which is unlocked but cannot be written";
+    }
+    return control & FEATURE_CONTROL_VMX ? NULL : "IA32_FEATURE_CONTROL, which is locked without VMX";
+}
+
 // "no VT-x" and "disabled by firmware", in that order (SDM, "Enabling and Entering VMX Operation").
 static enum error check_present(struct reason *why)
 {
     if (!cpu_has(FEATURE_VMX))
         return reason_set(why, E_UNSUPPORTED, "no VT-x: this processor does not offer VMX");
-    uint64_t control = read_msr(NULL, MSR_FEATURE_CONTROL);
-    if (control & FEATURE_CONTROL_LOCK && !(control & FEATURE_CONTROL_VMX))
-        return reason_set(why, E_UNSUPPORTED,
-                          "VT-x is disabled by firmware: IA32_FEATURE_CONTROL is locked without VMX");
-    return E_OK;
+    const char *locked = unlock_feature_control();
+    return locked ? reason_set(why, E_UNSUPPORTED, "VT-x is disabled by firmware: %s", locked) : E_OK;
 }
 
 static enum error init_apicv(const char *unwanted, struct reason *why)
@@ -97,18 +106,6 @@ enum dirty_method vmx_choose_dirty(enum dirty_method wish)
     return dirty_method;
 }
 
-// SDM, "Enabling and Entering VMX Operation": unlocked means that firmware left the choice to us.
-static const char *unlock_feature_control(void)
-{
-    uint64_t control = read_msr(NULL, MSR_FEATURE_CONTROL);
-    if (!(control & FEATURE_CONTROL_LOCK)) {
-        control |= FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX;
-        if (!wrmsr_safe(MSR_FEATURE_CONTROL, control))
-            return "IA32_FEATURE_CONTROL, which is unlocked but cannot be written";
-    }
-    return control & FEATURE_CONTROL_VMX ? NULL : "IA32_FEATURE_CONTROL, which is locked without VMX";
-}
-
 const char *vmx_cpu_differs(void)
 {
     struct vmx_caps here;
@@ -143,9 +140,6 @@ enum error vmx_init_cpu(struct reason *why)
     struct vmx_cpu *c = &vmx_cpus[this_pcpu()->id];
     c->seat = &seats[this_pcpu()->id];
     this_pcpu()->vmx = c;
-    const char *locked = unlock_feature_control();
-    if (locked)
-        return reason_set(why, E_UNSUPPORTED, "VT-x is disabled by firmware: %s", locked);
     enum error e = take_region(c, why);
     if (e)
         return e;

@@ -13,7 +13,7 @@ PARTS = (
     (AROUND, "the manual as tables", "sdm/*"),
     (AROUND, "probe: VMX for test guests", "vmx/probe* kernel/probe.*"),
     (AROUND, "devices of guests, local APIC", "dev/* kernel/dev_host.* kernel/shared_io.* vmx/apic*"),
-    (AROUND, "instructions and tasks emulated", "vmx/decode.* vmx/emulate.* vmx/mmio.* vmx/string_io.* vmx/task_* "
+    (AROUND, "instructions and tasks emulated", "vmx/decode.* vmx/emulate.* vmx/mmio.* vmx/task_* "
                                                 "vmx/guest_* vmx/exit_cr.*"),
     (AROUND, "loaders, module lines, options", "kernel/load* kernel/elf.* kernel/machine.* kernel/machines.* kernel/words.* "
                                                "kernel/options.* kernel/keys.* boot/multiboot2.*"),
