@@ -139,6 +139,10 @@ enum {
     AR_TYPE_WRITABLE = 2,    // data; for code: readable
     AR_TYPE_EXPAND_DOWN = 4, // data; for code: conforming
     AR_TYPE_CODE = 8,
+    AR_CODE = AR_TYPE_CODE | AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P,
+    AR_DATA = AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P,
+    AR_FLAT32 = AR_G | AR_DB,
+    AR_FLAT64 = AR_G | AR_L,
     AR_TYPE_LDT = 2,
     AR_TYPE_BUSY_TSS16 = 3,
     AR_TYPE_BUSY_TSS = 11, // 32-bit or 64-bit
@@ -147,6 +151,13 @@ enum {
     DR6_INIT = (int)0xffff0ff0,
     DR7_INIT = 0x400,
 };
+
+// Whether bits 63:`width` - 1 are the same: what addresses of that many bits are (SDM volume 1, "Canonical Addressing").
+static inline bool is_canonical(uint64_t address, unsigned width)
+{
+    unsigned shift = 64 - width;
+    return (uint64_t)((int64_t)(address << shift) >> shift) == address;
+}
 
 // SDM volume 3, "Guest Non-Register State".
 enum activity_state { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_FOR_SIPI };

@@ -126,20 +126,14 @@ static void view_addresses(struct view *w)
 
 // ---- The questions that predicates ask ----
 
-// Are bits 63:`bit` the same?
-static bool same_from(uint64_t address, unsigned bit)
-{
-    unsigned shift = 63 - bit;
-    return (uint64_t)((int64_t)(address << shift) >> shift) == address;
-}
 static inline bool canonical(const struct view *w, uint64_t address)
 {
-    return same_from(address, w->env->linear_width - 1u);
+    return is_canonical(address, w->env->linear_width);
 }
 // A weaker demand: bits beyond the linear-address width.
 static inline bool linear(const struct view *w, uint64_t address)
 {
-    return same_from(address, w->env->linear_width);
+    return is_canonical(address, w->env->linear_width + 1u);
 }
 
 static bool ends_beyond(const struct view *w, uint64_t address, uint64_t bytes)
@@ -242,7 +236,7 @@ static const uint16_t guest_addresses[] = {AT_GUEST_SYSENTER_ESP,
 static bool wider_than_48(const struct view *w, const uint16_t *at, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        if (!same_from(w->im->value[at[i]], 47))
+        if (!is_canonical(w->im->value[at[i]], 48))
             return true;
     return false;
 }
@@ -321,7 +315,7 @@ static void judge_msrs(const struct view *w, struct entry_verdict *v)
             return;
         }
         if (!values_known(e.index) ||
-            (w->env->linear_width > 48 && holds_address(e.index) && !same_from(e.value, 47)))
+            (w->env->linear_width > 48 && holds_address(e.index) && !is_canonical(e.value, 48)))
             v->open |= 1u << OPEN_MSR_UNKNOWN;
     }
     if (count > IMAGE_MSRS)

@@ -1,11 +1,7 @@
 #include "sdm/entry_cases.h"
 
 enum {
-    CODE = AR_TYPE_CODE | AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P,
-    DATA = AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P,
-    FLAT32 = AR_G | AR_DB,
-    FLAT64 = AR_G | AR_L,
-    V86_RIGHTS = DATA | AR_DPL,
+    V86_RIGHTS = AR_DATA | AR_DPL,
     CODE_SELECTOR = 0x8,
     DATA_SELECTOR = 0x10,
 };
@@ -17,11 +13,11 @@ static const struct mode {
     uint64_t cr0, cr4, rflags;
     bool unrestricted; // only under unrestricted guest
 } modes[MODE_COUNT] = {
-    [MODE_REAL]      = {CODE,          DATA,          0xffff,     0, 0, 0, 0, 0, true},
-    [MODE_PROTECTED] = {CODE | FLAT32, DATA | FLAT32, 0xffffffff, CODE_SELECTOR, DATA_SELECTOR, CR0_PE, 0, 0, true},
-    [MODE_PAGED]     = {CODE | FLAT32, DATA | FLAT32, 0xffffffff, CODE_SELECTOR, DATA_SELECTOR, CR0_PE | CR0_PG, 0, 0, false},
-    [MODE_PAE]       = {CODE | FLAT32, DATA | FLAT32, 0xffffffff, CODE_SELECTOR, DATA_SELECTOR, CR0_PE | CR0_PG, CR4_PAE, 0, false},
-    [MODE_LONG]      = {CODE | FLAT64, DATA | FLAT32, 0xffffffff, CODE_SELECTOR, DATA_SELECTOR, CR0_PE | CR0_PG, CR4_PAE, 0, false},
+    [MODE_REAL]      = {AR_CODE,          AR_DATA,          0xffff,     0, 0, 0, 0, 0, true},
+    [MODE_PROTECTED] = {AR_CODE | AR_FLAT32, AR_DATA | AR_FLAT32, 0xffffffff, CODE_SELECTOR, DATA_SELECTOR, CR0_PE, 0, 0, true},
+    [MODE_PAGED]     = {AR_CODE | AR_FLAT32, AR_DATA | AR_FLAT32, 0xffffffff, CODE_SELECTOR, DATA_SELECTOR, CR0_PE | CR0_PG, 0, 0, false},
+    [MODE_PAE]       = {AR_CODE | AR_FLAT32, AR_DATA | AR_FLAT32, 0xffffffff, CODE_SELECTOR, DATA_SELECTOR, CR0_PE | CR0_PG, CR4_PAE, 0, false},
+    [MODE_LONG]      = {AR_CODE | AR_FLAT64, AR_DATA | AR_FLAT32, 0xffffffff, CODE_SELECTOR, DATA_SELECTOR, CR0_PE | CR0_PG, CR4_PAE, 0, false},
     [MODE_V86]       = {V86_RIGHTS,    V86_RIGHTS,    0xffff,     0, 0, CR0_PE | CR0_PG, 0, RFLAGS_VM, false},
 };
 // clang-format on

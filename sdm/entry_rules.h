@@ -46,10 +46,6 @@ enum entry_section { ENTRY_SECTIONS(SECTION_TO_ENUM) SECTION_COUNT };
 enum entry_rule { ENTRY_RULES(RULE_TO_ENUM) RULE_COUNT };
 #undef RULE_TO_ENUM
 
-// Exit qualifications of a VM entry that failed by its guest state (SDM volume 3, "VM-Entry Failures During or
-// After Loading Guest State").
-enum { QUALIFICATION_PDPTE = 2, QUALIFICATION_NMI_UNDER_STI = 3, QUALIFICATION_LINK_POINTER = 4 };
-
 enum { RULE_FIELDS = 4, RULE_WORDS = (RULE_COUNT + 63) / 64 };
 struct entry_rule_info {
     const char *sentence;        // what the rule demands

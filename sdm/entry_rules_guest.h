@@ -89,7 +89,7 @@
     GUEST_RULE(X, NAME, NON_REGISTER, (GUEST_INTERRUPTIBILITY_STATE, FIELD), broken, sentence)
 #define PENDING_RULE(X, NAME, FIELDS, broken, sentence) GUEST_RULE(X, NAME, NON_REGISTER, FIELDS, broken, sentence)
 #define LINK_RULE(X, NAME, FIELDS, broken, sentence) \
-    X(LINK_POINTER_##NAME, GUEST, QUALIFICATION_LINK_POINTER, NON_REGISTER, FIELDS, V(VMCS_LINK_POINTER) != ~0ull && (broken), sentence)
+    X(LINK_POINTER_##NAME, GUEST, ENTRY_FAILURE_LINK, NON_REGISTER, FIELDS, V(VMCS_LINK_POINTER) != ~0ull && (broken), sentence)
 
 #define ENTRY_RULES_NON_REGISTER(X) \
     GUEST_RULE(X, ACTIVITY_RANGE, NON_REGISTER, (GUEST_ACTIVITY_STATE), w->activity > ACTIVITY_WAIT_FOR_SIPI, \
@@ -163,9 +163,9 @@
 
 // One of the four entries of PAE paging, from the VMCS or from memory. Ones that are not present are ignored.
 #define PDPTE_RULES(X, NAME, FIELD, AT, counts) \
-    X(NAME##_RESERVED, GUEST, QUALIFICATION_PDPTE, PDPTES, (FIELD, GUEST_CR0, GUEST_CR4), (counts) && V(AT) & 1 && V(AT) & 0x1e6, \
+    X(NAME##_RESERVED, GUEST, ENTRY_FAILURE_PDPTE, PDPTES, (FIELD, GUEST_CR0, GUEST_CR4), (counts) && V(AT) & 1 && V(AT) & 0x1e6, \
       "bits 8:5 and 2:1 are 0") \
-    X(NAME##_WIDTH, GUEST, QUALIFICATION_PDPTE, PDPTES, (FIELD, GUEST_CR0, GUEST_CR4), \
+    X(NAME##_WIDTH, GUEST, ENTRY_FAILURE_PDPTE, PDPTES, (FIELD, GUEST_CR0, GUEST_CR4), \
       (counts) && V(AT) & 1 && V(AT) & w->env->beyond_physical, WITHIN_WIDTH)
 
 #define ENTRY_RULES_PDPTES(X) \

@@ -93,6 +93,7 @@ PURE += sdm/vm_error.c
 PURE += sdm/vmcs_fields.c
 PURE += sdm/vmcs_image.c
 PURE += sdm/vmx_caps.c
+PURE += sdm/vmx_caps_check.c
 PURE += sdm/vmx_caps_text.c
 PURE += vmx/controls.c
 PURE += vmx/decode.c

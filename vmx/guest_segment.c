@@ -3,12 +3,6 @@
 
 enum { LINEAR_BITS = 48 }; // CR4.LA57 is hidden
 
-static bool canonical(uint64_t linear)
-{
-    uint64_t top = linear >> (LINEAR_BITS - 1);
-    return top == 0 || top == ~0ull >> (LINEAR_BITS - 1);
-}
-
 static bool type_allows(uint32_t rights, enum access access)
 {
     if (rights & AR_UNUSABLE || !(rights & AR_S))
@@ -32,7 +26,7 @@ bool guest_linear(const struct guest_segment *s, bool in_64bit_mode, uint64_t of
 {
     if (in_64bit_mode) {
         *linear = offset + (s->keeps_base ? s->base : 0);
-        return canonical(*linear) && canonical(*linear + size - 1);
+        return is_canonical(*linear, LINEAR_BITS) && is_canonical(*linear + size - 1, LINEAR_BITS);
     }
     *linear = (uint32_t)(s->base + offset);
     return type_allows(s->rights, access) && within_limit(s, offset, offset + size - 1);

@@ -12,8 +12,6 @@
 extern const char probe_iret[], probe_iret_done[], probe_spin[]; // vmx/probe_entry.asm
 
 enum {
-    CODE64 = AR_TYPE_CODE | AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P | AR_L | AR_G,
-    DATA = AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P | AR_DB | AR_G,
     LONG_TICKS = 0x7fffffff,
     SHORT_TICKS = 100000, // an INIT that is on its way arrives within that
 };
@@ -44,8 +42,8 @@ static void fill(const struct probe *p, const char *code, const uint64_t *frame,
     for (unsigned i = 0; i < array_size(own); i++)
         if (p->exists[image_at(own[i].field)])
             vmwrite_raw(own[i].field, own[i].value);
-    vmcs_write_segment(CS, SELECTOR_CODE, 0, 0xffffffff, CODE64);
-    vmcs_write_segment(SS, SELECTOR_DATA, 0, 0xffffffff, DATA);
+    vmcs_write_segment(CS, SELECTOR_CODE, 0, 0xffffffff, AR_CODE | AR_FLAT64);
+    vmcs_write_segment(SS, SELECTOR_DATA, 0, 0xffffffff, AR_DATA | AR_FLAT32);
 }
 
 // An interrupt of the box may come first.

@@ -65,7 +65,6 @@ static void fill_controls(struct probe *p, const struct vcpu *v, uint64_t scratc
     p->initial[AT_VMCS_LINK_POINTER] = ~0ull;
     p->initial[AT_VIRTUAL_PROCESSOR_ID] = (uint16_t)~v->vpid;
     p->initial[AT_TSC_MULTIPLIER] = 1ull << 48;
-    p->initial[AT_POSTED_INTERRUPT_DESCRIPTOR] = scratch;
     // What VM entry and exit leave alone stays out of reach (SDM, "Loading Guest Control Registers ...").
     p->initial[AT_CR0_GUEST_HOST_MASK] = CR0_CD | CR0_NW;
     p->initial[AT_CR0_READ_SHADOW] = p->initial[AT_GUEST_CR0];
@@ -167,15 +166,11 @@ static enum error fence_addresses(struct probe *p)
 
 // HOST_RIP has no neighbour that could be survived: only addresses that must be refused. HOST_CR3 likewise keeps its
 // tables.
-static bool canonical(uint64_t a)
-{
-    return (uint64_t)((int64_t)(a << (64 - features.linear_bits)) >> (64 - features.linear_bits)) == a;
-}
-
 static enum error fence_host(const struct probe *p)
 {
     uint64_t cr3 = p->now[AT_HOST_CR3] ^ p->initial[AT_HOST_CR3];
-    if (p->now[AT_HOST_RIP] != p->initial[AT_HOST_RIP] && canonical(p->now[AT_HOST_RIP]))
+    if (p->now[AT_HOST_RIP] != p->initial[AT_HOST_RIP] &&
+        is_canonical(p->now[AT_HOST_RIP], features.linear_bits))
         return E_DENIED;
     return cr3 & ((1ull << features.physical_bits) - 1) ? E_DENIED : E_OK;
 }

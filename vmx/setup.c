@@ -12,13 +12,6 @@ void vmx_exit_stub(void);
 void vmx_exit_stub_watched(void);
 
 enum { CODE_SELECTOR = 0x10, DATA_SELECTOR = 0x18 };
-enum {
-    AR_CODE = AR_TYPE_CODE | AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P,
-    AR_DATA = AR_TYPE_WRITABLE | AR_TYPE_ACCESSED | AR_S | AR_P,
-    FLAT32 = AR_G | AR_DB,
-    FLAT64 = AR_G | AR_L,
-};
-
 // What a mode means for segments and control registers (SDM, "Guest Register State").
 // clang-format off
 static const struct mode {
@@ -27,8 +20,8 @@ static const struct mode {
     uint64_t cr0, cr4, efer;
 } modes[] = {
     [START_REAL] = {0, 0, AR_CODE, AR_DATA, 0xffff, CR0_ET, 0, 0},
-    [START_FLAT32] = {CODE_SELECTOR, DATA_SELECTOR, AR_CODE | FLAT32, AR_DATA | FLAT32, 0xffffffff, CR0_PE | CR0_ET, 0, 0},
-    [START_LONG] = {CODE_SELECTOR, DATA_SELECTOR, AR_CODE | FLAT64, AR_DATA | FLAT32, 0xffffffff,
+    [START_FLAT32] = {CODE_SELECTOR, DATA_SELECTOR, AR_CODE | AR_FLAT32, AR_DATA | AR_FLAT32, 0xffffffff, CR0_PE | CR0_ET, 0, 0},
+    [START_LONG] = {CODE_SELECTOR, DATA_SELECTOR, AR_CODE | AR_FLAT64, AR_DATA | AR_FLAT32, 0xffffffff,
                     CR0_PE | CR0_ET | CR0_PG, CR4_PAE, EFER_LME | EFER_LMA},
 };
 // clang-format on

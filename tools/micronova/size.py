@@ -8,7 +8,7 @@ ROOMS = ("boot", "arch", "kernel", "mm", "vmx", "sched", "ipc", "sdm", "abi", "d
 # (group, part, patterns): the first part with a pattern that fits has the file.
 CORE, AROUND, OUTSIDE = "the micro-hypervisor", "around it", "not in it, for guests and host tests"
 PARTS = (
-    (OUTSIDE, "cases of VM entry", "sdm/entry_cases* sdm/entry_mode.* sdm/vmcs_image.*"),
+    (OUTSIDE, "cases of VM entry, contradictions of capabilities", "sdm/entry_cases* sdm/entry_mode.* sdm/vmx_caps_check.*"),
     (AROUND, "doctor: rules of VM entry, why one failed", "sdm/entry_* vmx/doctor.* vmx/diagnose.* vmx/dump.*"),
     (AROUND, "the manual as tables", "sdm/*"),
     (AROUND, "probe: VMX for test guests", "vmx/probe* kernel/probe.*"),
