@@ -1,14 +1,15 @@
-/* The queue of ipc/port.h with its parking and waking, on processors with store buffers (x86-TSO): plain stores wait in
- * their processor's buffer and reach memory in order, some time later; loads do not wait for them; a locked instruction
- * empties the buffer first. One sender; RECEIVERS vCPUs of one machine, each of which takes its SHARE of messages or hears that
+/* The queue of ipc/port.h with its parking and waking, on processors with store buffers (tso.pml). One sender; RECEIVERS
+ * vCPUs of one machine, each of which takes its SHARE of messages or, with UNTIL_END, all there are until it hears that
  * the sender is gone. Behind its messages the sender notes EVENTS events (ipc/events.h), each of which counts as one of
  * the shares.
  *
  * Checked: every message arrives once and in order; nobody waits for ever (an invalid end state). Each of these takes a
  * fence or lock away that the comments in ipc/ call needed, and must make it fail:
  *   NO_FENCE_SEND  the OR into `ready` is a plain store (port_arrived)
+ *   NO_FENCE_END   the AND on `open` is a plain store (tell_end)
  *   NO_FENCE_WAIT  the OR into `look` is a plain store (end_wait)
  *   NO_LAST_LOOK   who waits does not look at `ready` once more
+ *   NO_LOOK_OPEN   who waits does not look once more whether somebody is left who may send
  *   NO_FENCE_TAKE  the AND on `ready` is a plain store (end_take)
  *   NO_SECOND_LOOK who took the bit off `ready` does not look at the ring once more
  *   NO_CLAIM_LOCK  the AND on `look` is a plain store (end_take_waiter)
@@ -28,7 +29,11 @@
 #ifndef EVENTS
 #define EVENTS 0
 #endif
+#ifdef UNTIL_END
+#define SHARE 255 /* they hear that the sender is gone */
+#else
 #define SHARE (me == 0 -> MESSAGES + EVENTS - RECEIVERS + 1 : 1)
+#endif
 #define DEPTH 2
 #define PROCESSORS (RECEIVERS + 1)
 #define SENDER RECEIVERS /* its processor; a receiver has that of its number */
@@ -43,32 +48,18 @@
 #define END_LOCK 6
 #define NOTED 7
 #define SLOT 8
-byte mem[SLOT + DEPTH];
-
-/* Store buffers, and what empties them. */
-chan buffer[PROCESSORS] = [3] of { byte, byte };
-
-proctype drain(byte p)
-{
-    byte at, value;
-end:
-    do
-    :: atomic { buffer[p]?at, value -> mem[at] = value }
-    od
-}
-
-#define STORE(at, value) buffer[me]!at, value
-#define FENCE empty(buffer[me])
-/* Reads of what this processor writes itself are of a local copy, so no load has to look into the buffer. */
-
-/* A read-modify-write: locked, or two steps and a store that waits. */
-#define LOCKED(at, expression) atomic { FENCE -> mem[at] = expression }
-#define TORN(at, expression) value = expression; STORE(at, value)
+#define WORDS (SLOT + DEPTH)
+#include "tso.pml"
 
 #ifdef NO_FENCE_SEND
 #define SET_READY TORN(READY, 1)
 #else
 #define SET_READY LOCKED(READY, 1)
+#endif
+#ifdef NO_FENCE_END
+#define CLOSE TORN(OPEN, 0)
+#else
+#define CLOSE LOCKED(OPEN, 0)
 #endif
 #ifdef NO_FENCE_TAKE
 #define CLEAR_READY TORN(READY, 0)
@@ -160,8 +151,10 @@ proctype sender()
     :: else -> break
     od;
 #ifndef STAYS
-    STORE(OPEN, 0); /* end_detach(): the vCPUs do not run any more */
-    arrived()
+    TAKE_LOCK(END_LOCK); /* tell_end(): the vCPUs do not run any more */
+    CLOSE;
+    wake_waiters();
+    STORE(END_LOCK, 0)
 #endif
 }
 
@@ -253,12 +246,15 @@ proctype receiver(byte me)
         od;
         if
         :: got -> taken++
-        :: !got && !open -> done = true
+        :: !got && !open -> done = true; assert(next == MESSAGES)
         :: else ->
             SET_LOOK;
             if
 #ifndef NO_LAST_LOOK
             :: mem[READY] -> TAKE_WAITER(me)
+#endif
+#ifndef NO_LOOK_OPEN
+            :: !mem[READY] && !mem[OPEN] -> TAKE_WAITER(me)
 #endif
             :: else ->
                 woken[me]; /* parked */
@@ -276,10 +272,7 @@ init {
     byte i = 0;
     atomic {
         mem[OPEN] = 1;
-        do
-        :: i < PROCESSORS -> run drain(i); i++
-        :: else -> break
-        od;
+        drain_all();
         run sender();
         i = 0;
         do

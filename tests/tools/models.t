@@ -10,17 +10,22 @@ WORK = ROOT / "build" / "tests" / "models"
 
 # (model, what holds, defines); then what has to fail, and by which of them it is found.
 ONE, TWO = ("RECEIVERS=1", "MESSAGES=3"), ("RECEIVERS=2", "MESSAGES=3", "STAYS")
+END, END_TWO = ("RECEIVERS=1", "MESSAGES=2", "UNTIL_END"), ("RECEIVERS=2", "MESSAGES=1", "UNTIL_END")
 EVENTS = ("RECEIVERS=1", "MESSAGES=1", "EVENTS=2", "STAYS")
 EVENTS_TWO = ("RECEIVERS=2", "MESSAGES=1", "EVENTS=2", "STAYS")
 CASES = [
     ("ipc", "one vCPU receives", ONE, True),
     ("ipc", "two vCPUs receive, the sender stays", TWO, True),
+    ("ipc", "one vCPU receives until the end", END, True),
+    ("ipc", "two vCPUs receive until the end", END_TWO, True),
     ("ipc", "one vCPU receives events", EVENTS, True),
     ("ipc", "two vCPUs receive events", EVENTS_TWO, True),
     *(("ipc", f"{missing} is found", (*how, missing), False) for missing, how in (
-        ("NO_FENCE_SEND", ONE), ("NO_FENCE_WAIT", ONE), ("NO_LAST_LOOK", ONE), ("NO_FENCE_TAKE", ONE),
-        ("NO_SECOND_LOOK", ONE), ("NO_ORDER", ONE), ("NO_CLAIM_LOCK", TWO), ("NO_READER_LOCK", TWO),
+        ("NO_FENCE_SEND", TWO), ("NO_FENCE_END", END), ("NO_FENCE_WAIT", ONE), ("NO_LAST_LOOK", ONE), ("NO_LOOK_OPEN", END),
+        ("NO_FENCE_TAKE", ONE), ("NO_SECOND_LOOK", ONE), ("NO_ORDER", ONE), ("NO_CLAIM_LOCK", TWO), ("NO_READER_LOCK", TWO),
         ("NO_WAKE_AGAIN", TWO), ("NO_FENCE_NOTE", EVENTS), ("EARLY_EVENTS", EVENTS), ("NO_SET_AGAIN", EVENTS))),
+    ("vector", "who asks for a vector is interrupted or finds the message", (), True),
+    *(("vector", f"{missing} is found", (missing,), False) for missing in ("NO_FENCE_VECTOR", "NO_FENCE_SEND", "NO_LOOK")),
     ("halt", "who halts is called stuck when the last peer's end was told", (), True),
     *(("halt", f"{missing} is found", (missing,), False) for missing in ("NO_LOCK", "LATE", "NO_ORDER")),
 ]
