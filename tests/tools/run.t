@@ -65,7 +65,8 @@ suite.equal("text for some emulators alone", [["a", "mem=4M", "cmdline=skip=x"],
 for on, expected in (("bochs", True), ("kvm", False), (None, False)):
     names = [word for machine in scenario.load("vmx", on).modules for word in machine.words if "skip=" in word]
     suite.equal(f"scenario vmx on {on} steps over what kills Bochs", expected, bool(names))
-for name, cpus in (("hello", 1), ("crowd", 2)):
-    suite.equal(f"processors of scenario {name}", cpus, scenario.load(name).cpus)
+for name, size in (("hello", (1, 512)), ("crowd", (2, 512)), ("balloon", (1, 64))):
+    what = scenario.load(name)
+    suite.equal(f"processors and memory of scenario {name}", size, (what.cpus, what.mem))
 suite.equal("a quote for GRUB", r"'it'\''s $x \y'", words.grub("it's $x \\y"))
 suite.done()

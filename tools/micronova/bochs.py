@@ -5,8 +5,8 @@ import time
 
 from . import Problem
 
-# Instructions a second of emulated time. Each byte of the log takes 87 us of it, and several processors wait at the cost
-# of work; what is measured has the time that its bounds were set with.
+# Instructions a second of emulated time. Each byte of the log takes 87 us of it, and several processors wait at the
+# cost of work; what is measured has the time that its bounds were set with.
 IPS = 8_000_000
 VMX_IPS = 4_000_000  # a long log
 BENCH_IPS = 20_000_000

@@ -1,7 +1,7 @@
 """One hybrid ISO: CD under BIOS, raw on a disk or stick under BIOS, and UEFI from its FAT partition.
 
-Small on purpose: GRUB unpacks its core for BIOS bit by bit, so that one only finds the image; the modules behind it lie on
-the image, not packed. Bochs then boots in some 35 M ticks, half of what it takes with all modules in the core.
+Small on purpose: GRUB unpacks its core for BIOS bit by bit, so that one only finds the image; the modules behind it
+lie on the image, not packed. Bochs then boots in some 35 M ticks, half of what it takes with all modules in the core.
 """
 import hashlib
 import os

@@ -2,6 +2,7 @@
 
     # comment
     cpus N                           (processors that it takes, unless somebody says otherwise; mostly 1)
+    mem N                            (memory in MB, likewise; mostly 512)
     cmdline TEXT                     (kernel options; several lines add up)
     module FILE NAME key=value ...   (a machine, or data for one)
     include SCENARIO                 (everything in it)
@@ -31,6 +32,7 @@ class Scenario:
     cmdline: list = dataclasses.field(default_factory=list)
     modules: list = dataclasses.field(default_factory=list)
     cpus: int = 1
+    mem: int = 512
 
 
 def names():
@@ -83,6 +85,8 @@ def load(name, on=None):
                 result.cmdline += words.split(rest)
             elif keyword == "cpus" and rest.strip().isdigit() and int(rest):
                 result.cpus = max(result.cpus, int(rest))
+            elif keyword == "mem" and rest.strip().isdigit() and int(rest):
+                result.mem = int(rest)
             elif keyword == "module":
                 result.modules.append(module(rest, ROOT))
             elif keyword == "include" and rest != name:
@@ -95,7 +99,7 @@ def load(name, on=None):
                 if emulator == on:
                     add_text(result.modules, machine, text)
             elif keyword and not keyword.startswith("#"):
-                raise Problem(f"{line.strip()!r} is neither cpus, cmdline, module, include nor on")
+                raise Problem(f"{line.strip()!r} is neither cpus, mem, cmdline, module, include nor on")
         except Problem as problem:
             raise Problem(f"iso/scenarios/{name}.scenario, line {number}: {problem}") from None
     return result
