@@ -60,8 +60,8 @@ unit: units ## Run the host unit tests alone
 	tools/test $(UNITS)
 
 # The longest first: the end then does not wait for one of them alone.
-BOOT_TESTS := $(sort $(wildcard tests/boot/*.t))
-BOOT_TESTS := $(filter %/real.t,$(BOOT_TESTS)) $(filter-out %/real.t,$(BOOT_TESTS))
+LONGEST := $(patsubst %,tests/boot/%.t,vmx smp tags fuzz guests memory)
+BOOT_TESTS := $(LONGEST) $(filter-out $(LONGEST),$(sort $(wildcard tests/boot/*.t)))
 HOST_TESTS := $(sort $(wildcard tests/tools/*.t))
 
 # What is missing is installed before anything is built: `make test` is all that a new machine needs.
