@@ -321,18 +321,18 @@ static void take_posted(struct cpu *c)
     signals(c, lapic_merge(&c->lapic));
 }
 
-// It leaves the ring until somebody wakes it, be it by what was seen already: who sent the INIT that parks it here
-// may only now come to wake it. So it looks again before it enters its guest.
+// It leaves the ring until somebody wakes it, be it by what was seen already: who paused it, or sent the INIT that parks
+// it here, may only now come to wake it. So it looks again before it enters its guest.
 static void park(struct cpu *c)
 {
     struct vcpu *v = &c->vcpu;
     if (v->sched.state != SCHED_RUNNABLE) // its machine was ended here, just now
         return;
     sched_park(&v->sched, rdtsc());
+    vcpu_request_events(v);
     bool halted = c->state == CPU_HALTED;
     if (!halted && c->state != CPU_WAITS_FOR_SIPI)
         return;
-    vcpu_request_events(v);
     if (sleep_fall(c, halted && vcpu_interrupts_on(v)))
         vm_end(v->vm, END_STUCK, 0, NULL);
 }
