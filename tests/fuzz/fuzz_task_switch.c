@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct task_switch to = {.source = data[0] & 3};
     memcpy(&to.selector, data + 1, 2);
     f->bad_cr3 = data[0] & 4;
-    f->end = data[0] & 8 ? MEMORY : data[3] * 8u;
+    f->end = data[0] & 8 ? MEMORY : data[3] * 4u;
     memcpy(f->memory, data + HEADER, min_u64(size - HEADER, MEMORY));
     f->task = (struct task){.move = move, .load_cr3 = load_cr3, .gdt_base = GDT, .gdt_limit = data[4] * 2u};
     f->task.segment[TASK_TR] = (struct task_segment){
