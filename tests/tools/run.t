@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "boot"))
 from boots import ROOT, Suite  # noqa: E402
-from micronova import Problem, scenario, words  # noqa: E402
+from micronova import Problem, emulator, runs, scenario, words  # noqa: E402
 
 USAGE = [  # command line, what the message must hold
     ("tools/run --on moon", "invalid choice"),
@@ -68,5 +68,10 @@ for on, expected in (("bochs", True), ("kvm", False), (None, False)):
 for name, size in (("hello", (1, 512)), ("crowd", (2, 512)), ("balloon", (1, 64))):
     what = scenario.load(name)
     suite.equal(f"processors and memory of scenario {name}", size, (what.cpus, what.mem))
+try:
+    got = list(runs.Run(emulator.Job([], on="moon")).lines())
+except KeyError as error:
+    got = error
+suite.check(isinstance(got, KeyError), "a run that goes wrong in itself is no run that went well", f"got {got}")
 suite.equal("a quote for GRUB", r"'it'\''s $x \y'", words.grub("it's $x \\y"))
 suite.done()

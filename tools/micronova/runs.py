@@ -3,7 +3,7 @@ import os
 import queue
 import threading
 
-from . import Problem, emulator, tap
+from . import emulator, tap
 
 SEATS = threading.Semaphore(os.cpu_count() or 1)
 TICK = 0.2  # seconds
@@ -54,7 +54,7 @@ class Run(threading.Thread):
                 SEATS.release()
         except Stopped:
             pass
-        except (Problem, OSError) as failure:
+        except Exception as failure:  # whatever it is, it is raised where the lines are read
             self.failure = failure
         finally:
             self.said.put(None)
