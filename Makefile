@@ -34,10 +34,6 @@ all: $(KERNEL) guests ## Build the hypervisor and the guests
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf "  %-5s %s\n" $(1) $(2))
 
-# The compiler sees the whole hypervisor at once: smaller, and shorter ways through it. Each file's own warnings came
-# when it was compiled.
-LINK := -flto-partition=one -Wno-maybe-uninitialized -nostdlib -static -Wl,-n,--gc-sections,--build-id=none -T linker.ld
-
 # Structure offsets for assembly are generated from C, never typed.
 $(B)/gen/offsets.inc: arch/offsets.c
 	@mkdir -p $(@D)
@@ -58,6 +54,17 @@ $(B)/%.asm.o: %.asm $(B)/gen/offsets.inc
 # The exit path is the root of every stack: it has no caller whose frame a backtrace would miss.
 FRAMELESS := kernel/cpu dev/lapic% vmx/event vmx/mmio vmx/decode vmx/emulate vmx/guest_% vmx/exit vmx/exit_% vmx/cpuid vmx/msr vmx/state vmx/vcpu vmx/vmcs kernel/turn kernel/ipc ipc/% sched/sched dev/io mm/space mm/buddy mm/dirty
 
+LINK := -n -nostdlib -static --gc-sections --build-id=none -T linker.ld
+DEBUG_OBJS := $(C_SRCS:%.c=$(B)/%.o.debug.temp.o)
+WHOLE := $(B)/whole.elf.ltrans0.ltrans.o
+
+# The compiler sees the whole hypervisor at once: smaller, and shorter ways through it. Each file's own warnings came
+# when it was compiled. What it makes of them is $(WHOLE), and debug information in the $(DEBUG_OBJS).
+$(WHOLE): $(OBJS) $(B)/symbols0.o linker.ld
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS) -flto-partition=one -Wno-maybe-uninitialized -save-temps -nostdlib -static $(LINK:%=-Xlinker %) \
+		-o $(B)/whole.elf $(OBJS) $(B)/symbols0.o
+
 # Linked twice: the symbol table that panic() prints from stands behind all text and data, so that filling
 # it moves nothing (tools/symbols.py). No code may be compiled with its contents in sight.
 $(B)/symbols0.o $(B)/symbols1.o: $(B)/%.o: $(B)/%.c
@@ -68,15 +75,15 @@ $(B)/symbols0.c: tools/symbols.py
 	$(Q)python3 tools/symbols.py < /dev/null > $@
 $(B)/symbols1.c: $(B)/micronova0.elf tools/symbols.py
 	$(Q)$(NM) -n $< | python3 tools/symbols.py > $@
-$(B)/micronova0.elf: $(OBJS) $(B)/symbols0.o linker.ld
+$(B)/micronova0.elf $(KERNEL).unstripped: $(WHOLE) linker.ld
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LINK) -o $@ $(OBJS) $(B)/symbols0.o
-$(KERNEL): $(OBJS) $(B)/symbols1.o linker.ld
-	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LINK) -o $@.unstripped $(OBJS) $(B)/symbols1.o
-	$(Q)$(OBJDUMP) -d --no-show-raw-insn $@.unstripped > $(B)/micronova.lst
-	$(Q)$(NM) -n $@.unstripped > $(B)/micronova.sym
-	$(Q)$(STRIP) -o $@ $@.unstripped
+	$(Q)$(LD) $(LINK) -o $@ $(WHOLE) $(ASM_SRCS:%.asm=$(B)/%.asm.o) $(filter %/symbols0.o %/symbols1.o,$^) $(DEBUG_OBJS)
+$(B)/micronova0.elf: $(B)/symbols0.o
+$(KERNEL).unstripped: $(B)/symbols1.o
+$(KERNEL): $(KERNEL).unstripped
+	$(Q)$(OBJDUMP) -d --no-show-raw-insn $< > $(B)/micronova.lst
+	$(Q)$(NM) -n $< > $(B)/micronova.sym
+	$(Q)$(STRIP) -o $@ $<
 
 # The same hypervisor, counting its VMREADs and VMWRITEs, and comparing every VM entry with what may be cached of its
 # guest's translations (vmx/tags.h), for `make bench` and the tests.
