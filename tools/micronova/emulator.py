@@ -17,6 +17,7 @@ ON = {"bochs": bochs, "kvm": qemu, "qemu": qemu}
 WAITS = "waits for input"  # what a line of the log has in it then
 STARTS = 20
 GRACE = 4  # seconds between the end of the log and the end of the machine
+GATHER = 0.02  # seconds: emulators write a byte at a time, and each read would find one
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
@@ -113,6 +114,7 @@ class Emulator:
             if left <= 0:
                 break
             if select.select([self.pipe], [], [], min(left, 0.2))[0]:
+                time.sleep(GATHER)
                 block = os.read(self.pipe, 65536)
                 if not block:
                     break
