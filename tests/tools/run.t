@@ -27,6 +27,7 @@ USAGE = [  # command line, what the message must hold
     ("tools/run --on bochs --screen x.txt", "--on qemu"),
     ("tools/run --on bochs --model z80 small", "haswell"),
     ("tools/run --kernel /nosuch small", "make"),
+    ("tools/run --only helo small", "hello"),
     ("tools/run --log /nosuch/log small", "/nosuch/log"),
     ("tools/iso", "usage"),
     ("tools/usb", "make usb DEV="),
@@ -68,6 +69,9 @@ for on, expected in (("bochs", True), ("kvm", False), (None, False)):
 for name, size in (("hello", (1, 512)), ("crowd", (2, 512)), ("balloon", (1, 64))):
     what = scenario.load(name)
     suite.equal(f"processors and memory of scenario {name}", size, (what.cpus, what.mem))
+what = scenario.load("vmx", "bochs")
+scenario.keep(what, ["apicv", "signals"])
+suite.equal("some of a scenario's machines", ["signals", "apicv"], [machine.words[0] for machine in what.modules])
 try:
     got = list(runs.Run(emulator.Job([], on="moon")).lines())
 except KeyError as error:

@@ -69,13 +69,16 @@ class Baseline:
         self.comments = {}   # bucket: the comment lines that begin its file
         self.state = dict(self.like.state) if self.like else {}
         self.sentence = dict(self.like.sentence) if self.like else {}
-        for path in sorted(self.folder.glob("*")):
-            if path.name != LIKE:
-                self._load(path)
+        for bucket in self.own():
+            self._load(self.folder / bucket)
 
     @property
     def exists(self):
         return self.folder.is_dir()
+
+    def own(self):
+        """The buckets that have a file here: all, or those where it is not like the other machine."""
+        return sorted(path.name for path in self.folder.glob("*") if path.name != LIKE)
 
     def _load(self, path):
         self.comments[path.name] = []

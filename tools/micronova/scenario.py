@@ -72,6 +72,15 @@ def add_text(modules, name, text):
         words_.append(f"cmdline={text}")
 
 
+def keep(what, names_):
+    """Leaves a scenario those machines alone."""
+    have = [m.words[0] for m in what.modules if m.words]
+    for name in names_:
+        if name not in have:
+            raise Problem(f"no machine {name!r} in scenario {what.name}: there are {', '.join(have)}")
+    what.modules = [m for m in what.modules if m.words[:1] and m.words[0] in names_]
+
+
 def load(name, on=None):
     """`on`: where it will run; None: nobody knows."""
     path = FOLDER / f"{name}.scenario"
