@@ -65,12 +65,15 @@ static void do_access(void *p)
         inl(a->port);
 }
 
-static void sweep_ports(const char *name, unsigned width, bool out)
+// Ports below 400h, where devices are, are accessed in every way, each one above in one: all ways of all ports would be
+// 393,216 exits, half the time of all hostile machines in an emulator.
+static void sweep_ports(const char *name, unsigned kind, unsigned width, bool out)
 {
+    enum { KINDS = 6, DEVICES = 0x400 };
     struct sweep s = {0};
     for (unsigned port = 0; port <= 0xffff; port++) {
         struct access a = {(uint16_t)port, (uint8_t)width, out};
-        if (!out || !is_deadly(port, width))
+        if ((port < DEVICES || port % KINDS == kind) && (!out || !is_deadly(port, width)))
             note(&s, port, catch_exception(do_access, &a));
     }
     check(s.wrong + s.refused == 0, name, "expected no exception\ngot %u, the first %s at port %#llx",
@@ -81,16 +84,16 @@ int attack_ports(const struct start_info *start)
 {
     (void)start;
     tap_plan(11);
-    sweep_ports("in-8", 1, false);
-    sweep_ports("in-16", 2, false);
-    sweep_ports("in-32", 4, false);
+    sweep_ports("in-8", 0, 1, false);
+    sweep_ports("in-16", 1, 2, false);
+    sweep_ports("in-32", 2, 4, false);
     check_equal("com2-absent", 0xff, inb(0x2fd));
     check_equal("keyboard-absent", 0xff, inb(0x64));
     check_equal("pci-absent", 0xffffffff, inl(0xcfc));
     check_equal("nobody", 0xffff, inw(0x2222));
-    sweep_ports("out-8", 1, true);
-    sweep_ports("out-16", 2, true);
-    sweep_ports("out-32", 4, true);
+    sweep_ports("out-8", 3, 1, true);
+    sweep_ports("out-16", 4, 2, true);
+    sweep_ports("out-32", 5, 4, true);
     check_equal("alive", ABI_VERSION, (uint64_t)hypercall0(HC_VERSION));
     return tap_end();
 }

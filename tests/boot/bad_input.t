@@ -86,8 +86,8 @@ def no_modules(suite):
 
 
 def many_modules(suite):
-    count = 200
-    boot = suite.boot(f"{count} modules", modules=[f"hello.elf m{i} mem=1M" for i in range(count)])
+    count = 80
+    boot = suite.boot(f"{count} modules", modules=[f"hello.elf m{i} mem=1M" for i in range(count)], mem=64)
     boot.complete()
     boot.unique()
     boot.good("m0")

@@ -3,7 +3,8 @@
 from boots import Suite
 
 suite = Suite()
-boot = suite.boot("Linux", "linux")
+# It has 250 timer interrupts in each second of 20 million instructions.
+boot = suite.boot("Linux", "linux", ips=20_000_000)
 boot.sound()
 boot.good("linux")
 boot.says("its init runs", r"^# linux\| init: Linux 6\.1\S* x86_64$")
