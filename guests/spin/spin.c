@@ -19,8 +19,8 @@ struct turn {
 
 static struct turn turns[TURNS_MAX];
 
-// A gap of less than half a slice is an exit of ours with the chores that were done on the way back: a machine
-// taken down, a line of the log. It belongs to the turn, in which it is booked too; the twin's turn is longer.
+// A gap of less than three quarters of a slice is an exit of ours with the chores that were done on the way back: a machine
+// taken down or built again. It belongs to the turn, in which it is booked too; the twin's turn is longer.
 // Spins until TURNS_MAX turns have begun or nobody else runs; returns how many were interrupted.
 static unsigned spin(uint64_t slice)
 {
@@ -29,7 +29,7 @@ static unsigned spin(uint64_t slice)
     turns[0].start = begin;
     while (n < TURNS_MAX - 1 && last - turns[n].start < slice * (n > 1 + TURNS_SEEN ? ALONE_AT_END : ALONE)) {
         uint64_t now = rdtsc();
-        if (now - last > slice / 2) {
+        if (now - last > slice / 4 * 3) {
             turns[n++].end = last;
             turns[n].start = now;
         }
