@@ -32,8 +32,8 @@ enum {
     C_FLAGS = 0x70,
     C_REQUEST = 0x80,
     D_VALID = 0x80,
-    HOUR_PM = 0x80
 };
+enum { HOUR_PM = 0x80, ALARM_ANY = 0xc0 };
 enum {
     SECOND_US = 1000000,
     UPDATE_US = 244 + 1984, // UIP rises 244 us before the update cycle, which takes 1984 us
@@ -58,18 +58,23 @@ static void store(struct rtc *r, enum rtc_register reg, uint8_t v)
     r->cell[reg] = shown(r, v);
 }
 
-static uint8_t fetch(const struct rtc *r, enum rtc_register reg)
+// What a register means that shows `raw`.
+static uint8_t value_of(const struct rtc *r, uint8_t raw)
 {
-    return r->cell[RTC_B] & B_BINARY ? r->cell[reg] : (uint8_t)from_bcd(r->cell[reg]);
+    return r->cell[RTC_B] & B_BINARY ? raw : (uint8_t)from_bcd(raw);
 }
 
-static uint8_t fetch_hour(const struct rtc *r)
+static uint8_t hour_of(const struct rtc *r, uint8_t raw)
 {
     if (r->cell[RTC_B] & B_24_HOURS)
-        return fetch(r, RTC_HOUR);
-    uint8_t raw = r->cell[RTC_HOUR] & ~HOUR_PM;
-    uint8_t hour = (uint8_t)((r->cell[RTC_B] & B_BINARY ? raw : from_bcd(raw)) % 12);
-    return r->cell[RTC_HOUR] & HOUR_PM ? hour + 12 : hour;
+        return value_of(r, raw);
+    uint8_t hour = value_of(r, raw & ~HOUR_PM) % 12;
+    return raw & HOUR_PM ? hour + 12 : hour;
+}
+
+static uint8_t fetch(const struct rtc *r, enum rtc_register reg)
+{
+    return value_of(r, r->cell[reg]);
 }
 
 static int64_t wall_seconds(const struct rtc *r)
@@ -98,7 +103,7 @@ static void take_over(struct rtc *r)
         .year = fetch(r, RTC_CENTURY) * 100 + fetch(r, RTC_YEAR),
         .month = fetch(r, RTC_MONTH),
         .day = fetch(r, RTC_DAY),
-        .hour = fetch_hour(r),
+        .hour = hour_of(r, r->cell[RTC_HOUR]),
         .minute = fetch(r, RTC_MINUTE),
         .second = fetch(r, RTC_SECOND),
     };
@@ -116,30 +121,48 @@ static uint8_t read_a(const struct rtc *r)
     return r->cell[RTC_A] | (updating && !(r->cell[RTC_B] & B_SET) ? A_UPDATING : 0);
 }
 
-// An alarm register matches what the time register before it would show, or, with its top bits set, anything.
-static bool matches(const struct rtc *r, enum rtc_register time, uint8_t now)
+// Alarm registers: any value, or one that the time never shows.
+enum { EVERY = -1, NEVER = -2 };
+
+static int alarm_hour(const struct rtc *r)
 {
-    enum { ANY = 0xc0 };
-    uint8_t alarm = r->cell[time + 1];
-    return (alarm & ANY) == ANY || alarm == now;
+    uint8_t alarm = r->cell[RTC_HOUR + 1], hour = hour_of(r, alarm);
+    if ((alarm & ALARM_ANY) == ALARM_ANY)
+        return EVERY;
+    return hour < 24 && shown_hour(r, hour) == alarm ? hour : NEVER;
 }
 
-// The first second after `from` (guest's time) at which the alarm goes off, within a day; 0: none. It leaps
-// over hours and minutes that do not match.
+// Of minutes or seconds.
+static int alarm_value(const struct rtc *r, enum rtc_register time)
+{
+    uint8_t alarm = r->cell[time + 1], value = value_of(r, alarm);
+    if ((alarm & ALARM_ANY) == ALARM_ANY)
+        return EVERY;
+    return value < 60 && shown(r, value) == alarm ? value : NEVER;
+}
+
+// The first second from `t` on in which the digit of `unit` seconds, which has `base` values, is `value`.
+static uint32_t leap(uint32_t t, uint32_t unit, uint32_t base, int value)
+{
+    if (value == EVERY)
+        return t;
+    uint32_t ahead = ((uint32_t)value + base - t / unit % base) % base;
+    return ahead ? t - t % unit + ahead * unit : t;
+}
+
+// The first second after `from` (guest's time) at which the alarm goes off, within a day; 0: none.
 static int64_t next_alarm(const struct rtc *r, int64_t from)
 {
-    for (int64_t t = from + 1; t <= from + 86400;) {
-        struct calendar c = calendar_from_seconds(t);
-        if (!matches(r, RTC_HOUR, shown_hour(r, c.hour)))
-            t += 3600 - c.minute * 60 - c.second;
-        else if (!matches(r, RTC_MINUTE, shown(r, c.minute)))
-            t += 60 - c.second;
-        else if (!matches(r, RTC_SECOND, shown(r, c.second)))
-            t++;
-        else
-            return t;
-    }
-    return 0;
+    int hour = alarm_hour(r), minute = alarm_value(r, RTC_MINUTE), second = alarm_value(r, RTC_SECOND);
+    if (hour == NEVER || minute == NEVER || second == NEVER)
+        return 0;
+    struct calendar c = calendar_from_seconds(from + 1);
+    uint32_t first = (c.hour * 60u + c.minute) * 60 + c.second, t = first, before;
+    do {
+        before = t;
+        t = leap(leap(leap(t, 3600, 24, hour), 60, 60, minute), 1, 60, second);
+    } while (t != before);
+    return from + 1 + (t - first);
 }
 
 // Periodic events a second: 32768 Hz divided; the two fastest rates are those of 8 and 9.

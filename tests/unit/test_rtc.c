@@ -2,10 +2,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
 #include <cmocka.h>
 #include "tests/host/device_host.h"
 
 enum { A = 10, B = 11, C = 12, D = 13, CENTURY = 0x32, SET = 0x80, BINARY = 4, HOURS_24 = 2, PM = 0x80 };
+enum { ALARM = 0x20, DAY = 86400 };
 
 static const uint64_t NOON = 1795348800; // 2026-11-22 12:00:00 UTC, a Sunday
 static const uint64_t MIB = 1ull << 20, GIB = 1ull << 30;
@@ -199,6 +202,77 @@ static void memory_is_told_as_firmware_does(void **state)
     }
 }
 
+static uint8_t digits(uint8_t b, unsigned v)
+{
+    return (uint8_t)(b & BINARY ? v : v / 10 << 4 | v % 10);
+}
+
+// What the hour register shows.
+static uint8_t hour_digits(uint8_t b, unsigned hour)
+{
+    unsigned twelve = hour % 12 ? hour % 12 : 12;
+    return b & HOURS_24 ? digits(b, hour) : digits(b, twelve) | (hour < 12 ? 0 : PM);
+}
+
+static bool rings(uint8_t b, const uint8_t alarm[3], uint64_t t)
+{
+    const uint8_t now[] = {hour_digits(b, t / 3600 % 24), digits(b, t / 60 % 60), digits(b, t % 60)};
+    bool all = true;
+    for (unsigned i = 0; i < 3; i++)
+        all = all && (alarm[i] >= 0xc0 || alarm[i] == now[i]);
+    return all;
+}
+
+static void set_alarm(const uint8_t alarm[3])
+{
+    for (unsigned i = 0; i < 3; i++)
+        put((uint8_t)(5 - 2 * i), alarm[i]);
+}
+
+// A register that matches often, or always, or any byte.
+static uint8_t alarm_byte(uint8_t value)
+{
+    return rand() % 4 ? rand() % 3 ? value : 0xff : (uint8_t)rand();
+}
+
+static void alarms_ring_at_the_first_second_that_matches(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 300; i++) {
+        uint64_t now = NOON + (unsigned)rand() % (2 * DAY), t = now + 1;
+        uint8_t b = ALARM | (rand() & (BINARY | HOURS_24));
+        const uint8_t alarm[] = {alarm_byte(hour_digits(b, (unsigned)rand() % 24)),
+                                 alarm_byte(digits(b, (unsigned)rand() % 60)),
+                                 alarm_byte(digits(b, (unsigned)rand() % 60))};
+        start(NULL);
+        at(now);
+        get(C);
+        put(B, b);
+        set_alarm(alarm);
+        while (t <= now + DAY && !rings(b, alarm, t))
+            t++;
+        uint64_t want = t > now + DAY ? ~0ull : (t - now) * fake_host.tsc_hz + 1;
+        assert_int_equal(machine.armed[DEVICE_TIMER_RTC], want);
+    }
+}
+
+// An access takes no longer for an alarm whose second never comes: a hundred took a second of the processor when each
+// second of a day was looked at.
+static void alarms_that_never_come_take_no_time(void **state)
+{
+    (void)state;
+    get(C);
+    set_alarm((const uint8_t[]){0xff, 0xff, 0x7f});
+    put(B, ALARM | HOURS_24);
+    clock_t before = clock();
+    for (unsigned i = 1; i <= 100; i++) {
+        at(NOON + i);
+        assert_int_equal(get(C) & ALARM, 0);
+    }
+    assert_in_range(clock() - before, 0, CLOCKS_PER_SEC / 20);
+    assert_int_equal(machine.armed[DEVICE_TIMER_RTC], ~0ull);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +285,8 @@ int main(void)
         cmocka_unit_test_setup(pm_hours_are_understood, start),
         cmocka_unit_test_setup(other_cells_are_memory, start),
         cmocka_unit_test_setup(memory_is_told_as_firmware_does, start),
+        cmocka_unit_test_setup(alarms_ring_at_the_first_second_that_matches, start),
+        cmocka_unit_test_setup(alarms_that_never_come_take_no_time, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
