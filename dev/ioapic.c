@@ -58,8 +58,9 @@ void ioapic_set(struct ioapic *io, unsigned pin, bool asserted)
 
 bool ioapic_signals(const struct ioapic *io)
 {
+    enum { SIGNALS = 1 << DELIVER_NMI | 1 << DELIVER_INIT | 1 << DELIVER_SIPI };
     for (unsigned pin = 0; pin < GSIS; pin++)
-        if (!(io->entry[pin] & ENTRY_MASKED) && delivery(io->entry[pin]) >= DELIVER_NMI)
+        if (!(io->entry[pin] & ENTRY_MASKED) && (SIGNALS >> delivery(io->entry[pin]) & 1))
             return true;
     return false;
 }

@@ -23,7 +23,7 @@ void ioapic_init(struct ioapic *io, struct lapic_bus *bus, uint8_t id);
 void ioapic_set(struct ioapic *io, unsigned pin, bool asserted);
 // A local APIC finished a level-triggered `vector`.
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
-// Whether an input that is not masked sends what a halted processor heeds with interrupts off: NMI, INIT.
+// Whether an input that is not masked sends what a halted processor heeds with interrupts off: NMI, INIT, SIPI.
 bool ioapic_signals(const struct ioapic *io);
 // Access at `offset` into its page. Only aligned 32-bit accesses do anything; others read as zero.
 uint32_t ioapic_read(const struct ioapic *io, uint32_t offset, unsigned width);

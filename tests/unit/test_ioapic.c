@@ -173,6 +173,20 @@ static void refused_levels_leave_no_remote_irr(void **state)
     assert_int_equal(arrived(1), 0x61);
 }
 
+// An interrupt of the PIC is none of them: it waits for interrupts to be on.
+static void signals_are_nmi_init_and_sipi(void **state)
+{
+    (void)state;
+    for (unsigned pin = 0; pin < GSIS; pin++) {
+        for (uint32_t mode = 0; mode < 8; mode++) {
+            entry(pin, mode << 8 | 0x44, 0);
+            assert_int_equal(ioapic_signals(&io), mode >= 4 && mode <= 6);
+            entry(pin, MASKED | mode << 8 | 0x44, 0);
+            assert_false(ioapic_signals(&io));
+        }
+    }
+}
+
 static void lines_reach_both_controllers(void **state)
 {
     (void)state;
@@ -212,6 +226,7 @@ int main(void)
         cmocka_unit_test_setup(edge_mode_forgets_remote_irr, start),
         cmocka_unit_test_setup(destinations_and_delivery_modes, start),
         cmocka_unit_test_setup(refused_levels_leave_no_remote_irr, start),
+        cmocka_unit_test_setup(signals_are_nmi_init_and_sipi, start),
         cmocka_unit_test_setup(lines_reach_both_controllers, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,7 +69,9 @@ static void who_sleeps_wakes_by_what_waits(void **state)
     assert_true(sleep_fall(a, false));
     vm->devices->ioapic.entry[2] = DELIVER_NMI << 8; // heeded with interrupts off
     assert_false(sleep_fall(a, false));
-    vm->devices->ioapic.entry[2] |= 1 << 16;
+    vm->devices->ioapic.entry[2] = DELIVER_EXTINT << 8; // not heeded
+    assert_true(sleep_fall(a, false));
+    vm->devices->ioapic.entry[2] = DELIVER_NMI << 8 | 1 << 16;
     assert_true(sleep_fall(a, false));
     vm_arm(vm, DEVICE_TIMER_PIT, tsc(~0ull));
     assert_true(sleep_fall(a, true));
