@@ -78,7 +78,7 @@ uint32_t lapic_timer_count(struct lapic *l)
     uint64_t elapsed = at - l->start;
     if (timer_mode(l) == PERIODIC)
         elapsed %= period(l);
-    return l->initial_count - (uint32_t)(elapsed >> l->shift);
+    return l->initial_count - (uint32_t)min_u64(elapsed >> l->shift, l->initial_count);
 }
 
 // In TSC-deadline mode writes to the initial count are ignored.

@@ -631,6 +631,22 @@ static void timer_periodic(void **state)
     get(LAPIC_CURRENT_COUNT);
 }
 
+// The next expiry of a fast period is put off; until then a timer that became one-shot stands at zero.
+static void timer_never_counts_above_its_initial_count(void **state)
+{
+    (void)state;
+    lapic_wrmsr(l, 0x83e, 0xb);
+    lapic_wrmsr(l, 0x832, 0x20070);
+    lapic_wrmsr(l, 0x838, 10);
+    at(15);
+    assert_int_equal(a.armed[0], 115);
+    lapic_wrmsr(l, 0x832, 0x70);
+    at(17);
+    assert_int_equal(get(LAPIC_CURRENT_COUNT), 3);
+    at(90);
+    assert_int_equal(get(LAPIC_CURRENT_COUNT), 0);
+}
+
 static void timer_tsc_deadline(void **state)
 {
     (void)state;
@@ -759,6 +775,7 @@ int main(void)
         cmocka_unit_test_setup(timer_one_shot, start_x2apic),
         cmocka_unit_test_setup(timer_divides, start_x2apic),
         cmocka_unit_test_setup(timer_periodic, start_x2apic),
+        cmocka_unit_test_setup(timer_never_counts_above_its_initial_count, start_x2apic),
         cmocka_unit_test_setup(timer_tsc_deadline, start_x2apic),
         cmocka_unit_test_setup(priorities_match_a_naive_model, start_x2apic),
     };
