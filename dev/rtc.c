@@ -172,11 +172,17 @@ static uint32_t periodic_rate(const struct rtc *r)
     return rate == 0 ? 0 : 32768u >> ((rate < 3 ? rate + 7 : rate) - 1);
 }
 
+// How many came up to a time of the wall clock.
+static uint64_t periods_until(const struct rtc *r, uint64_t us)
+{
+    return scale(us, periodic_rate(r), SECOND_US);
+}
+
 // Sets the flags of what has happened since the last look. The update flag is set once a second.
 static void collect(struct rtc *r)
 {
     uint64_t us = r->host->wall_us(r->owner), second = us / SECOND_US;
-    uint64_t periods = scale(us, periodic_rate(r), SECOND_US);
+    uint64_t periods = periods_until(r, us);
     bool updated = second != r->update_seen && !(r->cell[RTC_B] & B_SET);
     if (periods != r->period_seen)
         r->flags |= C_PERIODIC;
@@ -252,14 +258,22 @@ static void write_b(struct rtc *r, uint8_t v)
         take_over(r);
 }
 
+// Periods at the old rate end here, those at the new one count from here.
+static void write_a(struct rtc *r, uint8_t v)
+{
+    collect(r);
+    r->cell[RTC_A] = v & ~A_UPDATING;
+    r->period_seen = periods_until(r, r->host->wall_us(r->owner));
+}
+
 static void write_cell(struct rtc *r, uint8_t reg, uint8_t v)
 {
+    if (reg == RTC_A)
+        return write_a(r, v);
     if (reg == RTC_B)
         return write_b(r, v);
     if (reg == RTC_C || reg == RTC_D)
         return;
-    if (reg == RTC_A)
-        v &= (uint8_t)~A_UPDATING;
     bool moves_clock = is_time(reg) && !(r->cell[RTC_B] & B_SET);
     if (moves_clock)
         refresh(r);

@@ -202,6 +202,24 @@ static void memory_is_told_as_firmware_does(void **state)
     }
 }
 
+// Periods at another rate are counted from the write of register A on.
+static void a_new_rate_is_no_period(void **state)
+{
+    (void)state;
+    get(C);
+    for (unsigned rate = 0; rate < 16; rate++) {
+        put(A, (uint8_t)(0x20 | rate));
+        assert_int_equal(get(C), 0);
+    }
+    put(A, 0x26); // 1024 a second
+    machine.wall_us += 1000;
+    put(A, 0x2f); // twice a second: what has come stays
+    assert_int_equal(get(C), 0x40);
+    assert_int_equal(get(C), 0);
+    machine.wall_us += 500000;
+    assert_int_equal(get(C), 0x40);
+}
+
 static uint8_t digits(uint8_t b, unsigned v)
 {
     return (uint8_t)(b & BINARY ? v : v / 10 << 4 | v % 10);
@@ -285,6 +303,7 @@ int main(void)
         cmocka_unit_test_setup(pm_hours_are_understood, start),
         cmocka_unit_test_setup(other_cells_are_memory, start),
         cmocka_unit_test_setup(memory_is_told_as_firmware_does, start),
+        cmocka_unit_test_setup(a_new_rate_is_no_period, start),
         cmocka_unit_test_setup(alarms_ring_at_the_first_second_that_matches, start),
         cmocka_unit_test_setup(alarms_that_never_come_take_no_time, start),
     };
