@@ -168,11 +168,12 @@ void report_drain(void)
 
 void report_point(enum point_result result, const char *machine, const char *name, const char *detail)
 {
-    char text[RECORD_TEXT_MAX + 1];
-    size_t n = tap_identity(text, machine, name);
+    char buf[RECORD_TEXT_MAX + 1];
+    struct text text = text_in(buf, sizeof buf);
+    text_add(&text, "%s/%s", machine, name);
     if (detail)
-        n += format(text + n, sizeof text - n, "\n%s", detail);
-    put(rdtsc(), RECORD_POINT, (uint8_t)result, text, n);
+        text_add(&text, "\n%s", detail);
+    put(rdtsc(), RECORD_POINT, (uint8_t)result, buf, text.len);
 }
 
 bool report_has_room(void)

@@ -33,9 +33,9 @@ void report_drain(void);
 
 enum point_result { POINT_NOT_OK, POINT_OK, POINT_SKIP };
 
-// One test point "machine/name". `detail` (NULL or text, lines split at '\n') follows on "# " lines; for
-// POINT_SKIP its first line is the reason. What makes more than RECORD_TEXT_MAX bytes with them is cut. Waits for nobody: if this processor's ring is full it drains it
-// synchronously (points are never lost). Any context but NMI.
+// One test point "machine/name", both of [A-Za-z0-9._+/-]. `detail` (NULL or text, lines split at '\n') follows on "# "
+// lines; for POINT_SKIP its first line is the reason. What makes more than RECORD_TEXT_MAX bytes with them is cut. Waits
+// for nobody: if this processor's ring is full it drains it synchronously (points are never lost). Any context but NMI.
 void report_point(enum point_result result, const char *machine, const char *name, const char *detail);
 
 // REPORT_ROOM bytes of this processor's ring are free, enough for a point with details or some lines: a guest that

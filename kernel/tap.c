@@ -1,6 +1,5 @@
 #include "kernel/tap.h"
 #include "arch/string.h"
-#include "kernel/machine.h"
 #include "kernel/report.h"
 #include "sdm/text.h"
 
@@ -109,15 +108,4 @@ size_t tap_end(struct tap *t, char *out)
     text_char(&text, '\n');
     t->ended = true;
     return text.len;
-}
-
-size_t tap_identity(char *out, const char *machine, const char *name)
-{
-    size_t n =
-        format(out, TAP_IDENTITY_MAX, "%s/%s", *machine ? machine : "unnamed", *name ? name : "unnamed");
-    n = min_u64(n, TAP_IDENTITY_MAX - 1);
-    for (size_t i = 0; i < n; i++)
-        if (!is_name_char(out[i]) && out[i] != '/')
-            out[i] = '_';
-    return n;
 }

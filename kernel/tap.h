@@ -3,7 +3,7 @@
 #pragma once
 #include "kernel/log_ring.h"
 
-enum { TAP_LINE_MAX = 4 * RECORD_TEXT_MAX + 40, TAP_IDENTITY_MAX = 160 };
+enum { TAP_LINE_MAX = 4 * RECORD_TEXT_MAX + 40 };
 
 struct tap {
     bool off;   // no TAP: points become "# " lines and there is no plan
@@ -17,7 +17,3 @@ size_t tap_render(struct tap *t, const struct log_record *record, const char *te
 
 // The last lines, plan and summary, into out[TAP_LINE_MAX]; returns their length.
 size_t tap_end(struct tap *t, char *out);
-
-// "machine/name" into out[TAP_IDENTITY_MAX]: every byte outside [A-Za-z0-9._+/-] becomes '_', nothing at all
-// becomes "unnamed". Returns the length.
-size_t tap_identity(char *out, const char *machine, const char *name);

@@ -99,18 +99,34 @@ static void points_carry_their_detail(void **state)
     (void)state;
     open_wire();
     on(1);
-    report_point(POINT_NOT_OK, "cpu", "a b", "expected 1\ngot 2\n");
+    report_point(POINT_NOT_OK, "cpu", "a-b", "expected 1\ngot 2\n");
     on(0);
     report_point(POINT_SKIP, "cpu", "later", "needs AVX\nand more");
     report_point(POINT_OK, "cpu", "last", NULL);
     report_point(POINT_SKIP, "cpu", "silent", NULL);
     finish();
-    assert_string_equal(wire, "TAP version 13\n# early\nnot ok 1 - cpu/a_b\n# expected 1\n# got 2\n"
+    assert_string_equal(wire, "TAP version 13\n# early\nnot ok 1 - cpu/a-b\n# expected 1\n# got 2\n"
                               "ok 2 - cpu/later # SKIP needs AVX\n# and more\nok 3 - cpu/last\n"
                               "ok 4 - cpu/silent # SKIP\n");
     clear_wire();
     assert_int_equal(report_end(), 1);
     assert_string_equal(wire, "1..4\n# 1 passed, 1 failed, 2 skipped\n");
+}
+
+static void what_is_too_long_is_cut(void **state)
+{
+    (void)state;
+    char name[2 * RECORD_TEXT_MAX], want[RECORD_TEXT_MAX + 20] = "ok 1 - m/";
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    open_wire();
+    finish();
+    clear_wire();
+    report_point(POINT_OK, "m", name, "detail");
+    finish();
+    memset(want + 9, 'x', RECORD_TEXT_MAX - 2);
+    memcpy(want + 9 + RECORD_TEXT_MAX - 2, "\n", 2);
+    assert_string_equal(wire, want);
 }
 
 static void a_full_ring_is_drained_rather_than_lost(void **state)
@@ -214,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(nothing_is_lost_before_a_console_opens, start),
         cmocka_unit_test_setup(points_carry_their_detail, start),
+        cmocka_unit_test_setup(what_is_too_long_is_cut, start),
         cmocka_unit_test_setup(a_full_ring_is_drained_rather_than_lost, start),
         cmocka_unit_test_setup(guests_get_back_pressure, start),
         cmocka_unit_test_setup(timeouts_go_on_where_nobody_looks, start),

@@ -78,28 +78,6 @@ static void nothing_leaves_unescaped(void **state)
         assert_memory_equal(line, "# ", 2);
 }
 
-static void identities_are_plain(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *machine, *name, *want;
-    } rows[] = {
-        {"cpu",       "xsave/area-1.0+a_b", "cpu/xsave/area-1.0+a_b"},
-        {"",          "",                   "unnamed/unnamed"       },
-        {"m",         "a b#c\n\x80(\"')",   "m/a_b_c______"         },
-        {"forge\nok", "1 - x # TODO",       "forge_ok/1_-_x___TODO" },
-    };
-    for (size_t i = 0; i < array_size(rows); i++) {
-        char got[TAP_IDENTITY_MAX];
-        assert_int_equal(tap_identity(got, rows[i].machine, rows[i].name), strlen(rows[i].want));
-        assert_string_equal(got, rows[i].want);
-    }
-    char name[1000], got[TAP_IDENTITY_MAX];
-    memset(name, 'x', sizeof name - 1);
-    name[sizeof name - 1] = 0;
-    assert_int_equal(tap_identity(got, "m", name), TAP_IDENTITY_MAX - 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,7 +85,6 @@ int main(void)
         cmocka_unit_test(ends_with_a_plan_even_without_points),
         cmocka_unit_test(without_tap_there_are_only_lines),
         cmocka_unit_test(nothing_leaves_unescaped),
-        cmocka_unit_test(identities_are_plain),
     };
     return cmocka_run_group_tests_name("tap", tests, NULL, NULL);
 }
