@@ -65,7 +65,7 @@ noinline_cold void lapic_error(struct lapic *l, uint8_t esr_bit)
 static inline void request(struct lapic *l, uint8_t vector)
 {
     enum { TO_TMR = (LAPIC_TMR - LAPIC_IRR) * 4 };
-    if (unlikely(vector < FIRST_VECTOR))
+    if (unlikely(vector < LAPIC_FIRST_VECTOR))
         return lapic_error(l, ESR_RECEIVE_ILLEGAL);
     if (unlikely(!(lapic_get(l, LAPIC_SVR) & SVR_ENABLE)))
         return;
@@ -226,7 +226,7 @@ static void write_divide(struct lapic *l, uint64_t value)
 // SDM, "SELF IPI Register": as the ICR with shorthand "self", fixed, edge.
 static void write_self_ipi(struct lapic *l, uint64_t value)
 {
-    if (unlikely(value < FIRST_VECTOR))
+    if (unlikely(value < LAPIC_FIRST_VECTOR))
         lapic_error(l, ESR_SEND_ILLEGAL);
     request(l, (uint8_t)value);
 }

@@ -17,7 +17,8 @@ enum {
     LAPIC_NONE = -1,
     LAPIC_WORDS = 8,
     LAPIC_MSR_FIRST = 0x800,
-    LAPIC_MSRS = 0x40
+    LAPIC_MSRS = 0x40,
+    LAPIC_FIRST_VECTOR = 16 // below it are the processor's own
 };
 
 // Registers by bits 11:4 of their offset in the page, which is also the low byte of their x2APIC MSR.
@@ -169,6 +170,10 @@ static inline uint64_t lapic_cr8(const struct lapic *l)
 {
     return l->regs[LAPIC_TPR * 4] >> 4;
 }
+
+// An interrupt from inside this APIC, or one taken over: by edge, of LAPIC_FIRST_VECTOR or more, else it is an error
+// that the APIC records.
+void lapic_request(struct lapic *l, uint8_t vector);
 
 // The timer callback, at or after the deadline; early and needless calls do no harm.
 void lapic_timer(struct lapic *l);

@@ -32,7 +32,7 @@ bool lapic_post(struct lapic *l, uint8_t vector, bool level)
 {
     if (!(address_of(l) >> ADDRESS_ENABLED_SHIFT & 1))
         return false;
-    if (unlikely(vector < FIRST_VECTOR)) {
+    if (unlikely(vector < LAPIC_FIRST_VECTOR)) {
         post(l, POSTED_ILLEGAL);
         return false;
     }
@@ -138,7 +138,7 @@ void lapic_send_ipi(struct lapic *l, uint32_t icr, uint32_t destination)
         return;
     if ((shorthand == SELF || shorthand == ALL) && delivery != DELIVER_FIXED)
         return;
-    if (unlikely(delivery <= DELIVER_LOWEST && vector < FIRST_VECTOR))
+    if (unlikely(delivery <= DELIVER_LOWEST && vector < LAPIC_FIRST_VECTOR))
         lapic_error(l, ESR_SEND_ILLEGAL);
     if (shorthand == SELF)
         return lapic_request(l, vector);

@@ -10,7 +10,6 @@ enum lapic_bits {
     ESR_SEND_ILLEGAL = 0x20,
     ESR_RECEIVE_ILLEGAL = 0x40,
     ESR_ILLEGAL_REGISTER = 0x80,
-    FIRST_VECTOR = 16,
 };
 
 // Beside words and events in `posted`.
@@ -32,8 +31,6 @@ static inline uint32_t lapic_get(const struct lapic *l, unsigned reg)
     return l->regs[reg * 4];
 }
 
-// An interrupt from inside this APIC, or one taken over.
-void lapic_request(struct lapic *l, uint8_t vector);
 void lapic_error(struct lapic *l, uint8_t esr_bit);
 
 // The ICR was written: sends. `destination` as it stands in the ICR of this mode.

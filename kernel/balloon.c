@@ -195,7 +195,7 @@ int64_t balloon_event(const struct memory_args *args)
 {
     struct vm *vm = args->v->vm;
     uint64_t vector = args->a;
-    if (vector > 255 || (vector && vector < 16))
+    if (vector > 255 || (vector && vector < LAPIC_FIRST_VECTOR))
         return -E_INVALID;
     vm->balloon.cpu = args->v->index;
     vm->balloon.vector = (uint8_t)vector;

@@ -2,7 +2,6 @@
 #include "arch/cpu.h"
 #include "arch/pcpu.h"
 #include "arch/tsc.h"
-#include "dev/lapic_impl.h"
 #include "kernel/hypercall.h"
 #include "kernel/peers.h"
 #include "kernel/services.h"
@@ -469,7 +468,7 @@ static int64_t op_PORT_EVENT(const struct call *c)
     uint64_t in = call_arg(c, 1), vector = call_arg(c, 2);
     if (in >= PORTS || !e->in[in])
         return -E_NOT_FOUND;
-    if (vector > UINT8_MAX || (vector && vector < FIRST_VECTOR))
+    if (vector > UINT8_MAX || (vector && vector < LAPIC_FIRST_VECTOR))
         return -E_INVALID;
     end_set_event(e, (unsigned)in, c->v->index, (uint8_t)vector);
     return 0;
