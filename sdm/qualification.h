@@ -107,15 +107,6 @@ static inline struct task_switch decode_task_switch(uint64_t q)
 }
 
 // Debug exceptions: the conditions in the format of DR6, but RTM by 1.
-struct debug_condition {
-    uint8_t breakpoints; // B0 to B3
-    bool bus_lock, debug_register, single_step, rtm;
-};
-static inline struct debug_condition decode_debug(uint64_t q)
-{
-    return (struct debug_condition){(uint8_t)field_of(q, 0, 4), bit_of(q, 11), bit_of(q, 13), bit_of(q, 14),
-                                    bit_of(q, 16)};
-}
 
 // APIC accesses.
 enum apic_access_type {

@@ -72,9 +72,6 @@ static void others(void **state)
     struct task_switch t = decode_task_switch(0xc0000028);
     assert_int_equal(t.selector, 0x28);
     assert_int_equal(t.source, TASK_BY_GATE);
-    struct debug_condition d = decode_debug(0x14005);
-    assert_int_equal(d.breakpoints, 5);
-    assert_true(d.single_step && d.rtm && !d.debug_register && !d.bus_lock);
     struct apic_access a = decode_apic_access(0x10b0 | 1 << 16);
     assert_int_equal(a.offset, 0xb0);
     assert_int_equal(a.type, APIC_LINEAR_WRITE);

@@ -5,7 +5,7 @@
     mem N                            (memory in MB, likewise; mostly 512)
     cmdline TEXT                     (kernel options; several lines add up)
     module FILE NAME key=value ...   (a machine, or data for one)
-    include SCENARIO                 (everything in it)
+    include SCENARIO                 (everything in it but mem)
     on EMULATOR NAME TEXT            (there, TEXT is added to the command line of machine NAME, which stands further up)
 
 FILE is looked for in build/guests; debian:FILE comes from Debian's packages; a FILE with a slash is a path,

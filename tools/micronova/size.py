@@ -24,7 +24,7 @@ PARTS = (
                                            "arch/log.* arch/uart.* arch/reason.* arch/panic.*"),
     (CORE, "the box: start, processors, ACPI, clocks", "boot/* arch/* kernel/main.*"),
     (CORE, "memory", "mm/* kernel/memory.* kernel/balloon.*"),
-    (CORE, "messages and services", "ipc/* kernel/ipc.* kernel/peers.* kernel/call.* kernel/hypercall.* kernel/control.* "
+    (CORE, "messages and services", "ipc/* kernel/ipc.* kernel/peers.* kernel/hypercall.* kernel/control.* "
                                     "kernel/service* abi/*"),
     (CORE, "machines, vCPUs, scheduling", "sched/* kernel/*"),
     (CORE, "VMX: entry, exits, controls, events", "vmx/*"),
