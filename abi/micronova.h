@@ -43,7 +43,7 @@ struct start_info {
     char name[32]; // the machine's, NUL-terminated
 };
 
-// Hypercalls: VMCALL at CPL 0 with the number in RAX, arguments in RDI RSI RDX R10 R8 R9 (outside 64-bit
+// Hypercalls: VMCALL at CPL 0 with the number in RAX, arguments in RDI RSI RDX R10 R8 (outside 64-bit
 // mode EAX; EBX ECX EDX ESI EDI). The result is in RAX: zero or more, or an enum error negated; outside 64-bit
 // mode EAX has the low half. Other
 // registers are kept. Buffers are given by guest-physical address and length in bytes. A call is refused
@@ -97,7 +97,7 @@ enum time_query {
 enum query {
     QUERY_VM_BYTES,    // hypervisor memory this machine costs, its RAM aside, bytes
     QUERY_VM_CREATE,   // TSC ticks its creation took
-    QUERY_MAX_HANDLER, // longest exit handler so far on this processor, TSC ticks, since the last such query
+    QUERY_MAX_HANDLER, // longest exit of this vCPU since the last such query, TSC ticks, else -E_UNSUPPORTED
     QUERY_VMREADS,     // VMREADs executed on this processor, when the build counts them, else -E_UNSUPPORTED
     QUERY_VMWRITES,
     QUERY_RUN_TICKS, // TSC ticks this vCPU has run

@@ -99,7 +99,8 @@ static uint64_t ticks(const struct pit *p)
     return scale(p->host->now(p->owner).v, PIT_HZ, p->host->tsc_hz);
 }
 
-// A TSC that the guest sets back makes the difference huge, which reads as "expired": nobody waits for ever.
+// On a processor whose TSC is behind that of the last one the difference may be huge, which reads as "expired": nobody
+// waits for ever.
 static uint64_t elapsed(const struct pit_channel *c, uint64_t now)
 {
     return c->running ? now - c->start : c->elapsed;

@@ -1,8 +1,7 @@
 // An 8254 programmable interval timer at 40h-43h with the gate and output of channel 2 at port 61h. Nothing
-// ticks: each channel remembers when its count was loaded, and what it shows is computed from the guest's TSC
-// when somebody looks. Channel 0 drives IRQ 0 once its line is connected: each rising edge of its output is
-// one event, and the line stays high until the next, so that no half period is waited for. (8254 data sheet,
-// "Operational Description".)
+// ticks: each channel remembers when its count was loaded, and what it shows is computed from the host's TSC
+// when somebody looks. Channel 0 drives IRQ 0: each rising edge of its output is one event, and the line stays high
+// until the next, so that no half period is waited for. (8254 data sheet, "Operational Description".)
 #pragma once
 #include "dev/host.h"
 

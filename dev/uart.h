@@ -1,5 +1,5 @@
 // A 16550A UART at 3F8h-3FFh whose line is the machine's console. IIR tells what would interrupt, and
-// so does its line, IRQ 4, once it is connected and OUT2 lets it through. Sent bytes leave at once; when the
+// so does its line, IRQ 4, while OUT2 lets it through. Sent bytes leave at once; when the
 // console is behind, THRE and TEMT stay clear until it has room.
 #pragma once
 #include "dev/host.h"

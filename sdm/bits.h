@@ -1,13 +1,13 @@
 // The room sdm/ holds what Intel's manual (SDM) says, as tables and as functions of their arguments alone. It
-// owns no state, takes no lock, touches no processor and depends on no other room, so that kernel, guests
-// (32-bit ones too), host tests and tools use it alike. Invariant: a fact of the manual stands in one list;
-// enums, names and tables come from it.
+// owns no state, takes no lock, touches no processor and depends on no other room, so that kernel, guests,
+// host tests and tools use it alike; 32-bit guests use its headers alone. Invariant: a fact of the manual stands in one
+// list; enums, names and tables come from it.
 //
 // Bits of the processor's registers as named constants, from one list each, and a decoder into text.
 // SDM volume 3, "Control Registers"; volume 1, "EFLAGS Register"; volume 3, "Debug Registers".
 //
 // Every enum ends in a member at bit 63, so that the compiler gives 64 bits to the members that do not fit
-// an int: ~CR0_PG then clears one bit of a uint64_t and not the 32 above it. Pure; 32-bit guests use it too.
+// an int: ~CR0_PG then clears one bit of a uint64_t and not the 32 above it. Pure.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,7 +5,7 @@ struct spec { // one conversion, from '%' to its letter
     bool left, zero;
     size_t width;
     size_t precision; // SIZE_MAX: none
-    unsigned longs;   // l, ll, z: how many halves of the argument's width beyond int
+    bool is_long;     // l, ll, z: the argument has the width of a long
 };
 
 void text_char(struct text *t, char c)
@@ -78,19 +78,19 @@ static struct spec read_spec(const char **fmt, va_list *args)
         sp.precision = read_count(fmt, args);
     }
     for (; **fmt == 'l' || **fmt == 'z'; (*fmt)++)
-        sp.longs++;
+        sp.is_long = true;
     return sp;
 }
 
 static void put_signed(struct text *t, const struct spec *sp, va_list *args)
 {
-    int64_t v = sp->longs ? va_arg(*args, long) : va_arg(*args, int);
+    int64_t v = sp->is_long ? va_arg(*args, long) : va_arg(*args, int);
     put_number(t, sp, v < 0 ? -(uint64_t)v : (uint64_t)v, 10, v < 0);
 }
 
 static void put_unsigned(struct text *t, const struct spec *sp, unsigned base, va_list *args)
 {
-    put_number(t, sp, sp->longs ? va_arg(*args, unsigned long) : va_arg(*args, unsigned), base, false);
+    put_number(t, sp, sp->is_long ? va_arg(*args, unsigned long) : va_arg(*args, unsigned), base, false);
 }
 
 static void put_string(struct text *t, const struct spec *sp, va_list *args)
