@@ -337,14 +337,15 @@ static void park(struct cpu *c)
         vm_end(v->vm, END_STUCK, 0, NULL);
 }
 
+// What devices do here comes first: what they post to this very vCPU kicks nobody, and would lie there while it parks.
 static bool cpu_events(struct vcpu *v)
 {
     struct cpu *c = cpu_of(v);
+    if (!v->index)
+        vm_home_work(v->vm);
     if (lapic_posted(&c->lapic))
         take_posted(c);
     look_at_requests(c);
-    if (!v->index)
-        vm_home_work(v->vm);
     if (c->state == CPU_HALTED && wakes(c)) {
         c->state = CPU_RUNS;
         sleep_rouse(c);
