@@ -349,6 +349,7 @@ void sched_arrive(struct sched_node *n)
     if (n->state != SCHED_MOVING)
         return;
     sched_change_state(n, 1 << SCHED_MOVING, SCHED_RUNNABLE);
+    n->round = 0; // that of another ring
     n->home->runq->came++;
     join_tail(n);
 }

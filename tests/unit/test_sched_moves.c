@@ -136,6 +136,48 @@ static void a_lent_turn_is_not_torn_apart(void **state)
     assert_null(sched_depart(&runqs[0], anybody, &to));
 }
 
+static void move(unsigned n, unsigned cpu)
+{
+    struct pcpu *to = NULL;
+    tsc_t next;
+    asks(cpu, now, &next);
+    assert_ptr_equal(sched_depart(host_pcpu->runq, anybody, &to), &node[n]);
+    sched_set_home(&node[n], to);
+    host_pcpu = to;
+    sched_arrive(&node[n]);
+    host_pcpu = &pcpus[0];
+}
+
+// Two who came in other rounds of the ring that they left move to one whose vCPUs are alike; then one of five times
+// the weight comes there.
+static void a_round_of_another_ring_means_nothing_here(void **state)
+{
+    (void)state;
+    sched_node_init(&node[3], &pcpus[1], tsc(QUANTUM), 1, ~0ull);
+    sched_node_init(&node[4], &pcpus[1], tsc(QUANTUM), 5, ~0ull);
+    sched_node_init(&node[5], &pcpus[0], tsc(QUANTUM), 5, 1);
+    host_pcpu = &pcpus[1];
+    sched_wake(&node[3]);
+    sched_pick(&runqs[1], tsc(now));
+    host_pcpu = &pcpus[0];
+    sched_wake(&node[0]);
+    sched_pick(&runqs[0], tsc(now));
+    sched_wake(&node[5]);
+    for (unsigned n = 1; n <= 2; n++) {
+        uint64_t round = runqs[0].round;
+        sched_wake(&node[n]);
+        move(n, 1);
+        while (runqs[0].round == round)
+            sched_pick(&runqs[0], tsc(now += QUANTUM));
+    }
+    host_pcpu = &pcpus[1];
+    sched_wake(&node[4]);
+    uint64_t begun = now;
+    for (unsigned i = 0; i < 10000; i++)
+        now = max_u64(now, sched_pick(&runqs[1], tsc(now))->turn_end.v);
+    assert_in_range(1000 * sched_run_ticks(&node[4], tsc(now)) / (now - begun), 620, 630); // 5 of 8
+}
+
 static struct list arriving[CPUS];
 static pthread_mutex_t arriving_lock[CPUS];
 static pthread_barrier_t all_there, all_over;
@@ -263,6 +305,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_ask_gets_one, start_processors, stop_processors),
         cmocka_unit_test_setup_teardown(whose_place_is_here_stays, start_processors, stop_processors),
         cmocka_unit_test_setup_teardown(a_lent_turn_is_not_torn_apart, start_processors, stop_processors),
+        cmocka_unit_test_setup_teardown(a_round_of_another_ring_means_nothing_here, start_processors,
+                                        stop_processors),
         cmocka_unit_test_setup_teardown(no_wake_is_lost_between_homes, start_processors, stop_processors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
