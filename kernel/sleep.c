@@ -66,7 +66,6 @@ static bool is_stuck(struct vm *vm, uint64_t asleep, bool last)
 bool sleep_fall(struct cpu *c, bool interrupts_on)
 {
     struct vm *vm = c->vcpu.vm;
-    bool last = vm_is_last();
     if (interrupts_on && c->timer.index != TIMEOUT_IDLE) {
         sleep_rouse(c);
         return false;
@@ -74,6 +73,7 @@ bool sleep_fall(struct cpu *c, bool interrupts_on)
     c->takes_interrupts = interrupts_on;
     uint64_t asleep = __atomic_add_fetch(&vm->asleep, c->asleep ? 0 : ONE_SLEEPS, __ATOMIC_SEQ_CST);
     c->asleep = true;
+    bool last = vm_is_last(); // now: or a peer that goes finds us awake, and we it here, and nobody judges
     bool stuck = is_stuck(vm, asleep, last);
     if (stuck && last)
         sleep_note_last();

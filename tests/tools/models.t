@@ -28,6 +28,8 @@ CASES = [
     *(("vector", f"{missing} is found", (missing,), False) for missing in ("NO_FENCE_VECTOR", "NO_FENCE_SEND", "NO_LOOK")),
     ("halt", "who halts is called stuck when the last peer's end was told", (), True),
     *(("halt", f"{missing} is found", (missing,), False) for missing in ("NO_LOCK", "LATE", "NO_ORDER")),
+    ("last", "who halts is judged when the last peer goes", (), True),
+    ("last", "EARLY is found", ("EARLY",), False),
 ]
 
 
