@@ -43,11 +43,6 @@ struct sharing {
     struct vm *vm[VM_MAX + 1];
 };
 
-static uint64_t need(const struct vm *vm)
-{
-    return vm->balloon.want - least(vm);
-}
-
 static void set_target(struct vm *vm, uint64_t target)
 {
     if (vm->balloon.target == target)
@@ -59,6 +54,7 @@ static void set_target(struct vm *vm, uint64_t target)
 }
 
 // Who needs no more than an equal share gets what it needs, which leaves more for the others; they get equal shares.
+// What somebody wants changes meanwhile: what it gets is what is taken off.
 static void share_out(struct sharing *s)
 {
     for (unsigned before = 0; s->count && s->count != before;) {
@@ -66,11 +62,12 @@ static void share_out(struct sharing *s)
         before = s->count;
         for (unsigned i = s->count; i-- > 0;) {
             struct vm *vm = s->vm[i];
-            if (need(vm) > share)
+            uint64_t want = __atomic_load_n(&vm->balloon.want, __ATOMIC_RELAXED), need = want - least(vm);
+            if (need > share)
                 continue;
-            s->pages -= need(vm);
+            s->pages -= need;
             s->vm[i] = s->vm[--s->count];
-            set_target(vm, vm->balloon.want);
+            set_target(vm, want);
         }
     }
     for (unsigned i = 0; i < s->count; i++)
@@ -185,7 +182,7 @@ int64_t balloon_want(const struct memory_args *args)
     struct vm *vm = args->v->vm;
     if (args->a < least(vm) || args->a > most(vm))
         return -E_INVALID;
-    vm->balloon.want = args->a;
+    __atomic_store_n(&vm->balloon.want, args->a, __ATOMIC_RELAXED);
     balloon_changed();
     vcpu_attention(args->v);
     return 0;
