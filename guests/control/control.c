@@ -138,7 +138,7 @@ static void steer(const char *name, bool halts)
     stands_still(id);
     sword_t before = ask(CONTROL_TICKS, id);
     zero("resume", ask(CONTROL_RESUME, id));
-    yes(halts || runs_on(id, before), "runs-on");
+    yes(runs_on(id, before), "runs-on"); // also one that halts: it looks whether it still has to
     yes(starts_often(id, halts), "resets");
     zero("destroy", ask(CONTROL_DESTROY, id));
     yes(answers_in_time(id, CONTROL_TICKS, -E_NOT_FOUND), "is-gone");
