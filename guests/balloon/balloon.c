@@ -122,17 +122,6 @@ static bool target_is_low(void)
     return figure(BALLOON_TARGET) == figure(BALLOON_LEAST);
 }
 
-static word_t number_behind(const char *line, const char *key)
-{
-    word_t n = 0;
-    size_t length = strlen(key);
-    while (*line && memcmp(line, key, length) != 0)
-        line++;
-    for (line += *line ? length : 0; *line >= '0' && *line <= '9'; line++)
-        n = n * 10 + (word_t)(*line - '0');
-    return n;
-}
-
 static void report_pages(void)
 {
     expect("taken-zero", 0, not_zero);
@@ -306,11 +295,10 @@ int main(const struct start_info *start)
     if (word_present(line, "grow"))
         return grow();
     if (word_present(line, "revoke"))
-        return revoke((unsigned)number_behind(line, "giver="));
+        return revoke((unsigned)word_number(line, "giver", 0));
     if (!word_present(line, "hole"))
-        return share((unsigned)number_behind(line, "rounds="));
-    wait_for(target_is_high);
-    ask(BALLOON_TAKE, least, 1);
-    ask(BALLOON_GIVE, least, 1);
+        return share((unsigned)word_number(line, "rounds", 1));
+    if (!wait_for(target_is_high) || ask(BALLOON_TAKE, least, 1) != 1 || ask(BALLOON_GIVE, least, 1) != 1)
+        return 1; // which is not the end that is expected
     return (int)*words_of(least);
 }
