@@ -4,7 +4,8 @@
 //   grow             takes what there is until it has had more than its first target, as others end
 //   errors           what is refused, also when two vCPUs give the same pages at once (vcpus=2)
 //   hole             touches a page that it gave: expect=outside-memory
-//   revoke giver=I   vCPU I gives and takes while the other one computes with interrupts off (vcpus=2)
+//   revoke giver=I   vCPU I gives and takes while the other one computes with interrupts off (vcpus=2); with `beside`,
+//                    where each has a processor of its own: it sees the other one run while pages go
 #include "guests/lib/apic.h"
 #include "guests/lib/guest.h"
 #include "guests/lib/smp.h"
@@ -234,6 +235,7 @@ static int errors(void)
 
 static volatile bool stop;
 static volatile uint64_t spun;
+static unsigned beside; // how often that ran on while a page was given
 
 static void spin(unsigned id)
 {
@@ -258,15 +260,19 @@ static void revoke_all(unsigned id)
                 fill(end++);
         }
         failed += end != least + 16;
-        give_all(least, end);
+        verify(least);
+        uint64_t before = spun;
+        failed += ask(BALLOON_GIVE, least, 1) != 1;
+        beside += spun != before;
+        give_all(least + 1, end);
     }
     expect("failed", 0, failed);
     stop = true;
 }
 
-static int revoke(unsigned giver)
+static int revoke(unsigned giver, bool looks)
 {
-    tap_plan(6);
+    tap_plan(looks ? 7 : 6);
     start_events();
     interrupts_off();
     check(wait_for(target_is_high), "has-target", "expected more than what is promised\ngot %lu pages",
@@ -279,6 +285,9 @@ static int revoke(unsigned giver)
         spin(0);
     while (!stop)
         ;
+    if (looks)
+        check(beside > REVOKES / 2, "beside", "expected more than %u of %u\ngot %u", REVOKES / 2, REVOKES,
+              beside);
     report_pages();
     return tap_end();
 }
@@ -295,7 +304,7 @@ int main(const struct start_info *start)
     if (word_present(line, "grow"))
         return grow();
     if (word_present(line, "revoke"))
-        return revoke((unsigned)word_number(line, "giver", 0));
+        return revoke((unsigned)word_number(line, "giver", 0), word_present(line, "beside"));
     if (!word_present(line, "hole"))
         return share((unsigned)word_number(line, "rounds", 1));
     if (!wait_for(target_is_high) || ask(BALLOON_TAKE, least, 1) != 1 || ask(BALLOON_GIVE, least, 1) != 1)

@@ -19,6 +19,8 @@ for cpus in (1, 2, 4):
     boot = suite.boot(f"balloons on {cpus}", "balloon", mem=64, cpus=cpus)
     boot.sound()
     boot.check(("micronova/memory-returned", True) in boot.log.points, "all memory came back")
+GIVERS = [f'balloon.elf giver{i} mem=1M balloon=2M vcpus=2 cmdline="revoke giver={i} beside"' for i in (0, 1)]
+suite.boot("pages go while the other vCPU runs", modules=GIVERS, cpus=4).sound()
 boot = suite.boot("four hundred lives", "churn", cmdline="report=memory")
 boot.sound()
 boot.check(("micronova/memory-merged", True) in boot.log.points, "free lists are as before")
