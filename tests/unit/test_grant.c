@@ -16,18 +16,28 @@ enum { FRAMES = 8192, RAM = 64, WINDOW = 0x10000, WINDOW_PAGES = 128, STEPS = 20
 static struct space *owner, *reader;
 static struct grants g;
 
-static struct space *new_owner(void)
+static struct space *owner_of(uint64_t pages)
 {
     struct space *s = space_create(OWNER_VM);
-    assert_int_equal(space_add_slot(s, gfn(0), RAM, SLOT_RAM), E_OK);
+    assert_int_equal(space_add_slot(s, gfn(0), pages, SLOT_RAM), E_OK);
     return s;
+}
+
+static struct space *reader_of(uint64_t pages)
+{
+    struct space *s = space_create(OWNER_VM + 1);
+    assert_int_equal(space_add_slot(s, gfn(WINDOW), pages, SLOT_WINDOW), E_OK);
+    return s;
+}
+
+static struct space *new_owner(void)
+{
+    return owner_of(RAM);
 }
 
 static struct space *new_reader(void)
 {
-    struct space *s = space_create(OWNER_VM + 1);
-    assert_int_equal(space_add_slot(s, gfn(WINDOW), WINDOW_PAGES, SLOT_WINDOW), E_OK);
-    return s;
+    return reader_of(WINDOW_PAGES);
 }
 
 static int start(void **state)
@@ -209,12 +219,104 @@ static void what_is_refused(void **state)
     assert_int_equal(grants_map(&g, ~0ull, WINDOW), -E_NOT_FOUND);
 }
 
+// ---- Large leaves ----
+
+enum { LEAF = 512, LEAVES = 4 };
+
+static int start_large(void **state)
+{
+    start(state);
+    leave(owner);
+    leave(reader);
+    ept_features.pages_2m = true;
+    grants_set_owner(&g, owner = owner_of(LEAVES * LEAF));
+    grants_set_reader(&g, reader = reader_of(LEAVES * LEAF));
+    space_populate(owner, gfn(0));
+    for (unsigned i = 0; i < LEAVES; i++)
+        assert_int_equal(space_leaf_pages(owner, gfn(i * LEAF)), LEAF);
+    return 0;
+}
+
+// That many pages from `page` on are seen at `at`, and nothing beside them.
+static void check_window(uint64_t page, uint64_t at, uint64_t pages)
+{
+    for (uint64_t i = 0; i < LEAVES * LEAF; i++) {
+        struct ept_leaf here, there;
+        bool seen = ept_lookup(&reader->ept, gfn_to_gpa(gfn(WINDOW + i)), &there);
+        assert_int_equal(seen, i >= at && i < at + pages);
+        if (!seen)
+            continue;
+        assert_true(ept_lookup(&owner->ept, gfn_to_gpa(gfn(page + i - at)), &here));
+        assert_int_equal(there.at.v, here.at.v);
+    }
+}
+
+static unsigned level_seen_at(uint64_t at)
+{
+    struct ept_leaf leaf;
+    assert_true(ept_lookup(&reader->ept, gfn_to_gpa(gfn(WINDOW + at)), &leaf));
+    return leaf.level;
+}
+
+static void large_leaves_go_whole(void **state)
+{
+    (void)state;
+    assert_int_equal(grants_give(&g, LEAF, 2 * LEAF, SLOT_READ), 0);
+    assert_int_equal(grants_map(&g, 0, WINDOW), 2 * LEAF);
+    check_window(LEAF, 0, 2 * LEAF);
+    assert_int_equal(level_seen_at(0), EPT_2M);
+    assert_int_equal(space_leaf_pages(owner, gfn(LEAF)), LEAF);
+    assert_int_equal(grants_unmap(&g, 0), 0);
+    check_window(0, 0, 0);
+}
+
+// A large leaf between small ones, from 8 pages before it to 8 behind it: each counts as one of a batch.
+static void small_leaves_stand_at_either_end(void **state)
+{
+    enum { PAGE = LEAF - 8, PAGES = 8 + LEAF + 8 };
+    (void)state;
+    assert_int_equal(grants_give(&g, PAGE, PAGES, SLOT_READ), 0);
+    assert_int_equal(grants_map(&g, 0, WINDOW + PAGE), PAGES - 1);
+    assert_int_equal(grants_map(&g, 0, WINDOW + PAGE), PAGES);
+    check_window(PAGE, PAGE, PAGES);
+    assert_int_equal(level_seen_at(PAGE), EPT_4K);
+    assert_int_equal(level_seen_at(LEAF), EPT_2M);
+    assert_int_equal(level_seen_at(2 * LEAF), EPT_4K);
+    assert_int_equal(grants_revoke(&g, 0), 1);
+    check_window(PAGE, PAGE, 1);
+    assert_int_equal(grants_revoke(&g, 0), 0);
+    check_window(0, 0, 0);
+}
+
+// It goes in parts to a place that it does not fit as a whole, and then where it would.
+static void a_large_leaf_is_split_for_a_place_that_it_does_not_fit(void **state)
+{
+    (void)state;
+    assert_int_equal(grants_give(&g, 0, LEAF, SLOT_READ), 0);
+    assert_int_equal(grants_map(&g, 0, WINDOW + 1), GRANT_BATCH);
+    check_window(0, 1, GRANT_BATCH);
+    assert_int_equal(grants_unmap(&g, 0), 0);
+    while (quarantine_poll())
+        ;
+    for (unsigned i = GRANT_BATCH; i <= LEAF; i += GRANT_BATCH)
+        assert_int_equal(grants_map(&g, 0, WINDOW), i);
+    check_window(0, 0, LEAF);
+    assert_int_equal(level_seen_at(0), EPT_4K);
+    for (unsigned i = LEAF; i; i -= GRANT_BATCH)
+        assert_int_equal(grants_unmap(&g, 0), i - GRANT_BATCH);
+    check_window(0, 0, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(like_the_model, start, finish),
         cmocka_unit_test_setup_teardown(what_a_dead_owner_granted_stays, start, finish),
         cmocka_unit_test_setup_teardown(what_is_refused, start, finish),
+        cmocka_unit_test_setup_teardown(large_leaves_go_whole, start_large, finish),
+        cmocka_unit_test_setup_teardown(small_leaves_stand_at_either_end, start_large, finish),
+        cmocka_unit_test_setup_teardown(a_large_leaf_is_split_for_a_place_that_it_does_not_fit, start_large,
+                                        finish),
     };
     return cmocka_run_group_tests(tests, NULL, mm_test_stop);
 }
