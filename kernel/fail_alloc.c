@@ -1,6 +1,5 @@
 #include "kernel/fail_alloc.h"
 #include "arch/log.h"
-#include "arch/string.h"
 #include "kernel/options.h"
 #include "mm/mm.h"
 
@@ -15,11 +14,9 @@ void fail_alloc_init(void)
 
 void fail_alloc_start(const struct verdict *verdicts, uint32_t count)
 {
-    uint32_t id = 0;
+    size_t id = machines_find(verdicts, count, option->machine);
     if (!option->n)
         return;
-    while (*option->machine && id < count && strcmp(verdicts[id].machine.name, option->machine) != 0)
-        id++;
     if (*option->machine && id == count) {
         log_warn("fail-alloc=: no machine is called %s", option->machine);
         return;

@@ -23,8 +23,7 @@ static void judge_line(const struct module *module, size_t index, struct verdict
         format(v->machine.name, sizeof(v->machine.name), "module-%zu", index + 1);
 }
 
-// The first module of that name; `count` when there is none.
-static size_t name_find(const struct verdict *verdicts, size_t count, const char *name)
+size_t machines_find(const struct verdict *verdicts, size_t count, const char *name)
 {
     size_t i = 0;
     while (i < count && !text_is(verdicts[i].machine.name, name))
@@ -37,7 +36,7 @@ static void judge_name(struct verdict *verdicts, size_t index)
     struct verdict *v = &verdicts[index];
     if (v->role != MODULE_REFUSED && text_is(v->machine.name, HYPERVISOR_PEER))
         refuse(v, reason_set(&v->why, E_EXISTS, "\"%s\" is the name of the hypervisor", HYPERVISOR_PEER));
-    size_t first = name_find(verdicts, index, v->machine.name);
+    size_t first = machines_find(verdicts, index, v->machine.name);
     if (v->role == MODULE_REFUSED || first == index)
         return;
     refuse(v, reason_set(&v->why, E_EXISTS, "module %zu has the name \"%s\" already", first + 1,
@@ -51,7 +50,7 @@ static void judge_data(const struct module *modules, size_t count, struct verdic
 {
     struct verdict *v = &verdicts[index];
     const char *name = v->machine.initrd;
-    size_t data = name_find(verdicts, count, name);
+    size_t data = machines_find(verdicts, count, name);
 
     if (!name[0])
         return;
@@ -92,7 +91,7 @@ static unsigned senders_before(const struct verdict *verdicts, size_t index, con
 static enum error judge_peer(const struct verdict *verdicts, size_t count, size_t index, const char *name,
                              struct reason *why)
 {
-    size_t peer = name_find(verdicts, count, name);
+    size_t peer = machines_find(verdicts, count, name);
     if (text_is(name, HYPERVISOR_PEER))
         return E_OK;
     if (peer == count)

@@ -23,3 +23,5 @@ struct verdict {
 // are refused.
 void machines_judge(const struct module *modules, size_t count, size_t machines_max,
                     struct verdict *verdicts);
+// The first module of that name; `count` when there is none.
+size_t machines_find(const struct verdict *verdicts, size_t count, const char *name);

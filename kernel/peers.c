@@ -49,14 +49,6 @@ static unsigned first_free(struct port *const ports[PORTS])
     return i;
 }
 
-static size_t id_of(const struct verdict *verdicts, size_t count, const char *name)
-{
-    size_t id = 0;
-    while (id < count && strcmp(verdicts[id].machine.name, name))
-        id++;
-    return id;
-}
-
 static bool connect_hypervisor(struct knife *k, const struct verdict *verdicts, size_t id)
 {
     struct end *e = end_of(k, verdicts, id);
@@ -86,7 +78,7 @@ static bool connect_all(struct knife *k, const struct verdict *verdicts, size_t 
 {
     char name[MACHINE_NAME_MAX + 1];
     for (unsigned i = 0; machine_peer(&verdicts[id].machine, i, name); i++)
-        if (!(strcmp(name, HYPERVISOR_PEER) ? connect(k, verdicts, id, id_of(verdicts, count, name))
+        if (!(strcmp(name, HYPERVISOR_PEER) ? connect(k, verdicts, id, machines_find(verdicts, count, name))
                                             : connect_hypervisor(k, verdicts, id)))
             return false;
     return true;
