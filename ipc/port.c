@@ -217,7 +217,7 @@ void end_detach(struct end *e)
 static bool may_interrupt(const struct end *e, unsigned in, uint32_t events)
 {
     const struct port *p = e->in[in];
-    return p->events ? events_to_come(p, events) : p->from != e && end_is_open(e, p->bit);
+    return p->events ? events_to_come(p, events) : p->from != e && end_open(e, p->bit);
 }
 
 bool end_awaits_interrupt(struct end *e, uint32_t events)

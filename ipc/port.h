@@ -225,10 +225,6 @@ static inline uint64_t end_open(const struct end *e, uint64_t from)
 {
     return __atomic_load_n(&e->open, __ATOMIC_ACQUIRE) & from;
 }
-static inline bool end_is_open(const struct end *e, uint64_t from)
-{
-    return end_open(e, from);
-}
 // From now on the vCPU of `w`, one of e->waiter, is woken when a message arrives at one of the ports w->from, or a
 // writer of them is gone. False: it does not wait, for one of them is ready already, of which end_take() says more, or
 // all the writers are gone.
@@ -238,7 +234,7 @@ static inline_always bool end_wait(struct end *e, struct waiter *w, uint64_t fro
     // The locked OR is needed as a fence: we are seen to wait before we look for the last time whether there is
     // something, or somebody.
     __atomic_fetch_or(&e->look, w->bit, __ATOMIC_SEQ_CST);
-    if (likely(!(__atomic_load_n(&e->ready, __ATOMIC_SEQ_CST) & from) && end_is_open(e, from)))
+    if (likely(!(__atomic_load_n(&e->ready, __ATOMIC_SEQ_CST) & from) && end_open(e, from)))
         return true;
     end_take_waiter(e, (unsigned)(w - e->waiter));
     return false;

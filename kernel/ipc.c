@@ -152,7 +152,7 @@ static int64_t try_receive(struct cpu *c, uint64_t from)
     struct end *e = c->end;
     struct message m;
     do {
-        bool open = end_is_open(e, from);
+        bool open = end_open(e, from);
         int in = end_take(e, from, &m);
         if (in != NOBODY) {
             put_words(c, !(c->receive.how & RECEIVE_NARROW), &m);
@@ -478,10 +478,9 @@ void hypercall_PORT(struct vcpu *v)
 {
     static int64_t (*const ops[])(const struct call *c) = {
         [PORT_OUT] = op_PORT_OUT, [PORT_IN] = op_PORT_IN, [PORT_EVENT] = op_PORT_EVENT};
-    struct call c = {v, vcpu_has_64bit_code(v)};
+    struct call c = {v, vcpu_in_64bit_mode(v)};
     uint64_t op = call_arg(&c, 0);
-    int64_t result = op < array_size(ops) ? ops[op](&c) : -E_INVALID;
-    v->gpr[RAX] = (uint64_t)result;
+    set_result(v, op < array_size(ops) ? ops[op](&c) : -E_INVALID);
 }
 
 // ---- Grants ----

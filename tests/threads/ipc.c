@@ -65,7 +65,7 @@ static bool receive(unsigned end, unsigned cpu, uint64_t *n)
     struct end *e = &ends[end];
     struct message m;
     for (;;) {
-        bool open = end_is_open(e, ~0ull);
+        bool open = end_open(e, ~0ull);
         if (end_take(e, ~0ull, &m) != NOBODY) {
             *n = m.word[0];
             expect(m.word[1] == ~*n && m.word[2] == *n * 3 && m.word[3] == (*n ^ 0x5555));
