@@ -138,14 +138,10 @@ size_t guest_console_write(struct guest_console *c, const char *bytes, size_t n,
     return n;
 }
 
-bool guest_console_poll(struct guest_console *c, tsc_t now)
+void guest_console_poll(struct guest_console *c, tsc_t now)
 {
-    if (now.v < c->deadline.v || !c->length)
-        return true;
-    if (send(c, true))
-        return true;
-    c->deadline = tsc(now.v + c->hold.v);
-    return false;
+    if (now.v >= c->deadline.v && c->length && !send(c, true))
+        c->deadline = tsc(now.v + c->hold.v);
 }
 
 void guest_console_flush(struct guest_console *c)

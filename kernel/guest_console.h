@@ -25,9 +25,8 @@ void guest_console_init(struct guest_console *c, const char *machine, uint64_t t
 // returns how many it took. Fewer than n: the guest is to try again with the rest (-E_AGAIN if it is 0).
 size_t guest_console_write(struct guest_console *c, const char *bytes, size_t n, tsc_t now);
 
-// Sends a partial line that is due at `now`; c->deadline says when that is. False: the ring is full, and
-// it will be tried again 100 ms later.
-bool guest_console_poll(struct guest_console *c, tsc_t now);
+// Sends a partial line that is due at `now`; c->deadline says when that is, 100 ms later when the ring is full.
+void guest_console_poll(struct guest_console *c, tsc_t now);
 
 // Sends what there is: the machine has ended.
 void guest_console_flush(struct guest_console *c);

@@ -14,7 +14,6 @@ struct role {
     const char *to[PEERS_MAX], *by[PEERS_MAX]; // to=: whom it sends to; by=: who sends to it
     unsigned to_count, by_count;
     word_t out[PEERS_MAX], in[PEERS_MAX]; // their ports
-    unsigned planned;                     // points of the ports found
 };
 
 // Each returns what main() does.

@@ -122,9 +122,9 @@ static void sends_partial_lines_in_time(void **state)
     assert_int_equal(c.deadline.v, 100050);
     guest_console_write(&c, "> ", 2, tsc(60000)); // the first byte counts
     assert_int_equal(c.deadline.v, 100050);
-    assert_true(guest_console_poll(&c, tsc(100049)));
+    guest_console_poll(&c, tsc(100049));
     assert_string_equal(got, "");
-    assert_true(guest_console_poll(&c, tsc(100050)));
+    guest_console_poll(&c, tsc(100050));
     assert_string_equal(got, "prompt> |");
     assert_int_equal(c.deadline.v, ~0ull);
     say("\r\n"); // ends what went out already
@@ -146,10 +146,10 @@ static void stops_when_the_ring_is_full_and_loses_nothing(void **state)
 
     room = 0;
     guest_console_write(&c, "x", 1, tsc(0));
-    assert_false(guest_console_poll(&c, tsc(100000)));
+    guest_console_poll(&c, tsc(100000));
     assert_int_equal(c.deadline.v, 200000);
     room = 1;
-    assert_true(guest_console_poll(&c, tsc(200000)));
+    guest_console_poll(&c, tsc(200000));
     assert_string_equal(got, "a|b|c||last|x|");
 }
 
