@@ -6,7 +6,8 @@
 // Events of a port take turns.
 //
 // Locking: all of it is under the lock of the reader's end, which these calls take where they do not say otherwise.
-// It is taken under whatever other lock, and none is taken under it.
+// It is taken under other locks, but not under a machine's (vm_lock()) or the buddy's: ops->raise and ops->tell, which
+// are called under it, may take those.
 //
 // Invariant: what is noted is expected. When an event is noted and nobody is on his way to tell it, the port's bit in
 // `ready` is set, or a vCPU of the machine is about to look at the port.

@@ -10,7 +10,8 @@ struct pcpu *home_choose(uint64_t allowed);
 void home_vacate(const struct pcpu *p);
 // Gives `c` to its home, which starts it. Any processor.
 void home_give(struct cpu *c);
-// `c` is to leave its home, for good. Any processor, once.
+// `c` is to leave its home, for good. Any processor, once; when all of its machine have left, kernel/home.c does it
+// once more, for its home to forget it.
 void home_take(struct cpu *c);
 // One chore of this processor: starts a vCPU, a step of letting one go, or a move to a processor that asks for work.
 // False: there is none.

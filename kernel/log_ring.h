@@ -1,8 +1,7 @@
 // One processor's ring of log records, each whole: a record is in the ring entirely or not at all.
 // One producer (the processor, and NMI or #MC handlers that interrupt it there: they reserve behind the
 // record they interrupted) and one consumer (whoever holds the drain lock). Pure.
-// Invariant: the free part of the ring is zero, so a reserved record is not ready before its producer says
-// so.
+// Invariant: the free part of the ring is zero, so a reserved record is not ready before its producer says so.
 #pragma once
 #include "arch/types.h"
 
@@ -11,10 +10,8 @@ enum record_kind {
     RECORD_POINT, // text is lines: "machine/name", the reason if it was skipped, and what follows as "# text"
 };
 
-enum {
-    RECORD_TEXT_MAX = 800,
-    RECORD_ALIGN = 16
-}; // a point with all its lines, or a guest's 512 bytes and its name
+enum { RECORD_TEXT_MAX = 800 }; // a point with all its lines, or a guest's 512 bytes and its name
+enum { RECORD_ALIGN = 16 };
 
 struct log_record {
     tsc_t at; // when it was made: rings are merged by it

@@ -5,8 +5,9 @@
 // A request is served by the processor and in the exit of the vCPU that sends it: nothing is queued, nobody is waited
 // for, nothing is allocated. Events come from any processor.
 //
-// Locking: a request is served under the lock of the writers of the port that its answer goes to, and may take every
-// lock of kernel/ under that. Events: ipc/events.h.
+// Locking: a request that is sent is served under the lock of the writers of the port that its answer goes to, one that
+// is called (HC_CALL) under none, so that two vCPUs may be served at once. Either may take every lock of kernel/.
+// Events: ipc/events.h.
 #pragma once
 #include "abi/services.h"
 #include "ipc/events.h"

@@ -152,13 +152,11 @@ static bool hold(struct sched_node *n)
 
 static void let_go(struct sched_node *n)
 {
-    (void)__atomic_exchange_n(&n->waking, 0,
-                              __ATOMIC_ACQ_REL); // what who came meanwhile wrote before is seen
+    (void)__atomic_exchange_n(&n->waking, 0, __ATOMIC_ACQ_REL); // what a waker wrote meanwhile is seen
 }
 
-// Of several wakers one puts the node in the inbox, and until the home has
-// taken it out the wake of the others is that same one. Meanwhile the home does not change; while it changes, a wake
-// is as good as done, for who moves is runnable.
+// Of several wakers one puts the node in the inbox, and until the home has taken it out the wake of the others is that
+// same one. Meanwhile the home does not change; while it changes, a wake is as good as done, for who moves is runnable.
 static void wake_there(struct sched_node *n)
 {
     if (!hold(n))

@@ -12,7 +12,8 @@
 //   TSC_AUX, SPEC_CTRL        state.msr                      by WRMSR exits       when it differs
 //
 // Not here because the VMCS has it: CR0, CR3, CR4, DR7, DEBUGCTL, RSP, RIP, RFLAGS, segments, SYSENTER, FS and
-// GS base, PAT, EFER. Not here because it is hidden: IA32_XSS, PKRU, CET, AVX-512, PMU, MTRRs, TSC_DEADLINE.
+// GS base, PAT, EFER. Not here because it is hidden: IA32_XSS, PKRU, CET, AVX-512, PMU, MTRRs. Not here because the
+// local APIC has it: TSC_DEADLINE.
 //
 // The hypervisor uses none of it (it is compiled without vector registers), so nothing moves while one vCPU
 // has the processor for itself; when a different one comes in, everything is switched at once, never by CR0.TS.

@@ -185,7 +185,7 @@ int flood(const struct role *r)
     return 0;
 }
 
-// Takes one message a millisecond from who floods; the other of by= must not wait for longer.
+// Takes one message each 50 us from who floods; the other of by= must not wait for longer.
 int slow(const struct role *r)
 {
     struct words m;

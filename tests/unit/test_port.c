@@ -1,5 +1,5 @@
-// Ports and ends: against a naive model, by random operations; coming and going; two threads that send and receive
-// with parking and waking, as processors do.
+// Ports and ends: against a naive model, by random operations; coming and going. Threads that send and receive with
+// parking and waking are tests/threads/ipc.c's.
 #include "ipc/port.h"
 #include <pthread.h>
 #include <sched.h>

@@ -1,6 +1,6 @@
 // The run queue against a naive model (an array in the order of turns), shares by weight, and wakes from other
-// processors' threads. What anybody lags behind at any moment is
-// tests/unit/test_sched_lag.c's, moves from home to home are tests/unit/test_sched_moves.c's.
+// processors' threads. What anybody lags behind at any moment is tests/unit/test_sched_lag.c's, moves from home to home
+// are tests/unit/test_sched_moves.c's.
 #include "sched/sched.h"
 #include <pthread.h>
 #include <setjmp.h>
