@@ -49,7 +49,6 @@ static void setup_controls(struct vcpu *v)
     vmwrite64(EPT_POINTER, space_eptp(v->space));
     if (vmx_controls.secondary & SECONDARY_VPID)
         vmwrite16(VIRTUAL_PROCESSOR_ID, v->vpid);
-    pml_setup(v);
     if (vmx_controls.apicv)
         apicv_setup(v);
 }
@@ -135,7 +134,13 @@ static void setup_rest(const struct guest_start *start)
     vmwrite64(VMCS_LINK_POINTER, ~0ull);
 }
 
-void vmcs_setup(struct vcpu *v, const struct guest_start *start)
+// Notes of written pages that are not handed over yet.
+static void setup_kept(const struct vcpu *v)
+{
+    pml_setup(v);
+}
+
+void vmcs_restart(struct vcpu *v, const struct guest_start *start)
 {
     const struct mode *m = &modes[start->mode];
     setup_control_registers(m, start);
@@ -143,4 +148,10 @@ void vmcs_setup(struct vcpu *v, const struct guest_start *start)
     setup_rest(start);
     setup_host(v);
     setup_controls(v);
+}
+
+void vmcs_setup(struct vcpu *v, const struct guest_start *start)
+{
+    vmcs_restart(v, start);
+    setup_kept(v);
 }

@@ -82,7 +82,7 @@ bool vcpu_break_entry(struct vcpu *v, const char *name, uint64_t xor)
 void vcpu_restart(struct vcpu *v, const struct guest_start *start)
 {
     memcpy(v->gpr, start->gpr, sizeof(v->gpr));
-    vmcs_setup(v, start);
+    vmcs_restart(v, start);
     v->windows = 0;
     state_restart(v);
     flush_guest_tlb(v);

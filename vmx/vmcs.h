@@ -75,3 +75,5 @@ void vmcs_clear_active(void);
 void vmcs_write_segment(unsigned i, uint16_t selector, uint64_t base, uint32_t limit, uint32_t rights);
 // Fills every field of the current VMCS for `v`, whose guest starts in state `start`.
 void vmcs_setup(struct vcpu *v, const struct guest_start *start);
+// The same for a guest that starts anew by INIT: what that leaves alone stays.
+void vmcs_restart(struct vcpu *v, const struct guest_start *start);

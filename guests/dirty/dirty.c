@@ -1,8 +1,10 @@
 // The dirty log: which pages were written since the last look. A machine with `caps=log` looks at itself; one with
 // `caps=control` and `watches=NAME` on its command line at another, which writes every second page of a stretch
 // (`works`) until it is destroyed. `meek` has no right. `gib` looks at its first GiB, backed at once: leaves that
-// were split go together again. However the hypervisor logs, the points are the same.
+// were split go together again. `restart` has two processors: what one wrote is told of though INIT and SIPI start it
+// anew right then. However the hypervisor logs, the points are the same.
 #include "guests/lib/guest.h"
+#include "guests/lib/smp.h"
 
 enum { PAGE_BYTES = 4096, FIRST = 1024, PAGES = 1024, LAST = FIRST + PAGES, ROUNDS = 30, A_ROUND = 60 };
 enum { STRETCH = 256, WATCHED = 40, PATIENCE_MS = 20000, IDS = 256, NAME_MAX = 31 };
@@ -243,6 +245,57 @@ static int look_at_a_gib(void)
     return tap_end();
 }
 
+// ---- A processor that is started anew ----
+
+enum { LIVES = 40, A_LIFE = 100 };
+static volatile unsigned lives;
+
+static void write_for_life(unsigned id)
+{
+    (void)id;
+    for (word_t page = FIRST; page < FIRST + A_LIFE; page++)
+        ++*byte_of(page);
+    lives++;
+    for (;;)
+        pause();
+}
+
+static void idle(unsigned id)
+{
+    (void)id;
+}
+
+// Whether the other one has written, and was stopped in the middle of its life.
+static bool live(unsigned life)
+{
+    static char stack[CPU_STACK_BYTES] __attribute__((aligned(16)));
+    bool began = cpu_start(1, write_for_life, stack + sizeof stack);
+    for (uint64_t end = rdtsc() + PATIENCE_MS * ticks_a_ms; lives < life && rdtsc() < end;)
+        yield();
+    return began && lives == life && cpu_start(1, idle, stack + sizeof stack);
+}
+
+static int look_at_lives(void)
+{
+    unsigned errors = 0, refused = 0, dead = 0;
+    tap_plan(4);
+    apic_map();
+    apic_enable(true);
+    expect("start", 0, ask(LOG_START, vm_id));
+    look(vm_id);
+    for (unsigned life = 1; life <= LIVES; life++) {
+        dead += !live(life);
+        for (word_t page = 0; page < A_LIFE; page++)
+            expected[page] = true;
+        refused += !look(vm_id);
+        errors += wrong();
+    }
+    expect("lives-without-start", 0, dead);
+    expect("lives-refused", 0, refused);
+    expect("lives-wrong", 0, errors);
+    return tap_end();
+}
+
 // ---- Another machine ----
 
 static void work(void)
@@ -324,5 +377,7 @@ int main(const struct start_info *start)
         return watch(line + sizeof key - 1);
     if (word_present(line, "gib"))
         return look_at_a_gib();
+    if (word_present(line, "restart"))
+        return look_at_lives();
     return look_at_oneself(start, word_present(line, "eager"));
 }

@@ -7,8 +7,9 @@ from boots import Suite
 
 suite = Suite()
 answers = {}
+restarted = "dirty.elf dirty-restart mem=8M vcpus=2 caps=log cmdline=restart"
 for method, model, cpus in (("pml", "skylake", 2), ("bits", "haswell", 1), ("protect", "haswell", 4)):
-    boot = suite.boot(f"dirty log by {method}", "dirty", cmdline=f"dirty={method}", model=model, cpus=cpus)
+    boot = suite.boot(f"dirty log by {method}", "dirty", [restarted], cmdline=f"dirty={method}", model=model, cpus=cpus)
     boot.sound()
     boot.says("this method was used", rf"^# writes are logged by {method}$")
     answers[method] = sorted(boot.log.points)
