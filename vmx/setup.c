@@ -45,7 +45,6 @@ static void setup_controls(struct vcpu *v)
     vmwrite32(VM_ENTRY_MSR_LOAD_COUNT, 0);
     vmwrite32(VM_ENTRY_INTERRUPTION_INFO, 0);
     vmwrite64(MSR_BITMAP, vmx_msr_bitmap.v);
-    vmwrite64(TSC_OFFSET, 0);
     vmwrite64(EPT_POINTER, space_eptp(v->space));
     if (vmx_controls.secondary & SECONDARY_VPID)
         vmwrite16(VIRTUAL_PROCESSOR_ID, v->vpid);
@@ -124,19 +123,21 @@ static void setup_rest(const struct guest_start *start)
     vmwrite_nat(GUEST_RFLAGS, RFLAGS_FIXED1);
     vmwrite_nat(GUEST_DR7, DR7_INIT);
     vmwrite64(GUEST_DEBUGCTL, 0);
-    vmwrite64(GUEST_PAT, PAT_POWER_UP);
-    vmwrite32(GUEST_SYSENTER_CS, 0);
-    vmwrite_nat(GUEST_SYSENTER_ESP, 0);
-    vmwrite_nat(GUEST_SYSENTER_EIP, 0);
     vmwrite32(GUEST_INTERRUPTIBILITY_STATE, 0);
     vmwrite32(GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
     vmwrite_nat(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
     vmwrite64(VMCS_LINK_POINTER, ~0ull);
 }
 
-// Notes of written pages that are not handed over yet.
+// What INIT leaves alone (SDM, "Processor State After Reset"): the TSC, whose offset the local APIC has a copy of, other
+// MSRs; and notes of written pages that are not handed over yet.
 static void setup_kept(const struct vcpu *v)
 {
+    vmwrite64(TSC_OFFSET, 0);
+    vmwrite64(GUEST_PAT, PAT_POWER_UP);
+    vmwrite32(GUEST_SYSENTER_CS, 0);
+    vmwrite_nat(GUEST_SYSENTER_ESP, 0);
+    vmwrite_nat(GUEST_SYSENTER_EIP, 0);
     pml_setup(v);
 }
 

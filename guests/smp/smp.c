@@ -1,6 +1,7 @@
 // Finds its processors, starts them and has them work together: ids, lock, barrier, IPIs of all kinds, INIT of one
-// that runs. cmdline=cpus=N says how many there must be; `xapic` runs it by the page; `nowhere` sends a SIPI to where
-// there is no memory, and `halt` halts all that it has started in several ways, each of which ends this machine.
+// that runs, and what it keeps. cmdline=cpus=N says how many there must be; `xapic` runs it by the page; `nowhere`
+// sends a SIPI to where there is no memory, and `halt` halts all that it has started in several ways, each of which
+// ends this machine.
 #include "guests/lib/guest.h"
 #include "guests/lib/smp.h"
 
@@ -275,6 +276,63 @@ static void check_init(void)
     check_reaches("init-reached-again", 0, ICR_OTHERS, ((1u << cpus) - 1) & ~1u);
 }
 
+// ---- What INIT leaves alone ----
+
+enum { MSR_TSC = 0x10, MSR_SYSENTER_CS = 0x174, MSR_PAT = 0x277, SOON = 20000, LATE = 50000000 };
+#define TSC_AHEAD (1ull << 44)
+#define OWN_PAT   0x0607040600070406ull
+
+static struct {
+    uint64_t tsc, pat, sysenter_cs;
+    volatile bool early, fired;
+} kept;
+
+static void set_own(unsigned id)
+{
+    (void)id;
+    wrmsr(MSR_PAT, OWN_PAT);
+    wrmsr(MSR_SYSENTER_CS, 0x123);
+    wrmsr(MSR_TSC, rdtsc() + TSC_AHEAD);
+}
+
+static void look_at_own(unsigned id)
+{
+    kept.tsc = rdtsc();
+    kept.pat = rdmsr(MSR_PAT);
+    kept.sysenter_cs = rdmsr(MSR_SYSENTER_CS);
+    uint64_t deadline = rdtsc() + SOON;
+    apic_write(APIC_LVT_TIMER, TIMER_DEADLINE | COUNTED);
+    cpu[id].counted = 0;
+    wrmsr(MSR_TSC_DEADLINE, deadline);
+    interrupts_on();
+    while (!cpu[id].counted && rdtsc() - deadline + SOON < SOON + LATE)
+        pause();
+    interrupts_off();
+    kept.early = rdtsc() < deadline;
+    kept.fired = cpu[id].counted;
+}
+
+static bool last_does(void (*job)(unsigned id))
+{
+    cpu[cpus - 1].job = job;
+    apic_send(cpus - 1, WAKE);
+    return wait_until(all_idle);
+}
+
+static void check_kept(void)
+{
+    unsigned last = cpus - 1;
+    bool back =
+        last_does(set_own) && cpu_start(last, work, stacks[last] + CPU_STACK_BYTES) && last_does(look_at_own);
+    check(back, "init-of-own-registers", "expected it to work and come back\ngot not so");
+    check(kept.tsc >= TSC_AHEAD, "init-keeps-tsc", "expected more than %llx\ngot %llx",
+          (unsigned long long)TSC_AHEAD, (unsigned long long)kept.tsc);
+    check_equal("init-keeps-pat", OWN_PAT, kept.pat);
+    check_equal("init-keeps-sysenter", 0x123, kept.sysenter_cs);
+    check(kept.fired && !kept.early, "init-keeps-deadlines", "expected an interrupt in time\ngot %s",
+          kept.fired ? "one too early" : "none");
+}
+
 // One with interrupts on, and nothing that interrupts; the others without; the last one waits for a SIPI.
 static void halt_for_good(unsigned id)
 {
@@ -291,7 +349,7 @@ static void halt_all(void)
     halt_for_good(0);
 }
 
-enum { POINTS = 1 + 1 + 3 + 2 + 2 + 12 + 4 };
+enum { POINTS = 1 + 1 + 3 + 2 + 2 + 12 + 4 + 5 };
 
 int main(const struct start_info *start)
 {
@@ -320,5 +378,6 @@ int main(const struct start_info *start)
     check_ping_pong();
     check_destinations();
     check_init();
+    check_kept();
     return tap_end();
 }
