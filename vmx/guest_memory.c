@@ -39,12 +39,27 @@ bool guest_operand(struct vcpu *v, unsigned segment, uint64_t offset, unsigned s
     return false;
 }
 
+// Why an access of the guest's cannot be made: rights of the page are the guest's own affair, as with an EPT violation.
+static noinline_cold void cannot_move(struct vcpu *v, enum error e)
+{
+    if (e == E_DENIED && !(vmread32(IDT_VECTORING_INFO) & EVENT_INFO_VALID))
+        vcpu_inject_fault(v, EXC_GP, 0);
+    else
+        diagnose_end(v, e == E_NO_MEMORY ? END_NO_MEMORY : END_OUTSIDE);
+}
+
+static enum error move_ram(struct space *s, gpa_t at, uint8_t *value, unsigned chunk, enum guest_move how)
+{
+    if (how == GUEST_STORE)
+        return guest_write(s, at, value, chunk);
+    return how == GUEST_PROBE ? space_fault(s, at, ACCESS_WRITE) : guest_read(s, at, value, chunk);
+}
+
 // Whether it was RAM or a device that could serve it.
 static bool move_physical(struct vcpu *v, gpa_t at, uint8_t *value, unsigned chunk, unsigned size,
                           enum guest_move how)
 {
-    enum error e =
-        how == GUEST_STORE ? guest_write(v->space, at, value, chunk) : guest_read(v->space, at, value, chunk);
+    enum error e = move_ram(v->space, at, value, chunk, how);
     if (!e)
         return true;
     if (e == E_BAD_ADDRESS && chunk == size && size <= sizeof(uint64_t) && how != GUEST_FETCH &&
@@ -58,7 +73,7 @@ static bool move_physical(struct vcpu *v, gpa_t at, uint8_t *value, unsigned chu
         memcpy(value, &v64, size);
         return true;
     }
-    diagnose_end(v, e == E_NO_MEMORY ? END_NO_MEMORY : END_OUTSIDE);
+    cannot_move(v, e);
     return false;
 }
 
@@ -73,13 +88,13 @@ static bool move(struct vcpu *v, const struct guest_paging *p, uint64_t linear, 
         gpa_t at;
         uint32_t pf_error;
         enum error e = guest_translate(p, v->space, from, access, &at, &pf_error);
-        if (e == E_DENIED) {
+        if (e == E_NOT_FOUND) {
             write_cr2(from);
             vcpu_inject_fault(v, EXC_PF, pf_error);
             return false;
         }
         if (e) {
-            diagnose_end(v, e == E_NO_MEMORY ? END_NO_MEMORY : END_OUTSIDE);
+            cannot_move(v, e);
             return false;
         }
         if (!move_physical(v, at, (uint8_t *)value + done, chunk, size, how))

@@ -27,7 +27,7 @@ static enum error fault(const struct walk *w, uint32_t bits)
 {
     *w->pf_error = bits | (w->access == ACCESS_WRITE ? (uint32_t)PF_ERROR_W : 0) |
                    (w->p->cpl == 3 ? (uint32_t)PF_ERROR_U : 0);
-    return E_DENIED;
+    return E_NOT_FOUND;
 }
 
 // Address bits beyond the physical width, and what stands below a large page's address (SDM, "Formats of CR3
