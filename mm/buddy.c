@@ -221,12 +221,13 @@ unsigned buddy_alloc_batch(struct buddy *b, uint32_t *to, unsigned n, uint16_t o
 }
 
 // It is not the owner's to free, or it merges. The lock is held, and released here.
-static __attribute__((noinline)) enum error free_slow(struct buddy *b, pfn_t f, uint16_t owner)
+static __attribute__((noinline)) enum error free_slow(struct buddy *b, pfn_t f, uint16_t owner, bool promise)
 {
     enum error e = is_owned_block(b, f, owner) ? E_OK : blame(b, f.v);
     unsigned order = e == E_OK ? b->frames[f.v].order : 0;
     if (e == E_OK) {
         b->free += 1u << order;
+        b->promised += promise ? 1u << order : 0;
         insert(b, (uint32_t)f.v, order);
     }
     lock_release(&b->lock);
@@ -240,17 +241,23 @@ enum error buddy_free(struct buddy *b, pfn_t f, uint16_t owner)
     struct frame *r = &b->frames[f.v];
     lock_take(&b->lock);
     if (unlikely(f.v >= b->count || r->state != FRAME_USED || r->owner != owner))
-        return free_slow(b, f, owner);
+        return free_slow(b, f, owner, false);
     unsigned order = r->order;
     uint32_t pages = 1u << order;
     uint64_t other = f.v ^ pages;
     if (other >= b->count || b->frames[other].kind == frame_kind(FRAME_FREE, order))
-        return free_slow(b, f, owner);
+        return free_slow(b, f, owner, false);
     b->free += pages;
     push(b, r, (uint32_t)f.v, order);
     lock_release(&b->lock);
     __atomic_fetch_sub(&b->account[owner].pages, pages, __ATOMIC_RELAXED);
     return E_OK;
+}
+
+seldom enum error buddy_free_promised(struct buddy *b, pfn_t f, uint16_t owner)
+{
+    lock_take(&b->lock);
+    return free_slow(b, f, owner, true);
 }
 
 seldom enum error buddy_split(struct buddy *b, pfn_t f, unsigned order, uint16_t owner)

@@ -62,6 +62,8 @@ unsigned buddy_alloc_batch(struct buddy *b, uint32_t *to, unsigned n, uint16_t o
 // Frees the block that begins at `f`. E_DOUBLE_FREE: it is free already; E_FOREIGN: charged to another owner
 // or never in the allocator; E_INVALID: inside a block. On error nothing changed.
 enum error buddy_free(struct buddy *b, pfn_t f, uint16_t owner);
+// The same for a block of buddy_alloc_promised(), whose pages are promised again: nobody can take them in between.
+enum error buddy_free_promised(struct buddy *b, pfn_t f, uint16_t owner);
 
 // Cuts an allocated block, which is no smaller, into blocks of 2^order pages, each to be freed on its own. Errors as
 // buddy_free.

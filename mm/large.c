@@ -61,9 +61,7 @@ static bool populate_large(struct space *s, const struct slot *t, uint64_t gfn, 
         s->promised -= pages;
         return true;
     }
-    enum error e = buddy_free(&frames, f, s->owner);
-    if (e == E_OK)
-        e = buddy_reserve(&frames, pages);
+    enum error e = buddy_free_promised(&frames, f, s->owner);
     assert(e == E_OK);
     return false;
 }

@@ -131,7 +131,11 @@ static void random_free(void)
     uint16_t owner = f < FRAMES && rand() % 8 ? model[f].owner : random_owner();
     if (owner == OWNER_NONE)
         owner = OWNER_VM;
-    enum error got = buddy_free(&b, pfn(f), owner), expected = model_free(f, owner);
+    bool promise = rand() % 8 == 0;
+    uint64_t pages = f < FRAMES && model[f].head_order >= 0 ? 1ull << model[f].head_order : 0;
+    enum error got = (promise ? buddy_free_promised : buddy_free)(&b, pfn(f), owner),
+               expected = model_free(f, owner);
+    promised += promise && expected == E_OK ? pages : 0;
     if (got != expected)
         fail_msg("free of %llu: expected %s, got %s", (unsigned long long)f, error_text(expected),
                  error_text(got));

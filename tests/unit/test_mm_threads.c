@@ -155,11 +155,60 @@ static void frames_go_back_before_their_space_is_let_go(void **state)
     space_destroy(s);
 }
 
+static bool split_types(hpa_t at, enum ept_level level, enum cache_type *type)
+{
+    (void)at;
+    *type = MT_WB;
+    return level == EPT_4K;
+}
+
+static bool over, began;
+
+static void *takes_what_nobody_was_promised(void *arg)
+{
+    (void)arg;
+    for (; !__atomic_load_n(&over, __ATOMIC_RELAXED); __atomic_store_n(&began, true, __ATOMIC_RELAXED)) {
+        pfn_t f = buddy_alloc(&frames, 0, OWNER_VM + 1);
+        expect(pfn_is_none(f));
+        if (!pfn_is_none(f))
+            buddy_free(&frames, f, OWNER_VM + 1);
+    }
+    return NULL;
+}
+
+// A large block that will not do as one leaf goes back, and stays promised to the space all the while.
+static void a_block_goes_back_to_its_promise(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 100, REGION = 512 };
+    pthread_t thread;
+    ept_features = (struct ept_features){.pages_2m = true, .memory_type = split_types};
+    for (int i = 0; i < ROUNDS; i++) {
+        struct space *s = space_create(OWNER_VM);
+        assert_int_equal(space_add_slot(s, gfn(0), REGION, SLOT_RAM), E_OK);
+        uint64_t rest = buddy_available(&frames);
+        assert_int_equal(buddy_reserve(&frames, rest), E_OK);
+        over = began = false;
+        assert_int_equal(pthread_create(&thread, NULL, takes_what_nobody_was_promised, NULL), 0);
+        while (!__atomic_load_n(&began, __ATOMIC_RELAXED))
+            ;
+        space_populate(s, gfn(0));
+        __atomic_store_n(&over, true, __ATOMIC_RELAXED);
+        pthread_join(thread, NULL);
+        buddy_unreserve(&frames, rest);
+        space_destroy(s);
+        while (quarantine_poll())
+            ;
+    }
+    ept_features = (struct ept_features){0};
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(everything_comes_back, start, finish),
         cmocka_unit_test_setup_teardown(frames_go_back_before_their_space_is_let_go, start, finish),
+        cmocka_unit_test_setup_teardown(a_block_goes_back_to_its_promise, start, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
