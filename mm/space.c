@@ -329,6 +329,31 @@ enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len)
     return e;
 }
 
+// The guest's processors take no lock.
+static bool exchange(void *at, uint64_t was, uint64_t value, size_t len)
+{
+    uint32_t half = (uint32_t)was;
+    if (len == sizeof(half))
+        return __atomic_compare_exchange_n((uint32_t *)at, &half, (uint32_t)value, false, __ATOMIC_SEQ_CST,
+                                           __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n((uint64_t *)at, &was, value, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_RELAXED);
+}
+
+enum error guest_exchange(struct space *s, gpa_t at, uint64_t was, uint64_t value, size_t len)
+{
+    char *byte;
+    enum error e = check_range(s, at, len, ACCESS_WRITE);
+    if (e != E_OK)
+        return e;
+    lock_take(&s->lock);
+    e = dirty_byte(s, at.v, &byte);
+    if (e == E_OK && !exchange(byte, was, value, len))
+        e = E_AGAIN;
+    lock_release(&s->lock);
+    return e;
+}
+
 void *guest_map(struct space *s, gpa_t at, size_t len)
 {
     char *byte = NULL;

@@ -1,6 +1,6 @@
 // struct space: one guest-physical address space: slots of memory, the EPT that maps them, a generation
 // for invalidation. Devices, hypercalls and loaders reach guest memory only through guest_read,
-// guest_write and guest_map, which check slots and rights and mark pages dirty.
+// guest_write, guest_exchange and guest_map, which check slots and rights and mark pages dirty.
 // Backing is lazy: a page gets a zeroed frame when it is first touched, by guest or hypervisor; all of it
 // was reserved when the slot was added, so that touching cannot fail while the box keeps its promises. A slot can be
 // backed at once, too, in leaves as large as alignment and free memory allow. A 2-MiB leaf is one block of the buddy;
@@ -85,6 +85,9 @@ enum error space_fault(struct space *s, gpa_t at, enum access access);
 // E_BAD_ADDRESS; E_DENIED: rights of slot or page; E_NO_MEMORY.
 enum error guest_read(struct space *s, gpa_t from, void *to, size_t len);
 enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len);
+// Writes `value`, of `len` 4 or 8 bytes, aligned to that, where `was` stands. E_AGAIN: something else does; else as
+// guest_write().
+enum error guest_exchange(struct space *s, gpa_t at, uint64_t was, uint64_t value, size_t len);
 // A pointer to [at, at+len), which must lie within one page; marks it dirty. NULL: outside, not writable, or out
 // of memory.
 // Valid until the space is destroyed or the page unmapped.

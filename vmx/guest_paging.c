@@ -20,6 +20,7 @@ struct walk {
     uint64_t linear;
     enum access access;
     uint64_t rights; // PTE_W and PTE_U of all entries, AND-ed
+    unsigned tries;  // this one and those to come
     uint32_t *pf_error;
 };
 
@@ -73,13 +74,15 @@ static enum error read_entry(const struct walk *w, gpa_t at, uint64_t *entry)
     return guest_read(w->space, at, entry, w->mode->entry_bytes);
 }
 
+// E_AGAIN: another processor has changed the entry since. One that does so all the time does not hold us: its last entry
+// goes without.
 static enum error mark(const struct walk *w, gpa_t at, uint64_t entry, bool leaf)
 {
     uint64_t flags = PTE_A | (leaf && w->access == ACCESS_WRITE ? PTE_D : 0);
     if ((entry & flags) == flags)
         return E_OK;
-    entry |= flags;
-    return guest_write(w->space, at, &entry, w->mode->entry_bytes);
+    enum error e = guest_exchange(w->space, at, entry, entry | flags, w->mode->entry_bytes);
+    return e == E_AGAIN && w->tries == 1 ? E_OK : e;
 }
 
 static gpa_t leaf_address(const struct walk *w, unsigned level, uint64_t entry)
@@ -91,8 +94,9 @@ static gpa_t leaf_address(const struct walk *w, unsigned level, uint64_t entry)
     return gpa((entry & PTE_ADDRESS & ~((1ull << shift) - 1)) | offset);
 }
 
-static enum error walk(struct walk *w, gpa_t table, gpa_t *to)
+static enum error walk_once(struct walk *w, gpa_t table, gpa_t *to)
 {
+    w->rights = PTE_W | PTE_U;
     for (unsigned level = w->mode->levels - 1u;; level--) {
         uint64_t index = w->linear >> (12 + w->mode->index_bits * level) & ((1u << w->mode->index_bits) - 1);
         gpa_t at = gpa(table.v + index * w->mode->entry_bytes);
@@ -119,10 +123,20 @@ static enum error walk(struct walk *w, gpa_t table, gpa_t *to)
     }
 }
 
+static enum error walk(struct walk *w, gpa_t table, gpa_t *to)
+{
+    enum { TRIES = 4 };
+    enum error e = E_AGAIN;
+    for (w->tries = TRIES; e == E_AGAIN; w->tries--)
+        e = walk_once(w, table, to);
+    return e;
+}
+
 enum error guest_translate(const struct guest_paging *p, struct space *space, uint64_t linear,
                            enum access access, gpa_t *to, uint32_t *pf_error)
 {
-    struct walk w = {p, space, &mode_32, linear, access, PTE_W | PTE_U, pf_error};
+    struct walk w = {
+        .p = p, .space = space, .mode = &mode_32, .linear = linear, .access = access, .pf_error = pf_error};
     if (!(p->cr0 & CR0_PG)) {
         *to = gpa((uint32_t)linear);
         return E_OK;

@@ -8,7 +8,8 @@
 struct space {
     uint8_t *ram;
     uint64_t bytes;
-    unsigned writes; // guest_write calls
+    unsigned writes;                       // guest_write calls
+    void (*before_write)(struct space *s); // what another processor does meanwhile; NULL: nothing
 };
 
 static inline struct space *fake_space(uint64_t bytes)
@@ -41,10 +42,25 @@ enum error guest_read(struct space *s, gpa_t from, void *to, size_t len)
 enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len)
 {
     s->writes++;
+    if (s->before_write)
+        s->before_write(s);
     if (!fake_inside(s, to, len))
         return E_BAD_ADDRESS;
     memcpy(s->ram + to.v, from, len);
     return E_OK;
+}
+
+enum error guest_exchange(struct space *s, gpa_t at, uint64_t was, uint64_t value, size_t len)
+{
+    uint64_t now = 0;
+    if (s->before_write)
+        s->before_write(s);
+    enum error e = guest_read(s, at, &now, len);
+    if (e == E_OK && now != was)
+        e = E_AGAIN;
+    if (e == E_OK)
+        memcpy(s->ram + at.v, &value, len);
+    return e;
 }
 
 void *guest_map(struct space *s, gpa_t at, size_t len)

@@ -101,6 +101,40 @@ static void accessed_and_dirty(void **state)
     assert_int_equal(get(LAST + 325 * 8, 8), PAGE | P | W | U | A | D);
 }
 
+static void unmap(struct space *to)
+{
+    memset(to->ram + LAST + 325 * 8, 0, 8);
+    to->before_write = NULL;
+}
+
+// A bit that is ignored.
+static void change(struct space *to)
+{
+    to->ram[TOP + 7] ^= 1;
+}
+
+// Another processor of the guest unmaps the page while we set a flag in its entry: it stays unmapped.
+static void flags_map_nothing_again(void **state)
+{
+    (void)state;
+    four_levels(PAGE | P | W | U);
+    expect(LINEAR, ACCESS_READ, PAGE + 0x678);
+    s->before_write = unmap;
+    expect_fault(LINEAR, ACCESS_WRITE, PF_ERROR_W);
+    assert_int_equal(get(LAST + 325 * 8, 8), 0);
+}
+
+static void who_changes_tables_for_ever_does_not_hold_us(void **state)
+{
+    (void)state;
+    four_levels(PAGE | P | W | U);
+    s->before_write = change;
+    expect(LINEAR, ACCESS_WRITE, PAGE + 0x678);
+    assert_int_equal(get(LAST + 325 * 8, 8), PAGE | P | W | U | A | D);
+    assert_int_equal(get(TOP, 8) & A, 0);
+    s->before_write = NULL;
+}
+
 static void not_present(void **state)
 {
     (void)state;
@@ -262,10 +296,20 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(no_paging),    TEST(accessed_and_dirty), TEST(not_present),
-        TEST(rights),       TEST(every_level_counts), TEST(smap),
-        TEST(reserved),     TEST(large_pages),        TEST(classic),
-        TEST(pse36),        TEST(three_levels),       TEST(outside),
+        TEST(no_paging),
+        TEST(accessed_and_dirty),
+        TEST(not_present),
+        TEST(flags_map_nothing_again),
+        TEST(who_changes_tables_for_ever_does_not_hold_us),
+        TEST(rights),
+        TEST(every_level_counts),
+        TEST(smap),
+        TEST(reserved),
+        TEST(large_pages),
+        TEST(classic),
+        TEST(pse36),
+        TEST(three_levels),
+        TEST(outside),
         TEST(fetched_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

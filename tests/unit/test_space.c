@@ -220,6 +220,22 @@ static void accesses_outside_change_nothing(void **state)
     assert_true(*ept_peek(&s->ept, gpa(0x1000)) & EPT_DIRTY);
 }
 
+static void an_exchange_compares(void **state)
+{
+    (void)state;
+    uint64_t value = 0;
+    assert_int_equal(space_add_slot(s, gfn(0), 4, SLOT_RAM), E_OK);
+    assert_int_equal(space_add_slot(s, gfn(8), 4, SLOT_READ), E_OK);
+    assert_int_equal(guest_exchange(s, gpa(0x1008), 0, 0x1122334455667788, 8), E_OK);
+    assert_int_equal(guest_exchange(s, gpa(0x1008), 0, 1, 8), E_AGAIN);
+    assert_int_equal(guest_exchange(s, gpa(0x1008), 0x55667788, 1, 8), E_AGAIN);
+    assert_int_equal(guest_exchange(s, gpa(0x1008), 0x55667788, 1, 4), E_OK);
+    assert_int_equal(guest_read(s, gpa(0x1008), &value, 8), E_OK);
+    assert_int_equal(value, 0x1122334400000001);
+    assert_int_equal(guest_exchange(s, gpa(0x4000), 0, 1, 8), E_BAD_ADDRESS);
+    assert_int_equal(guest_exchange(s, gpa(0x8000), 0, 1, 8), E_DENIED);
+}
+
 static void random_accesses_agree_with_a_flat_array(void **state)
 {
     (void)state;
@@ -364,6 +380,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reading_backs_nothing, start, finish),
         cmocka_unit_test_setup_teardown(a_view_sees_what_is_backed, start, finish),
         cmocka_unit_test_setup_teardown(accesses_outside_change_nothing, start, finish),
+        cmocka_unit_test_setup_teardown(an_exchange_compares, start, finish),
         cmocka_unit_test_setup_teardown(random_accesses_agree_with_a_flat_array, start, finish),
         cmocka_unit_test_setup_teardown(a_promise_is_kept_to_the_last_page, start, finish),
         cmocka_unit_test_setup_teardown(any_allocation_may_fail, start, finish),
