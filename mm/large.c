@@ -157,6 +157,8 @@ bool space_merge(struct space *s, const struct slot *t, uint64_t gfn, enum ept_l
 
 // ---- Rights ----
 
+enum { RIGHTS_BUDGET = 8000, COST_SET = 200, COST_BACK = 600 }; // instructions
+
 static bool is_whole_leaf(struct space *s, uint64_t gfn, uint64_t pages)
 {
     unsigned level;
@@ -166,26 +168,31 @@ static bool is_whole_leaf(struct space *s, uint64_t gfn, uint64_t pages)
 
 static enum error set_page(struct space *s, struct slot *t, uint64_t gfn, uint64_t bits)
 {
-    if (!space_back(s, t, gfn))
+    const uint64_t *entry = space_back(s, t, gfn);
+    if (!entry)
         return E_BAD_ADDRESS;
-    enum error e = space_split(s, gfn, EPT_4K);
+    enum error e = *entry & EPT_LARGE ? space_split(s, gfn, EPT_4K) : E_OK;
     if (e == E_OK)
         e = ept_protect(&s->ept, gpa(gfn << PAGE_SHIFT), bits);
     return e;
 }
 
-// Pages of one region. What may be written from now on is not told of before it was read again.
+// Pages of one region, as many as a handler may. What may be written from now on is not told of before it was read again.
 static enum error set_region(struct space *s, struct slot *t, uint64_t gfn, uint64_t pages, uint64_t bits,
                              uint64_t *done)
 {
     enum error e = E_OK;
-    dirty_mark(t, gfn, pages);
     if (is_whole_leaf(s, gfn, pages)) {
         *done = pages;
+        dirty_mark(t, gfn, pages);
         return ept_protect(&s->ept, gpa(gfn << PAGE_SHIFT), bits);
     }
-    for (; e == E_OK && *done < pages; *done += e == E_OK)
+    for (uint64_t promised = s->promised, cost = 0; e == E_OK && *done < pages && cost < RIGHTS_BUDGET;) {
         e = set_page(s, t, gfn + *done, bits);
+        *done += e == E_OK;
+        cost = *done * COST_SET + (promised - s->promised) * COST_BACK;
+    }
+    dirty_mark(t, gfn, *done);
     if ((gfn + *done) % REGION == 0 && !t->dirty)
         space_merge(s, t, gfn, EPT_2M);
     return *done ? E_OK : e;

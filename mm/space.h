@@ -35,8 +35,8 @@ enum error space_add_slot(struct space *s, gfn_t base, uint64_t pages, enum slot
 // Backs the whole slot around `page` now, in large leaves where that can be: as long as zeroing it takes.
 void space_populate(struct space *s, gfn_t page);
 
-// Gives pages of one RAM slot `rights` of their own, not more than the slot has; backs them first. Goes as far as the
-// end of a 2-MiB region and says how many pages that were in `done`: a handler's work. What was taken away is still
+// Gives pages of one RAM slot `rights` of their own, not more than the slot has; backs them first. Goes as far as a
+// handler may, and the end of a 2-MiB region, and says how many pages that were in `done`. What was taken away is still
 // possible until the processors of `s` have passed the new generation. E_BAD_ADDRESS: not in one RAM slot; E_INVALID:
 // no rights, or writing without reading; E_DENIED: more than the slot has; E_UNSUPPORTED: execution alone, which this
 // processor does not know; E_EXISTS: a part of a leaf that is lent whole; E_NO_MEMORY.

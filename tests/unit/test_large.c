@@ -114,6 +114,19 @@ static void mixed_memory_types_keep_leaves_small(void **state)
     assert_int_equal(level_of(2 * REGION), EPT_4K); // nor are they put together
 }
 
+// Pages that have to be backed are dear.
+static void rights_are_set_in_portions(void **state)
+{
+    (void)state;
+    uint64_t done, page = 2 * REGION;
+    assert_int_equal(space_set_rights(s, gfn(page), REGION, SLOT_READ, &done), E_OK);
+    assert_true(done >= 1 && done <= 16);
+    assert_int_equal(buddy_owned(&frames, VM), done + s->ept.tables);
+    assert_int_equal(rights(page, REGION - 1, SLOT_READ), E_OK);
+    assert_int_equal(space_set_rights(s, gfn(page), REGION - 1, SLOT_RAM, &done), E_OK);
+    assert_true(done > 16 && done <= 64);
+}
+
 static void one_page_splits_and_the_last_one_merges(void **state)
 {
     (void)state;
@@ -362,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_slot_backed_at_once_has_large_leaves, start, finish),
         cmocka_unit_test_setup_teardown(without_large_blocks_pages_do, start, finish),
         cmocka_unit_test_setup_teardown(mixed_memory_types_keep_leaves_small, start, finish),
+        cmocka_unit_test_setup_teardown(rights_are_set_in_portions, start, finish),
         cmocka_unit_test_setup_teardown(one_page_splits_and_the_last_one_merges, start, finish),
         cmocka_unit_test_setup_teardown(small_pages_of_any_frames_stay_small, start, finish),
         cmocka_unit_test_setup_teardown(a_view_sees_large_leaves, start, finish),
