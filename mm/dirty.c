@@ -15,6 +15,7 @@
 
 enum {
     WORD = 64,
+    PART = PAGE_SIZE / sizeof(uint64_t), // words of a frame
     REGION = 512,
     READ_BUDGET = 14000,
     STRIDE = 8,
@@ -63,13 +64,30 @@ void dirty_mark(struct slot *t, uint64_t gfn, uint64_t pages)
         t->dirty[i / WORD] |= 1ull << i % WORD;
 }
 
-// The last word has no bits for pages that are not there.
-static void mark_all(struct slot *t)
+// The frames of the bitmap: a large one is too much to fill in one go. Until it is looked at, a frame stands for ones
+// alone, whatever it has; its record says whether it was filled.
+static uint32_t *filled(const struct slot *t, uint64_t part)
 {
-    uint64_t full = t->pages / WORD;
-    memset(t->dirty, 0xff, full * sizeof(uint64_t));
-    if (t->pages % WORD)
-        t->dirty[full] = (1ull << t->pages % WORD) - 1;
+    return &frames.frames[hpa_to_pfn(virt_to_hpa(t->dirty)).v + part].next;
+}
+
+static void fill_none(const struct slot *t)
+{
+    for (uint64_t part = 0; part * PART * WORD < t->pages; part++)
+        *filled(t, part) = false;
+}
+
+// All that have some of these words, at least one. The last word of all has no bits for pages that are not there.
+static void fill(const struct slot *t, uint64_t word, uint64_t words)
+{
+    for (uint64_t part = word / PART; part <= (word + words - 1) / PART; part++) {
+        if (*filled(t, part))
+            continue;
+        *filled(t, part) = true;
+        memset(t->dirty + part * PART, 0xff, PART * sizeof(uint64_t));
+        if (t->pages % WORD && t->pages / WORD / PART == part)
+            t->dirty[t->pages / WORD] = (1ull << t->pages % WORD) - 1;
+    }
 }
 
 enum error dirty_start(struct space *s, gfn_t page)
@@ -84,7 +102,7 @@ enum error dirty_start(struct space *s, gfn_t page)
     if (e == E_OK) {
         t->dirty = pfn_to_virt(f);
         t->leaf = 0; // first touches come to us
-        mark_all(t);
+        fill_none(t);
     }
     lock_release(&s->lock);
     return e;
@@ -241,6 +259,7 @@ enum error dirty_read(struct space *s, gfn_t first, uint64_t pages, uint64_t *bi
     uint64_t end = min_u64(pages, t->first + t->pages - first.v), words = align_up(end, WORD) / WORD;
     enum error e = t->dirty ? E_OK : E_NOT_FOUND;
     if (e == E_OK) {
+        fill(t, (first.v - t->first) / WORD, words);
         memset(bits, 0, words * sizeof(*bits));
         *done = min_u64(take_words(s, t, first.v, words, bits, &any) * WORD, end);
     }
