@@ -24,7 +24,7 @@ void interrupt_dispatch(uint8_t vector);
 // How often a vector arrived that nobody had claimed, on all processors together; the spurious one counts here.
 uint32_t interrupt_strays(uint8_t vector);
 
-// NMI, from the IDT and from NMI exits; NULL: counted and dropped. It may run anywhere: no locks, no log.
+// NMI, from the IDT and from NMI exits; NULL: dropped. It may run anywhere: no locks, no log.
 extern void (*nmi_handler)(const struct exception_frame *frame);
 
 // Where execution goes on when the instruction at label `from` of an asm statement faults, instead of a

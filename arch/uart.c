@@ -46,7 +46,8 @@ static void set(const struct uart *u, enum uart_register r, uint8_t v)
     out8((uint16_t)(u->port + r), v);
 }
 
-// A port without a device reads back ffH or what was last on the bus, but not this: in loopback the modem outputs drive the modem inputs: RTS is seen as CTS, DTR as DSR, OUT2 as DCD.
+// A port without a device reads back ffH or what was last on the bus, but not this: in loopback the modem outputs drive
+// the modem inputs, so that RTS is seen as CTS, DTR as DSR, OUT2 as DCD.
 static bool loops_back(const struct uart *u)
 {
     static const struct {

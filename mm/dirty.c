@@ -1,4 +1,4 @@
-// Which pages of a slot were written since somebody looked last: mm/space.h, "Dirty log".
+// Which pages of a slot were written since somebody looked last: mm/dirty.h.
 //
 // What is known to be dirty stands in the slot's bitmap: all of it at first, what the hypervisor writes, and as the
 // method has it:

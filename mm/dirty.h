@@ -3,7 +3,8 @@
 // - Everything counts as written at the start.
 // - dirty_read() tells of all that was written before it, once dirty_sync() was called after the write and the
 //   processors have passed (space_has_passed); a write after the processors have passed behind dirty_read() is told of
-//   by a later one. Without a dirty_sync() some is told of late, or again. A page may be copied, then, as soon as they have passed behind the read that named it.
+//   by a later one. Without a dirty_sync() some is told of late, or again. A page may be copied, then, as soon as they
+//   have passed behind the read that named it.
 // - The processor's own accesses to a guest's page tables count as writes where it has accessed and dirty flags for EPT.
 // Locking: the space's lock, taken inside.
 #pragma once

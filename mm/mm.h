@@ -1,6 +1,6 @@
 // The mm room: physical frames (memory map, buddy, zeroed-frame caches, object caches) and address spaces
-// (EPT, slots, quarantine). Lock order: a space's lock, an object cache's, the buddy's; the quarantine's
-// list lock before a space's. Bring-up:
+// (EPT, slots, quarantine). Lock order: a space's lock, an object cache's, the buddy's; innermost, under a
+// space's, the quarantine's list lock. Bring-up:
 //   memmap_init, memmap_add..., memmap_carve..., memmap_seal     from the Multiboot2 information
 //   memmap_take...                                               page tables, before the direct map lives
 //   mm_init                                                      records and buddy, through the direct map

@@ -156,7 +156,7 @@ came:   mov rdi, [rsp + 8 * 7]
 
 ; HOST_RIP of an attempt that may have left anything in host state: one entry a processor, PROBE_LANDING bytes
 ; apart, because nothing else may say which one this is. Until the control registers are right there is no access to
-; memory but for fetching this; probe_patch() put their values in.
+; memory but for fetching this; patch_landing() (vmx/probe.c) put their values in.
 global probe_landings
 align 16
 probe_landings:
