@@ -90,7 +90,6 @@ static bool fixed_up(struct exception_frame *f)
     for (size_t i = 0; i < count; i++) {
         if (fixups_start[i].from == f->rip) {
             f->rip = fixups_start[i].to;
-            f->rax = f->vector | f->error << 8;
             return true;
         }
     }
@@ -126,10 +125,10 @@ bool rdmsr_safe(uint32_t msr, uint64_t *value)
 
 bool wrmsr_safe(uint32_t msr, uint64_t value)
 {
-    uint32_t ok = 0, low = (uint32_t)value;
+    uint32_t ok = 0;
     __asm__ volatile("1: wrmsr; movl $1, %0; 2:" EXCEPTION_FIXUP("1b", "2b")
-                     : "+&r"(ok), "+a"(low)
-                     : "c"(msr), "d"((uint32_t)(value >> 32))
+                     : "+&r"(ok)
+                     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
                      : "memory");
     return ok;
 }

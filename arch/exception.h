@@ -28,6 +28,5 @@ uint32_t interrupt_strays(uint8_t vector);
 extern void (*nmi_handler)(const struct exception_frame *frame);
 
 // Where execution goes on when the instruction at label `from` of an asm statement faults, instead of a
-// panic. Both are labels of that statement: EXCEPTION_FIXUP("1b", "2f"). RAX then is the vector plus the error code
-// shifted left by 8, so the statement has to say that RAX changes.
+// panic. Both are labels of that statement: EXCEPTION_FIXUP("1b", "2f").
 #define EXCEPTION_FIXUP(from, to) ".pushsection .fixups, \"a\"\n\t.quad " from ", " to "\n\t.popsection\n\t"

@@ -33,10 +33,10 @@ void vm_init(void (*all_ended)(void))
 {
     when_all_ended = all_ended;
     count = 1;
-    object_cache_init(&vm_cache, "vm", &frames, sizeof(struct vm), 64);
-    object_cache_init(&cpu_cache, "cpu", &frames, sizeof(struct cpu), 64);
-    object_cache_init(&devices_cache, "devices", &frames, sizeof(struct devices), 64);
-    object_cache_init(&shared_cache, "shared ports", &frames, sizeof(struct shared_io), 64);
+    object_cache_init(&vm_cache, &frames, sizeof(struct vm), 64);
+    object_cache_init(&cpu_cache, &frames, sizeof(struct cpu), 64);
+    object_cache_init(&devices_cache, &frames, sizeof(struct devices), 64);
+    object_cache_init(&shared_cache, &frames, sizeof(struct shared_io), 64);
     watch_init();
     home_init();
     control_init();

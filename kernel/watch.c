@@ -5,7 +5,7 @@ static struct object_cache watch_cache;
 
 void watch_init(void)
 {
-    object_cache_init(&watch_cache, "screen watches", &frames, sizeof(struct screen_watch), 64);
+    object_cache_init(&watch_cache, &frames, sizeof(struct screen_watch), 64);
 }
 
 uint64_t watch_bytes(void)

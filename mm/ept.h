@@ -17,7 +17,6 @@ enum ept_level { EPT_4K, EPT_2M, EPT_1G }; // of a leaf; tables are named PT, PD
 #define EPT_RIGHTS     (EPT_READ | EPT_WRITE | EPT_EXEC)
 #define EPT_TYPE_SHIFT 3
 #define EPT_TYPE       (7ull << EPT_TYPE_SHIFT)
-#define EPT_IGNORE_PAT (1ull << 6)
 #define EPT_LARGE      (1ull << 7)
 #define EPT_ACCESSED   (1ull << 8)
 #define EPT_DIRTY      (1ull << 9)

@@ -46,7 +46,7 @@ enum error mm_init(struct memmap *m)
         if (r->type == MEM_RAM && r->first < count)
             buddy_add(&frames, pfn(r->first), pfn(min_u64(r->end, count)));
     }
-    object_cache_init(&space_cache, "space", &frames, sizeof(struct space), 64);
+    object_cache_init(&space_cache, &frames, sizeof(struct space), 64);
     return E_OK;
 }
 

@@ -16,9 +16,9 @@ static uint32_t first_object(unsigned n, size_t align)
     return (uint32_t)align_up(sizeof(struct slab) + n * sizeof(uint16_t), align);
 }
 
-void object_cache_init(struct object_cache *c, const char *name, struct buddy *b, size_t size, size_t align)
+void object_cache_init(struct object_cache *c, struct buddy *b, size_t size, size_t align)
 {
-    *c = (struct object_cache){.name = name, .buddy = b, .size = (uint32_t)align_up(size, align)};
+    *c = (struct object_cache){.buddy = b, .size = (uint32_t)align_up(size, align)};
     list_init(&c->partial);
     unsigned n = PAGE_SIZE / c->size;
     while (n && first_object(n, align) + n * c->size > PAGE_SIZE)

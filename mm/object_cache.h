@@ -7,7 +7,6 @@
 #include "mm/buddy.h"
 
 struct object_cache {
-    const char *name;
     struct buddy *buddy;
     struct lock lock;
     uint32_t size;       // of an object, bytes, rounded up to its alignment
@@ -18,7 +17,7 @@ struct object_cache {
 };
 
 // `size` bytes up to 1 MiB, `align` a power of two up to a page.
-void object_cache_init(struct object_cache *c, const char *name, struct buddy *b, size_t size, size_t align);
+void object_cache_init(struct object_cache *c, struct buddy *b, size_t size, size_t align);
 
 // A zeroed object charged to `owner`; NULL when out of memory.
 void *object_alloc(struct object_cache *c, uint16_t owner);

@@ -39,7 +39,6 @@ struct space *space_create(uint16_t owner)
         return NULL;
     s->owner = owner;
     s->link = ~0ull;
-    list_init(&s->quarantine);
     if (ept_init(&s->ept, space_take_table, give_table) != E_OK) {
         object_free(&space_cache, s, owner);
         return NULL;

@@ -16,7 +16,7 @@ uint64_t vmcs_reads[PCPU_MAX], vmcs_writes[PCPU_MAX];
 void microscope_init(bool on)
 {
     watching = on;
-    object_cache_init(&cache, "exit microscopes", &frames, sizeof(struct microscope), 64);
+    object_cache_init(&cache, &frames, sizeof(struct microscope), 64);
 }
 
 enum error microscope_create(struct vcpu *v, uint16_t owner)

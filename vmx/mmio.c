@@ -5,8 +5,6 @@
 #include "vmx/exit.h"
 #include "vmx/guest_memory.h"
 
-enum { FLAGS = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF };
-
 // The processor has translated the access that made the exit: it need not be done again.
 struct mmio {
     struct emulation emulation; // first
@@ -110,7 +108,7 @@ static noinline_cold enum emulate_outcome emulate_any(struct vcpu *v, const stru
     };
     enum emulate_outcome outcome = emulate(i, &m.emulation);
     if (m.emulation.rflags != rflags)
-        vmwrite_nat(GUEST_RFLAGS, (rflags & ~(uint64_t)FLAGS) | (m.emulation.rflags & FLAGS));
+        vmwrite_nat(GUEST_RFLAGS, m.emulation.rflags);
     return outcome;
 }
 

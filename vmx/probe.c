@@ -5,7 +5,6 @@
 #include "arch/exception.h"
 #include "arch/lapic.h"
 #include "arch/memory.h"
-#include "arch/panic.h"
 #include "arch/pcpu.h"
 #include "arch/string.h"
 #include "arch/tsc.h"

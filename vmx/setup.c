@@ -1,7 +1,6 @@
 // The first contents of a VMCS: what every machine gets, and the start state of its guest.
 #include "arch/cpu.h"
 #include "arch/descriptors.h"
-#include "arch/memory.h"
 #include "sdm/msr.h"
 #include "vmx/apicv.h"
 #include "vmx/cpuid.h"

@@ -34,7 +34,7 @@ void state_init(void)
     has_xsave = cpu_has(FEATURE_XSAVE);
     has_xsaveopt = cpu_has(FEATURE_XSAVEOPT) && !*features.hypervisor;
     size_t size = has_xsave ? features.xsave_size : sizeof(struct fpu_area);
-    object_cache_init(&fpu_cache, "FPU areas", &frames, size, 64);
+    object_cache_init(&fpu_cache, &frames, size, 64);
 }
 
 enum error state_create(struct vcpu *v, uint16_t owner)
@@ -178,8 +178,6 @@ static noinline_cold void take_over(void)
             wrmsr(kept_msr_number[i], 0);
     }
     wrmsr(MSR_KERNEL_GS_BASE, 0);
-    if (has_xsave)
-        xsetbv(0, features.xcr0_supported);
 }
 
 // ---- Both ways ----

@@ -2,15 +2,7 @@
 #include "arch/string.h"
 #include "sdm/bits.h"
 
-enum {
-    TSS_MAX = 104,
-    WORDS_MAX = 17,
-    DESCRIPTOR_RIGHTS = 5,
-    BUSY = 2,
-    TSS_LINK = 0,
-    TSS_CR3 = 0x1c,
-    TSS_TRAP = 0x64
-};
+enum { TSS_MAX = 104, WORDS_MAX = 17, DESCRIPTOR_RIGHTS = 5, BUSY = 2, TSS_CR3 = 0x1c, TSS_TRAP = 0x64 };
 
 // The order of words in a TSS from `first` on, of the width of the TSS. All but the LDT's selector are saved.
 enum { WORD_IP, WORD_FLAGS, WORD_GPR, WORD_SEGMENT = WORD_GPR + 8 };

@@ -1,7 +1,6 @@
 #include "vmx/vmcs.h"
 #include "arch/cpu.h"
 #include "arch/descriptors.h"
-#include "arch/memory.h"
 #include "arch/panic.h"
 
 static bool vmclear(hpa_t region)

@@ -166,7 +166,7 @@ void vmx_off_cpu(void)
 void vmx_off_now(void)
 {
     if (read_cr4() & CR4_VMXE)
-        __asm__ volatile("1: vmxoff; 2:" EXCEPTION_FIXUP("1b", "2b")::: "rax", "cc", "memory");
+        __asm__ volatile("1: vmxoff; 2:" EXCEPTION_FIXUP("1b", "2b")::: "cc", "memory");
 }
 
 bool vmx_is_on(const struct pcpu *p)

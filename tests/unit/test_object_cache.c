@@ -48,7 +48,7 @@ static const size_t sizes[] = {1, 8, 24, 64, 100, 320, 832, 1000, 1364, 2000, 20
 static void fill_and_empty(size_t size, size_t align)
 {
     static char *held[FRAMES * 300];
-    object_cache_init(&cache, "test", &b, size, align);
+    object_cache_init(&cache, &b, size, align);
     size_t n = 0;
     for (char *p; n < HELD && (p = object_alloc(&cache, OWNER_VM)); n++) {
         assert_int_equal((uintptr_t)p % align, 0);
@@ -78,7 +78,7 @@ static void every_size_fills_and_empties(void **state)
 static void wrong_frees_have_names(void **state)
 {
     (void)state;
-    object_cache_init(&cache, "test", &b, 200, 8);
+    object_cache_init(&cache, &b, 200, 8);
     char *p = object_alloc(&cache, OWNER_VM), *q = object_alloc(&cache, OWNER_VM);
     assert_int_equal(object_free(&cache, p, OWNER_VM + 1), E_FOREIGN);
     assert_int_equal(object_free(&cache, p + 8, OWNER_VM), E_INVALID);
@@ -89,7 +89,7 @@ static void wrong_frees_have_names(void **state)
     assert_int_equal(object_free(&cache, q, OWNER_VM), E_INVALID); // its slab is gone
     assert_all_back();
 
-    object_cache_init(&cache, "test", &b, 10000, PAGE_SIZE);
+    object_cache_init(&cache, &b, 10000, PAGE_SIZE);
     p = object_alloc(&cache, OWNER_VM);
     assert_int_equal(object_cost(&cache), 4 * PAGE_SIZE);
     assert_int_equal(buddy_owned(&b, OWNER_VM), 4);
@@ -105,8 +105,8 @@ static void an_object_of_another_cache_is_not_ours(void **state)
 {
     (void)state;
     static struct object_cache other;
-    object_cache_init(&cache, "test", &b, 200, 8);
-    object_cache_init(&other, "test", &b, 200, 8);
+    object_cache_init(&cache, &b, 200, 8);
+    object_cache_init(&other, &b, 200, 8);
     void *p = object_alloc(&other, OWNER_VM);
     assert_int_equal(object_free(&cache, p, OWNER_VM), E_INVALID);
     assert_int_equal(object_free(&other, p, OWNER_VM), E_OK);
@@ -121,7 +121,7 @@ static void random_use_agrees_with_the_model(void **state)
         uint32_t mark;
         uint16_t owner;
     } held[HELD];
-    object_cache_init(&cache, "test", &b, 300, 16);
+    object_cache_init(&cache, &b, 300, 16);
     uint32_t n = 0, marks = 0, bytes[2] = {0, 0};
     for (int i = 0; i < 40000; i++) {
         if (rand() % 2000 < (i / 8000 % 2 ? 900 : 1100)) {
