@@ -353,15 +353,28 @@ enum error guest_exchange(struct space *s, gpa_t at, uint64_t was, uint64_t valu
     return e;
 }
 
+static enum error map_byte(struct space *s, gpa_t at, size_t len, char **byte)
+{
+    enum error e = check_range(s, at, len ? len : 1, ACCESS_WRITE);
+    if (e != E_OK)
+        return e;
+    lock_take(&s->lock);
+    e = dirty_byte(s, at.v, byte);
+    lock_release(&s->lock);
+    return e;
+}
+
+enum error guest_probe(struct space *s, gpa_t at, size_t len)
+{
+    char *byte;
+    return map_byte(s, at, len, &byte);
+}
+
 void *guest_map(struct space *s, gpa_t at, size_t len)
 {
-    char *byte = NULL;
-    if (len > PAGE_SIZE - at.v % PAGE_SIZE || check_range(s, at, len ? len : 1, ACCESS_WRITE) != E_OK)
-        return NULL;
-    lock_take(&s->lock);
-    enum error e = dirty_byte(s, at.v, &byte);
-    lock_release(&s->lock);
-    return e == E_OK ? byte : NULL;
+    char *byte;
+    bool fits = len <= PAGE_SIZE - at.v % PAGE_SIZE;
+    return fits && map_byte(s, at, len, &byte) == E_OK ? byte : NULL;
 }
 
 // Whether the leaf `entry` around `gfn` has the frame `f`, in the slot.

@@ -85,6 +85,8 @@ enum error space_fault(struct space *s, gpa_t at, enum access access);
 // E_BAD_ADDRESS; E_DENIED: rights of slot or page; E_NO_MEMORY.
 enum error guest_read(struct space *s, gpa_t from, void *to, size_t len);
 enum error guest_write(struct space *s, gpa_t to, const void *from, size_t len);
+// Whether a guest_write() to [at, at + len), within one page, would do: its error. Backs the page and marks it dirty.
+enum error guest_probe(struct space *s, gpa_t at, size_t len);
 // Writes `value`, of `len` 4 or 8 bytes, aligned to that, where `was` stands. E_AGAIN: something else does; else as
 // guest_write().
 enum error guest_exchange(struct space *s, gpa_t at, uint64_t was, uint64_t value, size_t len);

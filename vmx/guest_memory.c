@@ -52,7 +52,7 @@ static enum error move_ram(struct space *s, gpa_t at, uint8_t *value, unsigned c
 {
     if (how == GUEST_STORE)
         return guest_write(s, at, value, chunk);
-    return how == GUEST_PROBE ? space_fault(s, at, ACCESS_WRITE) : guest_read(s, at, value, chunk);
+    return how == GUEST_PROBE ? guest_probe(s, at, chunk) : guest_read(s, at, value, chunk);
 }
 
 // Whether it was RAM or a device that could serve it.

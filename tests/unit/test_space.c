@@ -210,6 +210,8 @@ static void accesses_outside_change_nothing(void **state)
     assert_int_equal(guest_read(s, gpa(0x5000), buffer, PAGE_SIZE), E_OK);
     assert_int_equal(guest_write(s, gpa(0x5000), buffer, 1), E_DENIED);
     assert_int_equal(guest_write(s, gpa(0x9000), buffer, 0), E_OK);
+    assert_int_equal(guest_probe(s, gpa(0x5000), 1), E_DENIED);
+    assert_int_equal(guest_probe(s, gpa(0x3000), 1), E_BAD_ADDRESS);
     assert_null(guest_map(s, gpa(0x5000), 1));
     assert_null(guest_map(s, gpa(0x1001), PAGE_SIZE));
     assert_null(guest_map(s, gpa(0x3000), 1));
@@ -218,6 +220,8 @@ static void accesses_outside_change_nothing(void **state)
     char *p = guest_map(s, gpa(0x1010), 16);
     assert_ptr_equal(p, (char *)hpa_to_virt(frame_of(s, 1)) + 16);
     assert_true(*ept_peek(&s->ept, gpa(0x1000)) & EPT_DIRTY);
+    assert_int_equal(guest_probe(s, gpa(0x2010), 16), E_OK);
+    assert_true(*ept_peek(&s->ept, gpa(0x2000)) & EPT_DIRTY);
 }
 
 static void an_exchange_compares(void **state)
