@@ -13,7 +13,8 @@ struct guest_paging {
 };
 
 // E_OK with `to`; E_NOT_FOUND: the guest gets #PF with `*pf_error`; E_DENIED: the rights of a table's page forbid its
-// use; E_BAD_ADDRESS: a table lies outside the machine's memory; E_NO_MEMORY. `access` is ACCESS_READ or ACCESS_WRITE. Sets accessed and dirty flags.
+// use; E_BAD_ADDRESS: a table lies outside the machine's memory; E_NO_MEMORY. `access` is ACCESS_READ or ACCESS_WRITE.
+// Sets accessed and dirty flags.
 enum error guest_translate(const struct guest_paging *p, struct space *space, uint64_t linear,
                            enum access access, gpa_t *to, uint32_t *pf_error);
 
