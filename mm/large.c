@@ -177,7 +177,8 @@ static enum error set_page(struct space *s, struct slot *t, uint64_t gfn, uint64
     return e;
 }
 
-// Pages of one region, as many as a handler may. What may be written from now on is not told of before it was read again.
+// Pages of one region, as many as a handler may. What may be written from now on is not told of before it was read
+// again.
 static enum error set_region(struct space *s, struct slot *t, uint64_t gfn, uint64_t pages, uint64_t bits,
                              uint64_t *done)
 {

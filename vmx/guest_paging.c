@@ -74,8 +74,8 @@ static enum error read_entry(const struct walk *w, gpa_t at, uint64_t *entry)
     return guest_read(w->space, at, entry, w->mode->entry_bytes);
 }
 
-// E_AGAIN: another processor has changed the entry since. One that does so all the time does not hold us: its last entry
-// goes without.
+// E_AGAIN: another processor has changed the entry since. One that does so all the time does not hold us: its last
+// entry goes without.
 static enum error mark(const struct walk *w, gpa_t at, uint64_t entry, bool leaf)
 {
     uint64_t flags = PTE_A | (leaf && w->access == ACCESS_WRITE ? PTE_D : 0);

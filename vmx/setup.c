@@ -128,8 +128,8 @@ static void setup_rest(const struct guest_start *start)
     vmwrite64(VMCS_LINK_POINTER, ~0ull);
 }
 
-// What INIT leaves alone (SDM, "Processor State After Reset"): the TSC, whose offset the local APIC has a copy of, other
-// MSRs; and notes of written pages that are not handed over yet.
+// What INIT leaves alone (SDM, "Processor State After Reset"): the TSC, whose offset the local APIC has a copy of, and
+// other MSRs; and notes of written pages that are not handed over yet.
 static void setup_kept(const struct vcpu *v)
 {
     vmwrite64(TSC_OFFSET, 0);
