@@ -7,7 +7,7 @@ FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 5
 HOST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 HOST_CFLAGS := -std=gnu17 -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -Wall -Wextra -Werror -Wshadow \
-	-Wvla -Wstrict-prototypes -I. -I$(B)/gen -DMICRONOVA_HOST -DMICRONOVA_VERSION='"$(VERSION)"'
+	-Wvla -Wstrict-prototypes -I. -DMICRONOVA_HOST -DMICRONOVA_VERSION='"$(VERSION)"'
 HOST_SRCS := $(sort $(PURE)) $(wildcard tests/host/*.c)
 UNIT_OBJS := $(HOST_SRCS:%.c=$(B)/host/%.o)
 FUZZ_OBJS := $(HOST_SRCS:%.c=$(B)/hostfuzz/%.o)
@@ -108,7 +108,7 @@ check-format:
 	clang-format --dry-run -Werror $(FORMATTED)
 check-tidy: $(TIDIED)
 check-cppcheck:
-	cppcheck --quiet --std=c11 --enable=warning,portability --error-exitcode=1 --inline-suppr -I. -I$(B)/gen \
+	cppcheck --quiet --std=c11 --enable=warning,portability --error-exitcode=1 --inline-suppr -I. \
 		--suppress=preprocessorErrorDirective:sdm/entry_cases_control.h --suppress=nullPointerArithmetic --suppress=arrayIndexOutOfBoundsCond -D__x86_64__ -DMICRONOVA_VERSION='""' -j2 $(C_SRCS)
 check-tools:
 	shellcheck tools/install-deps tools/usb .ci/run iso/linux-init
