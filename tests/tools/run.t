@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # Wrong usage of the tools ends with exit code 2 and a line that helps; words survive quoting.
+import concurrent.futures
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "boot"))
 from boots import ROOT, Suite  # noqa: E402
-from micronova import Problem, emulator, runs, scenario, words  # noqa: E402
+from micronova import BUILD, Problem, emulator, image, runs, scenario, words  # noqa: E402
 
 USAGE = [  # command line, what the message must hold
     ("tools/run --on moon", "invalid choice"),
@@ -69,6 +71,14 @@ for on, expected in (("bochs", True), ("kvm", False), (None, False)):
 for name, size in (("hello", (1, 512)), ("crowd", (2, 512)), ("balloon", (1, 64))):
     what = scenario.load(name)
     suite.equal(f"processors and memory of scenario {name}", size, (what.cpus, what.mem))
+with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(4) as pool:
+    image.BUILD = pathlib.Path(folder)
+    several = [pool.submit(image.efi_partition) for _ in range(4)]
+    errors = [error for run in several if (error := run.exception())]
+    suite.equal("several runs in a new clone make GRUB's parts of an image at a time", [], errors)
+    left = sorted(path.suffix for path in (image.BUILD / "iso").iterdir())
+    suite.equal("nothing half done stays behind", [".fat", ".img"], left)
+image.BUILD = BUILD
 what = scenario.load("vmx", "bochs")
 scenario.keep(what, ["apicv", "signals"])
 suite.equal("some of a scenario's machines", ["signals", "apicv"], [machine.words[0] for machine in what.modules])

@@ -3,6 +3,7 @@
 Small on purpose: GRUB unpacks its core for BIOS bit by bit, so that one only finds the image; the modules behind it
 lie on the image, not packed. Bochs then boots in some 35 M ticks, half of what it takes with all modules in the core.
 """
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -33,6 +34,16 @@ def command(*args, package, **kwargs):
         raise Problem(f"{args[0]} failed:\n{error.stderr.strip()}") from None
 
 
+@contextlib.contextmanager
+def becomes(path):
+    """Yields where to write what is to be `path`, which it becomes at the end, whole: several may make it at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part = pathlib.Path(folder) / path.name
+        yield part
+        part.rename(path)
+
+
 def core(target):
     """GRUB's core image for `target`; made once."""
     folder, package, modules = CORES[target]
@@ -41,14 +52,11 @@ def core(target):
     if not path.exists():
         if not (GRUB / folder).is_dir():
             raise Problem(f"no GRUB for {folder}: run `make install-deps` (package {package})")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", suffix=".cfg") as config:
+        with tempfile.NamedTemporaryFile("w", suffix=".cfg") as config, becomes(path) as part:
             config.write(FIND_ROOT)
             config.flush()
-            part = path.with_suffix(f".{os.getpid()}")
             command("grub-mkimage", "-O", target, "-p", "/boot/grub", "-c", config.name, "-o", part,
                     *modules.split(), package="grub-common")
-            part.rename(path)
     return path
 
 
@@ -67,13 +75,12 @@ def efi_partition():
     grub = core("x86_64-efi")
     path = grub.with_name(grub.stem + ".fat")
     if not path.exists():
-        part = path.with_suffix(f".{os.getpid()}")
-        with open(part, "wb") as image:
-            image.truncate(1440 * 1024)
-        command("mformat", "-i", part, "-f", "1440", "::", package="mtools")
-        command("mmd", "-i", part, "::/EFI", "::/EFI/BOOT", package="mtools")
-        command("mcopy", "-i", part, grub, "::/EFI/BOOT/BOOTX64.EFI", package="mtools")
-        part.rename(path)
+        with becomes(path) as part:
+            with open(part, "wb") as image:
+                image.truncate(1440 * 1024)
+            command("mformat", "-i", part, "-f", "1440", "::", package="mtools")
+            command("mmd", "-i", part, "::/EFI", "::/EFI/BOOT", package="mtools")
+            command("mcopy", "-i", part, grub, "::/EFI/BOOT/BOOTX64.EFI", package="mtools")
     return path
 
 
