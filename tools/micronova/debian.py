@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import subprocess
 
-from . import BUILD, ROOT, Problem
+from . import BUILD, ROOT, Problem, becomes
 
 FOLDER = BUILD / "debian"
 FILES = {  # file: (package, pattern of its path in it)
@@ -103,7 +103,6 @@ def initrd():
     ])
     target = FOLDER / "linux-initrd.cpio"
     if not target.is_file() or target.read_bytes() != data:
-        new = target.with_suffix(f".{os.getpid()}")
-        new.write_bytes(data)
-        new.rename(target)
+        with becomes(target) as part:
+            part.write_bytes(data)
     return target

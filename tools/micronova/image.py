@@ -3,7 +3,6 @@
 Small on purpose: GRUB unpacks its core for BIOS bit by bit, so that one only finds the image; the modules behind it
 lie on the image, not packed. Bochs then boots in some 35 M ticks, half of what it takes with all modules in the core.
 """
-import contextlib
 import hashlib
 import os
 import pathlib
@@ -11,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 
-from . import BUILD, ROOT, Problem, words
+from . import BUILD, ROOT, Problem, becomes, words
 
 GRUB = pathlib.Path("/usr/lib/grub")
 FIND_ROOT = "search.file /boot/micronova.elf root\nset prefix=($root)/boot/grub\n"
@@ -32,16 +31,6 @@ def command(*args, package, **kwargs):
         raise Problem(f"{args[0]} is missing: run `make install-deps` (package {package})") from None
     except subprocess.CalledProcessError as error:
         raise Problem(f"{args[0]} failed:\n{error.stderr.strip()}") from None
-
-
-@contextlib.contextmanager
-def becomes(path):
-    """Yields where to write what is to be `path`, which it becomes at the end, whole: several may make it at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = pathlib.Path(folder) / path.name
-        yield part
-        part.rename(path)
 
 
 def core(target):
