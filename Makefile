@@ -56,14 +56,17 @@ FRAMELESS := kernel/cpu dev/lapic% vmx/event vmx/mmio vmx/decode vmx/emulate vmx
 
 LINK := -n -nostdlib -static --gc-sections --build-id=none -T linker.ld
 DEBUG_OBJS := $(C_SRCS:%.c=$(B)/%.o.debug.temp.o)
-WHOLE := $(B)/whole.elf.ltrans0.ltrans.o
+WHOLE := $(B)/whole.o
 
 # The compiler sees the whole hypervisor at once: smaller, and shorter ways through it. Each file's own warnings came
-# when it was compiled. What it makes of them is $(WHOLE), and debug information in the $(DEBUG_OBJS).
+# when it was compiled. What it makes of them is $(WHOLE), and debug information in the $(DEBUG_OBJS). A compiler that
+# has this done by a make of its own would take what is left of the last time for done.
 $(WHOLE): $(OBJS) $(B)/symbols0.o linker.ld
 	$(call say,CC,$@)
+	$(Q)rm -f $(B)/whole.elf.ltrans*
 	$(Q)$(CC) $(CFLAGS) -flto-partition=one -Wno-maybe-uninitialized -save-temps -nostdlib -static $(LINK:%=-Xlinker %) \
 		-o $(B)/whole.elf $(OBJS) $(B)/symbols0.o
+	$(Q)mv $(B)/whole.elf.ltrans0.ltrans.o $@
 
 # Linked twice: the symbol table that panic() prints from stands behind all text and data, so that filling
 # it moves nothing (tools/symbols.py). No code may be compiled with its contents in sight.

@@ -106,8 +106,6 @@ static inline struct task_switch decode_task_switch(uint64_t q)
     return (struct task_switch){(uint16_t)field_of(q, 0, 16), (uint8_t)field_of(q, 30, 2)};
 }
 
-// Debug exceptions: the conditions in the format of DR6, but RTM by 1.
-
 // APIC accesses.
 enum apic_access_type {
     APIC_LINEAR_READ = 0,

@@ -235,7 +235,7 @@ static int errors(void)
 
 static volatile bool stop;
 static volatile uint64_t spun;
-static unsigned beside; // how often that ran on while a page was given
+static volatile unsigned beside; // how often that ran on while a page was given
 
 static void spin(unsigned id)
 {

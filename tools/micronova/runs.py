@@ -5,7 +5,7 @@ import threading
 
 from . import emulator, tap
 
-SEATS = threading.Semaphore(os.cpu_count() or 1)
+SEATS = threading.Semaphore(len(os.sched_getaffinity(0)))
 TICK = 0.2  # seconds
 
 
