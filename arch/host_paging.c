@@ -92,7 +92,8 @@ void *device_map(hpa_t at, uint64_t bytes, enum caching caching)
     const uint64_t large = 2 << 20;
     static uint64_t next = DEVICE_BASE;
     uint64_t first = align_down(at.v, PAGE_SIZE), end = align_up(at.v + bytes, PAGE_SIZE);
-    if (!bytes || end <= first || end - first > DEVICE_BASE + DEVICE_SIZE - next - 2 * large)
+    if (!bytes || end <= first || (end - 1) >> features.physical_bits ||
+        end - first > DEVICE_BASE + DEVICE_SIZE - next - 2 * large)
         return NULL;
     if (end - first >= large) // the same place within 2 MiB as in memory lets large pages be used
         next = align_up(next, large) + (first & (large - 1));
