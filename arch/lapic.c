@@ -152,6 +152,8 @@ void lapic_send(uint32_t apic_id, enum ipi ipi, uint8_t vector)
         wrmsr(MSR_X2APIC_ICR, (uint64_t)apic_id << 32 | command);
         return;
     }
+    if (apic_id >= 255) // all, or none that firmware can mean
+        return;
     for (unsigned patience = 100000; patience && read_reg(ICR) & ICR_PENDING; patience--)
         cpu_pause();
     write_reg(ICR_HIGH, apic_id << 24);
