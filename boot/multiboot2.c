@@ -76,11 +76,8 @@ static void add_range(struct reader *r, uint64_t base, uint64_t bytes, enum memo
         return;
     if (bytes - 1 > UINT64_MAX - base)
         bytes = -base; // cut at 2^64
-    if (out->range_count == BOOT_RANGES_MAX) {
-        out->ranges_dropped++;
-        return;
-    }
-    out->ranges[out->range_count++] = (struct memory_range){hpa(base), bytes, type};
+    if (out->range_count++ < BOOT_RANGES_MAX)
+        out->ranges[out->range_count - 1] = (struct memory_range){hpa(base), bytes, type};
 }
 
 static void read_memory_map(struct reader *r, struct tag tag)
@@ -189,5 +186,8 @@ enum error multiboot2_parse(const void *info, size_t readable, struct boot_info 
     read_tags(&r, info, total);
     if (!out->range_count)
         return reason_set(why, E_MALFORMED, "the boot loader gave no memory map");
+    if (out->range_count > BOOT_RANGES_MAX) // what is missing may be reserved
+        return reason_set(why, E_MALFORMED, "a memory map of %u ranges, %u are too many", out->range_count,
+                          BOOT_RANGES_MAX + 1);
     return E_OK;
 }

@@ -5,7 +5,7 @@
 #include "arch/reason.h"
 #include "arch/types.h"
 
-enum { BOOT_MODULES_MAX = 256, BOOT_RANGES_MAX = 256, BOOT_TAGS_ALIGN = 8 };
+enum { BOOT_MODULES_MAX = 256, BOOT_RANGES_MAX = 1024, BOOT_TAGS_ALIGN = 8 };
 enum { MULTIBOOT2_MAGIC = 0x36d76289 }; // EAX at entry
 
 // Numbers are those of the Multiboot2 memory map (and of E820).
@@ -40,7 +40,7 @@ struct boot_info {
     struct framebuffer framebuffer;
     const void *rsdp; // copy inside the structure, the newest one; NULL if none
     uint32_t rsdp_bytes;
-    uint32_t range_count, ranges_dropped;
+    uint32_t range_count;
     uint32_t module_count, modules_dropped;      // dropped: more than fit, or malformed
     uint32_t bad_tags;                           // tags skipped because their size or content is wrong
     struct memory_range ranges[BOOT_RANGES_MAX]; // in the loader's order; may overlap
@@ -48,7 +48,7 @@ struct boot_info {
 };
 
 // Reads `info`, of which the first `readable` bytes may be touched. E_MALFORMED, with the sentence in `why`,
-// when the structure as a whole cannot be used (alignment, total size, no memory map). A tag that is wrong by
+// when the structure as a whole cannot be used (alignment, total size, no memory map or one of too many ranges). A tag that is wrong by
 // itself is skipped, counted in `bad_tags` and named by `complain` (which may be NULL). A missing end tag is
 // such a complaint.
 enum error multiboot2_parse(const void *info, size_t readable, struct boot_info *out,
