@@ -193,7 +193,7 @@ enum error load_multiboot1(struct load *l)
     if (e == E_OK)
         e = load_segments(l, &image);
     if (e == E_OK)
-        e = load_initrd(l, max_u64(image.end, LOAD_PC_HIGH), 1ull << 32, &initrd);
+        e = load_initrd(l, max_u64(image.end, LOAD_PC_HIGH), (1ull << 32) - PAGE_SIZE, &initrd);
     if (e != E_OK)
         return e;
     struct info_page *page = load_page(l, INFO_PAGE);
