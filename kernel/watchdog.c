@@ -66,14 +66,15 @@ static void name_it(uint32_t id, uint64_t rip)
         log_error("processor %u does not answer, not even to an NMI", id);
 }
 
-// Asked by NMI at one look, told at the next; then not again before it comes by.
+// Asked by NMI at one look, told at the next; then not again before it comes by. Before its first turn it builds machines,
+// however long.
 static void look(struct timeout *t)
 {
     const struct pcpu *p = &pcpus[(this_pcpu()->id + 1) % pcpu_count];
     struct watch *w = &watches[p->id];
     uint32_t notes = __atomic_load_n(&w->notes, __ATOMIC_ACQUIRE);
     timeout_set(this_pcpu()->timeouts, t, tsc(rdtsc().v + tsc_from_ms(LOOK_MS).v));
-    if (notes != w->seen || p->state != PCPU_ONLINE) {
+    if (!notes || notes != w->seen || p->state != PCPU_ONLINE) {
         w->seen = notes;
         w->missed = 0;
     } else if (++w->missed == PATIENCE) {
