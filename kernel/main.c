@@ -34,6 +34,11 @@
 enum { RING_ORDER = 2, HEAP_ORDER = 5, HEAP_BYTES = PAGE_SIZE << HEAP_ORDER };
 _Static_assert(HEAP_BYTES / sizeof(struct timeout *) >= TIMEOUTS_MAX, "of all machines that there can be");
 enum { CONVENTIONAL_END = 0xa0000, LOW_END = 0x100000 };
+// Ranges that the direct map has; and what is the box's memory in use, where firmware may say what it likes of devices.
+enum {
+    DIRECT = 1 << MEM_RAM | 1 << MEM_BOOT | 1 << MEM_MODULE | 1 << MEM_EARLY,
+    IN_USE = DIRECT | 1 << MEM_IMAGE | 1 << MEM_TRAMPOLINE
+};
 
 static struct boot_info boot;
 static struct memmap map;
@@ -64,6 +69,29 @@ static void read_boot_info(uint32_t magic, hpa_t info)
     refuse(why.text);
 }
 
+// Conventional memory is RAM on every PC; UEFI's GRUB leaves its information structure there.
+static bool can_be_read(hpa_t at, uint64_t bytes)
+{
+    bool conventional = at.v >= PAGE_SIZE && at.v < CONVENTIONAL_END && bytes <= CONVENTIONAL_END - at.v;
+    return conventional || memmap_bytes(&map, at, bytes, DIRECT) == bytes;
+}
+
+// What the loader says of places is not believed: what the page tables will lack is never touched.
+static void check_places(hpa_t info)
+{
+    if (!can_be_read(info, boot.total_bytes)) {
+        consoles_open(CONSOLE_COM1, NULL, NULL);
+        refuse("the boot loader's information is not in RAM");
+    }
+    for (uint32_t i = 0; i < boot.module_count; i++) {
+        struct boot_module *m = &boot.modules[i];
+        if (can_be_read(m->base, m->bytes))
+            continue;
+        log_warn("module %s: not in RAM at %lx, taken for empty", m->line, m->base.v);
+        m->bytes = 0;
+    }
+}
+
 static void build_memory_map(hpa_t info)
 {
     memmap_init(&map);
@@ -75,11 +103,7 @@ static void build_memory_map(hpa_t info)
         if (boot.modules[i].bytes)
             memmap_carve(&map, boot.modules[i].base, boot.modules[i].bytes, MEM_MODULE);
     memmap_seal(&map);
-}
-
-static bool in_direct_map(enum mem_type type)
-{
-    return type == MEM_RAM || type == MEM_BOOT || type == MEM_MODULE || type == MEM_EARLY;
+    check_places(info);
 }
 
 // The next run of RAM at or behind frame `at`, neighbours joined so that large pages fit. Looked up anew
@@ -89,7 +113,7 @@ static bool next_run(uint64_t at, struct mem_range *run)
     bool found = false;
     for (uint32_t i = 0; i < map.count; i++) {
         const struct mem_range *r = &map.range[i];
-        if (!in_direct_map(r->type) || r->first < at)
+        if (!(DIRECT >> r->type & 1) || r->first < at)
             continue;
         if (!found)
             *run = *r, found = true;
@@ -114,7 +138,6 @@ static void build_page_tables(void)
     struct paging *p = &host_paging;
     bool built = paging_create(p, early_frame, cpu_has(FEATURE_PAGE1GB), cpu_has(FEATURE_NX)) &&
                  paging_map_image(p) && paging_map_stacks(p, 0);
-    // Conventional memory is RAM on every PC; UEFI's GRUB leaves its information structure there.
     built = built && paging_map_ram(p, hpa(PAGE_SIZE), CONVENTIONAL_END - PAGE_SIZE);
     struct mem_range run = {.end = LOW_END >> PAGE_SHIFT};
     while (built && next_run(run.end, &run))
@@ -124,10 +147,20 @@ static void build_page_tables(void)
     paging_load(p);
 }
 
+static bool is_device(const char *what, hpa_t at, uint64_t bytes)
+{
+    bool memory = memmap_bytes(&map, at, bytes, IN_USE);
+    if (memory)
+        log_warn("%s at %lx would be in RAM: not used", what, at.v);
+    return !memory;
+}
+
 static void open_consoles(void)
 {
+    hpa_t at = boot.framebuffer.base;
     uint64_t bytes = framebuffer_bytes(&boot.framebuffer);
-    void *base = bytes ? device_map(boot.framebuffer.base, bytes, CACHE_WRITE_COMBINING) : NULL;
+    void *base =
+        bytes && is_device("screen", at, bytes) ? device_map(at, bytes, CACHE_WRITE_COMBINING) : NULL;
     consoles_open(options.console, base ? &boot.framebuffer : NULL, base);
     log_threshold = options.loglevel;
 }
@@ -154,11 +187,23 @@ static void read_acpi(void)
     power_init(&acpi, boot.rsdp ? (const char *)boot.rsdp + OEM_ID : NULL);
 }
 
+static void mask_ioapics(void)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < acpi.ioapic_count; i++) {
+        struct acpi_ioapic a = acpi.ioapics[i];
+        if (!is_device("I/O APIC", a.base, PAGE_SIZE))
+            continue;
+        ioapic_mask(a.base);
+        acpi.ioapics[kept++] = a;
+    }
+    acpi.ioapic_count = kept;
+}
+
 static void init_interrupts(void)
 {
     pic_mask();
-    for (uint32_t i = 0; i < acpi.ioapic_count; i++)
-        ioapic_mask(acpi.ioapics[i].base);
+    mask_ioapics();
     if (!lapic_init(acpi.lapic_base))
         refuse("no local APIC");
     lapic_timer_calibrate();
@@ -210,8 +255,12 @@ static bool prepare_processor(struct pcpu *p)
     pfn_t ring = zeroed(RING_ORDER);
     if (pfn_is_none(ring))
         return false;
+    if (!equip_processor(p)) {
+        buddy_free(&frames, ring, OWNER_KERNEL);
+        return false;
+    }
     report_add_ring(p, pfn_to_virt(ring), PAGE_SIZE << RING_ORDER);
-    return equip_processor(p);
+    return true;
 }
 
 // The memory type of a leaf, from the MTRRs (SDM, "Memory Type Used for Translated Guest-Physical Addresses").

@@ -204,3 +204,15 @@ enum mem_type memmap_type(const struct memmap *m, pfn_t frame)
     uint32_t i = find(m, frame.v);
     return i < m->count && m->range[i].first <= frame.v ? m->range[i].type : MEM_NONE;
 }
+
+uint64_t memmap_bytes(const struct memmap *m, hpa_t at, uint64_t bytes, uint32_t types)
+{
+    uint64_t end = bytes > UINT64_MAX - at.v ? UINT64_MAX : at.v + bytes, found = 0;
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct mem_range *r = &m->range[i];
+        uint64_t from = max_u64(at.v, r->first << PAGE_SHIFT), to = min_u64(end, r->end << PAGE_SHIFT);
+        if (types >> r->type & 1 && from < to)
+            found += to - from;
+    }
+    return found;
+}

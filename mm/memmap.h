@@ -60,3 +60,6 @@ void memmap_seal(struct memmap *m);
 pfn_t memmap_take(struct memmap *m, uint64_t pages, uint64_t align);
 
 enum mem_type memmap_type(const struct memmap *m, pfn_t frame);
+
+// How many bytes of [at, at + bytes), cut at 2^64, lie in ranges of `types`: bits 1 << enum mem_type.
+uint64_t memmap_bytes(const struct memmap *m, hpa_t at, uint64_t bytes, uint32_t types);

@@ -294,6 +294,22 @@ static void takes_never_overlap_and_end(void **state)
     assert_true(pfn_is_none(memmap_take(&map, ~0ull, 1)));
 }
 
+static void bytes_of_some_types(void **state)
+{
+    enum { RAM = 1 << MEM_RAM, IMAGE = 1 << MEM_IMAGE, RESERVED = 1 << MEM_RESERVED };
+    (void)state;
+    memmap_add(&map, 0x100000, 0x100000, 1);
+    memmap_add(&map, 0x200000, 0x100000, 2);
+    memmap_carve(&map, hpa(0x140000), 0x40000, MEM_IMAGE);
+    assert_int_equal(memmap_bytes(&map, hpa(0), 1ull << 40, RAM), 0xc0000);
+    assert_int_equal(memmap_bytes(&map, hpa(0), ~0ull, RAM | IMAGE | RESERVED), 0x200000);
+    assert_int_equal(memmap_bytes(&map, hpa(0x13ff00), 0x200, RAM), 0x100);
+    assert_int_equal(memmap_bytes(&map, hpa(0x13ff00), 0x200, IMAGE), 0x100);
+    assert_int_equal(memmap_bytes(&map, hpa(0x2ff000), ~0ull, RESERVED), 0x1000); // wraps
+    assert_int_equal(memmap_bytes(&map, hpa(0x300000), ~0ull, RAM | IMAGE | RESERVED), 0);
+    assert_int_equal(memmap_bytes(&map, hpa(0x100000), 0, RAM), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +324,7 @@ int main(void)
         cmocka_unit_test_setup(two_hundred_modules_find_room, start),
         cmocka_unit_test_setup(take_prefers_what_boot_page_tables_reach, start),
         cmocka_unit_test_setup(takes_never_overlap_and_end, start),
+        cmocka_unit_test_setup(bytes_of_some_types, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
