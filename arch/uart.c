@@ -86,8 +86,11 @@ size_t uart_put_fifo(struct uart *u, const char *bytes, size_t n)
 {
     if (u->dead)
         return n;
-    if (!(get(u, LSR) & LSR_THR_EMPTY))
+    if (!(get(u, LSR) & LSR_THR_EMPTY)) {
+        u->dead = ++u->looks >= PATIENCE;
         return 0;
+    }
+    u->looks = 0;
     n = min_u64(n, u->depth);
     for (size_t i = 0; i < n; i++)
         set(u, THR, (uint8_t)bytes[i]);

@@ -8,15 +8,17 @@ enum { UART_COM1 = 0x3f8, UART_COM2 = 0x2f8 };
 
 struct uart {
     uint16_t port;
-    uint8_t depth; // of the transmit FIFO: 16, or 1 without one
-    bool dead;     // did not transmit in time
+    uint8_t depth;  // of the transmit FIFO: 16, or 1 without one
+    bool dead;      // did not transmit in time
+    uint32_t looks; // at it in vain, since it last took something
 };
 
 // Looks for a UART at `port` and sets it to 115200 baud, 8N1, FIFO on. False: there is none (or it is so
 // odd that it is left alone).
 bool uart_open(struct uart *u, uint16_t port);
 
-// Fills the transmit FIFO if it is empty: returns how many bytes it took, 0 while it still sends.
+// Fills the transmit FIFO if it is empty: returns how many bytes it took, 0 while it still sends. One that never has room
+// again is dead at last, see uart_settle().
 size_t uart_put_fifo(struct uart *u, const char *bytes, size_t n);
 
 // From now on it interrupts when it has received something.

@@ -157,6 +157,19 @@ static void waits_for_all_bytes(void **state)
     }
 }
 
+static void takes_all_when_it_stood_still_for_long(void **state)
+{
+    (void)state;
+    struct uart u;
+    assert_true(open_kind(&u, STUCK));
+    assert_int_equal(uart_put_fifo(&u, "0123456789abcdef", 16), 16);
+    unsigned looks = 0;
+    while (uart_put_fifo(&u, "x", 1) == 0 && looks < 10000000)
+        looks++;
+    assert_in_range(looks, 1000000, 3000000);
+    assert_true(u.dead);
+}
+
 static void gives_up_on_one_that_stands_still(void **state)
 {
     (void)state;
@@ -177,6 +190,7 @@ int main(void)
         cmocka_unit_test(finds_nothing_where_nothing_is),
         cmocka_unit_test(fills_the_fifo_only_when_it_is_empty),
         cmocka_unit_test(waits_for_all_bytes),
+        cmocka_unit_test(takes_all_when_it_stood_still_for_long),
         cmocka_unit_test(gives_up_on_one_that_stands_still),
     };
     return cmocka_run_group_tests_name("serial_port", tests, NULL, NULL);
