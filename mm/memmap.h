@@ -24,8 +24,14 @@ enum mem_type {
     MEM_TYPE_COUNT
 };
 
-// Ranges the table holds; firmware alone may fill 200 of them, so that modules find room whatever it says.
-enum { MEMMAP_RANGES = 640, MEMMAP_FIRMWARE = 200, MEMMAP_SPARE = 16 };
+// Ranges the table holds. Firmware alone may fill 200 of them, so that modules find room whatever it says: what is
+// carved out of RAM, the image, the loader's information and 256 modules, makes two more each.
+enum {
+    MEMMAP_FIRMWARE = 200,
+    MEMMAP_CARVED = 256 + 2,
+    MEMMAP_SPARE = 16, // for memmap_seal() and memmap_take()
+    MEMMAP_RANGES = MEMMAP_FIRMWARE + 2 * MEMMAP_CARVED + MEMMAP_SPARE
+};
 
 struct mem_range { // [first, end) in frames, never empty
     uint64_t first, end;
