@@ -105,7 +105,12 @@ static void a_bad_word_is_named_and_the_rest_counts(void **state)
         o = parse(bad[i]);
         assert_int_equal(complaints, 1);
         assert_int_equal(o.console, CONSOLE_COM1 | CONSOLE_SCREEN);
+        assert_int_equal(o.loglevel, LOG_INFO);
+        assert_int_equal(o.exit, POWER_DEFAULT);
         assert_int_equal(o.cpus, 0);
+        assert_int_equal(o.fail_alloc.n, 0);
+        assert_false(o.fail_alloc.rising);
+        assert_string_equal(o.fail_alloc.machine, "");
         assert_int_equal(o.slice_us, SLICE_US_DEFAULT);
         assert_true(o.tap);
         assert_int_equal(o.dirty, DIRTY_METHOD_COUNT);
