@@ -14,10 +14,11 @@ FUZZ_OBJS := $(HOST_SRCS:%.c=$(B)/hostfuzz/%.o)
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
+# What is tested runs often, what tests it is compiled often.
 $(B)/host/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(HOST_CC) $(HOST_CFLAGS) $(HOST_SANITIZE) -MMD -MP -c -o $@ $<
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) $(if $(filter tests/%,$<),-O0) $(HOST_SANITIZE) -MMD -MP -c -o $@ $<
 
 $(B)/hostfuzz/%.o: %.c
 	@mkdir -p $(@D)
@@ -60,7 +61,7 @@ unit: units ## Run the host unit tests alone
 	tools/test $(UNITS)
 
 # The longest first: the end then does not wait for one of them alone.
-LONGEST := $(patsubst %,tests/boot/%.t,vmx smp tags fuzz guests memory)
+LONGEST := $(patsubst %,tests/boot/%.t,vmx smp tags memory fuzz matrix ipc guests)
 BOOT_TESTS := $(LONGEST) $(filter-out $(LONGEST),$(sort $(wildcard tests/boot/*.t)))
 HOST_TESTS := $(sort $(wildcard tests/tools/*.t))
 
