@@ -170,6 +170,17 @@ static void takes_all_when_it_stood_still_for_long(void **state)
     assert_true(u.dead);
 }
 
+static void a_slow_one_is_not_dead(void **state)
+{
+    (void)state;
+    struct uart u;
+    assert_true(open_kind(&u, WORKING));
+    for (unsigned looks = 0; looks < 5000000; looks++)
+        if (uart_put_fifo(&u, "x", 1))
+            model.length = 0;
+    assert_false(u.dead);
+}
+
 static void gives_up_on_one_that_stands_still(void **state)
 {
     (void)state;
@@ -191,6 +202,7 @@ int main(void)
         cmocka_unit_test(fills_the_fifo_only_when_it_is_empty),
         cmocka_unit_test(waits_for_all_bytes),
         cmocka_unit_test(takes_all_when_it_stood_still_for_long),
+        cmocka_unit_test(a_slow_one_is_not_dead),
         cmocka_unit_test(gives_up_on_one_that_stands_still),
     };
     return cmocka_run_group_tests_name("serial_port", tests, NULL, NULL);
