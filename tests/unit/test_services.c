@@ -308,6 +308,46 @@ static void memory_becomes_short_and_is_so_no_more(void **state)
     finish(vm);
 }
 
+static void new_targets(struct vm *vm, uint64_t want)
+{
+    vm->balloon.want = want;
+    balloon_changed();
+    while (balloon_step())
+        ;
+}
+
+static void memory_is_shared_as_machines_want_it(void **state)
+{
+    enum { LEAST = 272, MOST = 2048 };
+    struct vm *vm[3];
+    uint32_t id = 0;
+    (void)state;
+    assert_true(create(&first, 0, "a mem=1088K balloon=8M cpu=0"));
+    assert_true(create(&second, 1, "b mem=1088K balloon=8M cpu=0"));
+    assert_true(create(&third, 2, "c mem=1088K balloon=8M cpu=0"));
+    adopt();
+    vm_all_built();
+    for (unsigned i = 0; i < array_size(vm); i++)
+        assert_non_null(vm[i] = control_next(&id));
+    new_targets(vm[0], MOST);
+    uint64_t share = vm[0]->balloon.target - LEAST;
+    assert_true(share > 100); // there is something to share
+    for (unsigned i = 0; i < array_size(vm); i++)
+        assert_int_equal(vm[i]->balloon.target, LEAST + share);
+    new_targets(vm[0], LEAST + share + 40); // more than is there for each
+    for (unsigned i = 0; i < array_size(vm); i++)
+        assert_int_equal(vm[i]->balloon.target, LEAST + share);
+    new_targets(vm[0], LEAST + 10); // what it leaves is the others'
+    assert_int_equal(vm[0]->balloon.target, LEAST + 10);
+    for (unsigned i = 1; i < array_size(vm); i++)
+        assert_in_range(vm[i]->balloon.target, LEAST + (3 * share - 10) / 2,
+                        LEAST + (3 * share + 2 - 10) / 2);
+    for (unsigned i = 0; i < array_size(vm); i++)
+        vm_end(vm[i], END_EXIT, 0, NULL);
+    reap();
+    check_all_is_back();
+}
+
 static void who_can_do_nothing_about_it_is_not_told(void **state)
 {
     (void)state;
@@ -327,6 +367,7 @@ int main(void)
         cmocka_unit_test_setup(input_goes_by_message_while_that_is_asked_for, start),
         cmocka_unit_test_setup(ends_are_told_to_who_may_know, start),
         cmocka_unit_test_setup(memory_becomes_short_and_is_so_no_more, start),
+        cmocka_unit_test_setup(memory_is_shared_as_machines_want_it, start),
         cmocka_unit_test_setup(who_can_do_nothing_about_it_is_not_told, start),
     };
     return cmocka_run_group_tests_name("services", tests, NULL, NULL);
