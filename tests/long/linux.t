@@ -14,7 +14,7 @@ apic = pic.replace(" by-pic ", " by-apic ").replace(" nolapic acpi=off", "").rep
 suite = Suite()
 for cpus in (1, 2):
     boot = suite.boot(f"two of Linux on {cpus}", "small", modules=[pic, apic, "debian:linux-initrd rootfs"], cpus=cpus,
-                      timeout=900)
+                      timeout=900, ips=20_000_000)  # as tests/boot/linux.t
     boot.sound()
     for machine in ("by-pic", "by-apic"):
         boot.good(machine)

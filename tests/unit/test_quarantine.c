@@ -30,6 +30,7 @@ static struct space *spaces[SPACES];
 static uint16_t owners[SPACES];
 static uint16_t next_owner;
 static uint64_t free_at_start;
+
 static int start(void **state)
 {
     (void)state;

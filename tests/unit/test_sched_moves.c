@@ -167,7 +167,7 @@ static void a_round_of_another_ring_means_nothing_here(void **state)
         uint64_t round = runqs[0].round;
         sched_wake(&node[n]);
         move(n, 1);
-        while (runqs[0].round == round)
+        for (unsigned i = 0; i < 100 && runqs[0].round == round; i++)
             sched_pick(&runqs[0], tsc(now += QUANTUM));
     }
     host_pcpu = &pcpus[1];

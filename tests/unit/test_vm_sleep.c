@@ -84,12 +84,6 @@ static void who_sleeps_wakes_by_what_waits(void **state)
     check_all_is_back();
 }
 
-static void end(struct vm *vm)
-{
-    vm_end(vm, END_EXIT, 0, NULL);
-    reap();
-}
-
 // It watches others, who live, and then what they left behind.
 static void the_last_one_waits_for_nobody(void **state)
 {
@@ -104,7 +98,8 @@ static void the_last_one_waits_for_nobody(void **state)
     assert_false(sleep_fall(watches->cpus[0], true));
     vm_all_built();
     assert_false(sleep_step());
-    end(lives);
+    vm_end(lives, END_EXIT, 0, NULL);
+    reap();
     assert_true(sleep_step());
     assert_int_equal(watches->stops, 0);
     while (quarantine_poll() || balloon_step())
