@@ -34,7 +34,7 @@ struct pcpu {
     struct vmx_cpu *vmx;        // vmx/
     void *arch;                 // struct arch_cpu: GDT, TSS (arch/descriptors.h)
     volatile uint32_t state;    // enum pcpu_state; read by others
-    volatile uint32_t kick;     // set by others with a kick IPI on its way: look at your queues
+    volatile uint32_t kick; // chores are due; who sets another processor's sends an IPI after it, pcpu_kick()
 };
 
 enum pcpu_state { PCPU_ABSENT, PCPU_STARTING, PCPU_ONLINE, PCPU_REFUSED, PCPU_STOPPED };

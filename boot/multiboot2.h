@@ -48,8 +48,8 @@ struct boot_info {
 };
 
 // Reads `info`, of which the first `readable` bytes may be touched. E_MALFORMED, with the sentence in `why`,
-// when the structure as a whole cannot be used (alignment, total size, no memory map or one of too many ranges). A tag that is wrong by
-// itself is skipped, counted in `bad_tags` and named by `complain` (which may be NULL). A missing end tag is
-// such a complaint.
+// when the structure as a whole cannot be used (alignment, total size, no memory map or one of too many ranges). A tag
+// that is wrong by itself is skipped, counted in `bad_tags` and named by `complain` (which may be NULL). A missing end
+// tag is such a complaint.
 enum error multiboot2_parse(const void *info, size_t readable, struct boot_info *out,
                             void (*complain)(const char *sentence), struct reason *why);

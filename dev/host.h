@@ -6,8 +6,8 @@
 // Devices that have a next event to wait for.
 enum device_timer { DEVICE_TIMER_PIT, DEVICE_TIMER_RTC, DEVICE_TIMER_UART, DEVICE_TIMERS };
 
-// What a device may ask of the hypervisor. One table for all machines (tsc_hz is known only after the
-// measurement at start), `owner` is the machine. No function is called before devices_start().
+// One table for all machines (tsc_hz is known only after the measurement at start), `owner` is the machine. No function
+// is called before devices_start().
 struct dev_host {
     tsc_t (*now)(void *owner);                                   // the host's TSC
     uint64_t tsc_hz;                                             // over 1193182

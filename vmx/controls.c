@@ -125,14 +125,14 @@ static enum error resolve(const struct vmx_caps *caps, const struct word *w, uns
     return E_OK;
 }
 
-// Capabilities without a control of their own.
+// Capabilities without a control of their own. Unrestricted guests switch paging without an exit: the processor has to
+// keep track of long mode.
 static enum error check_capabilities(const struct vmx_caps *caps, struct reason *why)
 {
     const struct {
         uint64_t have, bit;
         const char *sentence;
     } needs[] = {
-  // Unrestricted guests switch paging without an exit; then the processor has to keep track of long mode.
         {caps->misc,     VMX_MISC_SAVE_LMA,       "VM exits do not save the long-mode state of a guest"},
         {caps->basic,    VMX_BASIC_INS_OUTS_INFO, "VM exits do not describe INS and OUTS"              },
         {caps->ept_vpid, EPT_CAP_WALK_4,          "no 4-level EPT"                                     },

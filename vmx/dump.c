@@ -99,6 +99,7 @@ static const struct block {
     {VMCS_HOST,      "VMCS: host state",                "HOST_" },
     {VMCS_EXIT_INFO, "VMCS: exit information",          ""      },
 };
+_Static_assert(VMCS_DUMP_PARTS == array_size(groups) + 1, "the groups, and the segments");
 
 // First the fields with a line of their own, then all others as "NAME=value".
 static void group_block(const struct dump *d, const struct block *b)

@@ -11,6 +11,7 @@ void vmx_exit_stub(void);
 void vmx_exit_stub_watched(void);
 
 enum { CODE_SELECTOR = 0x10, DATA_SELECTOR = 0x18 };
+
 // What a mode means for segments and control registers (SDM, "Guest Register State").
 // clang-format off
 static const struct mode {
