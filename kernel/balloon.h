@@ -14,7 +14,7 @@ void balloon_init(struct vm *vm);
 void balloon_changed(void);
 // That chore, when no memory is on its way back. False: there is nothing to do.
 bool balloon_step(void);
-// That is so: nobody will be told of targets or of memory before something else happens. Under the lock.
+// That is so: nobody will be told of targets or of memory before something else happens. Certain under control_lock().
 bool balloon_at_rest(void);
 
 // Whether less than a sixteenth of the box was free when somebody looked last, and no more than an eighth since.

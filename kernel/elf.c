@@ -77,7 +77,7 @@ static enum error segment_check(const struct elf *elf, const struct elf_segment 
         return reason_set(why, E_MALFORMED, "segment %u overflows the address space", i);
     if (s->address + s->memory_bytes > mem)
         return reason_set(why, E_TOO_BIG, "segment %u ends at 0x%lx, beyond mem= (0x%lx)", i,
-                          (s->address + s->memory_bytes), mem);
+                          s->address + s->memory_bytes, mem);
     if (elf_touching(elf, s->address, s->address + s->memory_bytes))
         return reason_set(why, E_MALFORMED, "segment %u overlaps another one", i);
     return E_OK;

@@ -79,7 +79,7 @@ static enum error header_check(struct load *l, struct kernel *k)
     uint64_t promised = get32(p + SYSSIZE) * 16ull;
     if (size <= k->setup_bytes || promised > align_up(size - k->setup_bytes, 16))
         return reason_set(l->why, E_MALFORMED, "the kernel is cut short: %zu bytes of %lu", size,
-                          (k->setup_bytes + promised));
+                          k->setup_bytes + promised);
     k->payload_bytes = size - k->setup_bytes;
     return E_OK;
 }
@@ -96,7 +96,7 @@ static enum error place(struct load *l, struct kernel *k)
     uint64_t bytes = max_u64(k->payload_bytes, prefers ? get32(p + INIT_SIZE) : 0);
     if (k->load < LOAD_PC_HIGH || at >= 1ull << 32)
         return reason_set(l->why, E_MALFORMED, "the kernel wants to run at 0x%lx, outside 1M to 4G",
-                          (k->load < LOAD_PC_HIGH ? k->load : at));
+                          k->load < LOAD_PC_HIGH ? k->load : at);
     k->end = at + bytes;
     if (k->end > l->m->mem)
         return reason_set(l->why, E_TOO_BIG, "the kernel needs mem= of at least %luK", (k->end + 1023) >> 10);

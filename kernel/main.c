@@ -76,7 +76,7 @@ static bool can_be_read(hpa_t at, uint64_t bytes)
     return conventional || memmap_bytes(&map, at, bytes, DIRECT) == bytes;
 }
 
-// What the loader says of places is not believed: what the page tables will lack is never touched.
+// What the page tables will lack is never touched. What the loader names outside of RAM was carved: they have that.
 static void check_places(hpa_t info)
 {
     if (!can_be_read(info, boot.total_bytes)) {
